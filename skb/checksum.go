@@ -1,0 +1,113 @@
+package skb
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// CsumPartial adds the 16-bit one's complement sum of p to sum (RFC 1071;
+// Linux: csum_partial). The result is a 32-bit partial sum for CsumFold. Only
+// the last of several consecutive pieces may have odd length; see
+// [CsumBlockAdd] for the others.
+func CsumPartial(p []byte, sum uint32) uint32 {
+	// Eight bytes at a time with end-around carry: the sum is independent of
+	// the word size, and of the byte order up to a final swap (RFC 1071,
+	// section 2), so native little-endian words do.
+	s := uint64(bits.ReverseBytes16(uint16(sum))) + uint64(bits.ReverseBytes16(uint16(sum>>16)))
+	var c uint64
+	for len(p) >= 32 {
+		s, c = bits.Add64(s, binary.LittleEndian.Uint64(p), 0)
+		s, c = bits.Add64(s, binary.LittleEndian.Uint64(p[8:]), c)
+		s, c = bits.Add64(s, binary.LittleEndian.Uint64(p[16:]), c)
+		s, c = bits.Add64(s, binary.LittleEndian.Uint64(p[24:]), c)
+		s += c
+		p = p[32:]
+	}
+	for len(p) >= 8 {
+		s, c = bits.Add64(s, binary.LittleEndian.Uint64(p), 0)
+		s += c
+		p = p[8:]
+	}
+	if len(p) >= 4 {
+		s, c = bits.Add64(s, uint64(binary.LittleEndian.Uint32(p)), 0)
+		s += c
+		p = p[4:]
+	}
+	if len(p) >= 2 {
+		s, c = bits.Add64(s, uint64(binary.LittleEndian.Uint16(p)), 0)
+		s += c
+		p = p[2:]
+	}
+	if len(p) == 1 {
+		s, c = bits.Add64(s, uint64(p[0]), 0)
+		s += c
+	}
+	s = s>>32 + s&0xffffffff
+	s = s>>32 + s&0xffffffff
+	s = s>>16 + s&0xffff
+	s = s>>16 + s&0xffff
+	return uint32(bits.ReverseBytes16(uint16(s)))
+}
+
+// CsumFold folds a partial sum to the 16-bit checksum that goes into a header
+// (Linux: csum_fold): the complement of the sum.
+func CsumFold(sum uint32) uint16 {
+	sum = sum>>16 + sum&0xffff
+	sum += sum >> 16
+	return ^uint16(sum)
+}
+
+// CsumAdd adds two partial sums (Linux: csum_add).
+func CsumAdd(a, b uint32) uint32 {
+	s, c := bits.Add32(a, b, 0)
+	return s + c
+}
+
+// CsumBlockAdd adds the sum of a block that begins offset bytes into the data
+// (Linux: csum_block_add): an odd offset swaps the block's bytes.
+func CsumBlockAdd(sum, block uint32, offset int) uint32 {
+	if offset&1 != 0 {
+		block = bits.RotateLeft32(block, 8)
+	}
+	return CsumAdd(sum, block)
+}
+
+// Checksum adds the sum of n packet bytes from offset off, linear or not, to
+// sum (Linux: skb_checksum).
+func (b *Buff) Checksum(off, n int, sum uint32) uint32 {
+	if off >= 0 && off+n <= b.Headlen() {
+		return CsumPartial(b.head[int(b.data)+off:int(b.data)+off+n], sum)
+	}
+	at := 0
+	b.Walk(off, n, func(p []byte) bool {
+		sum = CsumBlockAdd(sum, CsumPartial(p, 0), at)
+		at += len(p)
+		return true
+	})
+	return sum
+}
+
+// ChecksumHelp computes a ChecksumPartial checksum in software, for a device
+// that cannot (Linux: skb_checksum_help). False means memory ran out or the
+// offsets do not lie in the packet.
+func (b *Buff) ChecksumHelp() bool {
+	if b.IPSummed != ChecksumPartial {
+		return true
+	}
+	start := b.CsumStartOffset()
+	at := start + int(b.CsumOffset)
+	if start < 0 || at+2 > b.Len() {
+		return false
+	}
+	if !b.MayPull(at+2) || b.Cloned() && !b.expandHead(b.Headroom()) {
+		return false
+	}
+	sum := CsumFold(b.Checksum(start, b.Len()-start, 0))
+	if sum == 0 {
+		sum = 0xffff // RFC 768: zero means no checksum; all ones is the same sum
+	}
+	d := b.Data()
+	binary.BigEndian.PutUint16(d[at:], sum)
+	b.IPSummed = ChecksumNone
+	return true
+}

@@ -1,0 +1,46 @@
+package skb
+
+import "sync/atomic"
+
+// MaxFrags is the most page fragments one Buff carries (Linux:
+// MAX_SKB_FRAGS): with 4 KiB pages a 64 KiB packet at any alignment.
+const MaxFrags = 17
+
+// Frag is one piece of a packet in a page (Linux: skb_frag_t). It owns one
+// page reference.
+type Frag struct {
+	Page *Page
+	Off  uint32
+	Size uint32
+}
+
+// Bytes returns the fragment's data.
+func (f *Frag) Bytes() []byte { return f.Page.buf[f.Off : f.Off+f.Size] }
+
+// DMA returns the device address of the fragment's first byte.
+func (f *Frag) DMA() uint64 { return f.Page.dma + uint64(f.Off) }
+
+// GSO types: how a super-packet is to be cut (Linux: SKB_GSO_*).
+const (
+	GSOTCPv4  uint16 = 1 << 0
+	GSODodgy  uint16 = 1 << 1 // from an untrusted source: check before use
+	GSOTCPECN uint16 = 1 << 2
+	GSOUDPL4  uint16 = 1 << 3
+)
+
+// SharedInfo is what all Buffs that share one data area share (Linux:
+// skb_shared_info).
+type SharedInfo struct {
+	dataref atomic.Int32
+
+	NrFrags uint8
+	TxFlags uint8
+	GSOSize uint16 // bytes of payload per segment
+	GSOSegs uint16
+	GSOType uint16
+	Frags   [MaxFrags]Frag
+
+	// FragList is a chain of further Buffs by their next pointers, as
+	// reassembly leaves it.
+	FragList *Buff
+}
