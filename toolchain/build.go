@@ -1,0 +1,213 @@
+package toolchain
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// startPackage is the package whose import links the kernel into a program.
+const startPackage = modulePath + "/sys/start"
+
+// A Builder makes images. Make one with [NewBuilder]; it is for one goroutine.
+type Builder struct {
+	Source  *Source
+	Go      *Go
+	Derived *Derived
+	Link    *LinkConfig
+
+	Dir     string    // folder in which the go command runs, "" for the current one
+	Verbose io.Writer // where go's own messages go (downloads, compile errors)
+	DWARF   bool      // keep debug information in the file
+	Tags    string    // further build tags of the program, comma-separated
+	LDFlags string    // further linker flags of the program
+
+	modcache string
+}
+
+// NewBuilder finds the kernel's source and the pinned Go and derives the GOROOT. Close it when done.
+func NewBuilder() (*Builder, error) {
+	s, err := FindSource()
+	if err != nil {
+		return nil, err
+	}
+	g, err := FindGo(s.GoVersion)
+	if err != nil {
+		return nil, err
+	}
+	cache, err := CacheDir()
+	if err != nil {
+		return nil, err
+	}
+	d, err := Derive(s, g, cache)
+	if err != nil {
+		return nil, err
+	}
+	b := &Builder{Source: s, Go: g, Derived: d, Verbose: os.Stderr}
+	if b.Link, err = ReadLinkConfig(s); err == nil {
+		b.modcache, err = g.modCache()
+	}
+	if err != nil {
+		d.Close()
+		return nil, err
+	}
+	return b, nil
+}
+
+// Close lets the derived GOROOT go.
+func (b *Builder) Close() error { return b.Derived.Close() }
+
+// Env returns the environment in which the go command makes images.
+func (b *Builder) Env() []string {
+	env := envWithout(os.Environ(), "GOROOT", "GOTOOLCHAIN", "GOOS", "GOARCH", "CGO_ENABLED", "GOEXPERIMENT", "GOAMD64", "PWD")
+	return append(env, "GOROOT="+b.Derived.Root, "GOTOOLCHAIN=local", "GOOS=linux", "GOARCH=amd64", "CGO_ENABLED=0",
+		"GOEXPERIMENT=", "GOAMD64=v1")
+}
+
+// command returns the go command with the derived GOROOT.
+func (b *Builder) command(args ...string) *exec.Cmd {
+	cmd := exec.Command(b.Go.Command(), args...)
+	cmd.Env, cmd.Dir = b.Env(), b.Dir
+	return cmd
+}
+
+func (b *Builder) tags() string {
+	if b.Tags == "" {
+		return b.Link.Tags
+	}
+	return b.Link.Tags + "," + b.Tags
+}
+
+// A listed package, as go list -json has it.
+type listed struct {
+	Dir, ImportPath, Name string
+	Standard, Incomplete  bool
+	Module                *listedModule
+	GoFiles               []string
+	IgnoredGoFiles        []string
+	Error                 *struct{ Err string }
+	DepsErrors            []struct{ Err string }
+}
+
+type listedModule struct {
+	Path, Version, Dir, GoMod string
+	Main                      bool
+	Replace                   *listedModule
+}
+
+// list runs go list with the derived GOROOT; packages that cannot be loaded carry their error.
+func (b *Builder) list(args ...string) ([]*listed, error) {
+	cmd := b.command(append([]string{"list", "-e", "-tags", b.tags(),
+		"-json=Dir,ImportPath,Name,Standard,Incomplete,Module,GoFiles,IgnoredGoFiles,Error,DepsErrors"}, args...)...)
+	out, err := runQuiet(cmd)
+	if err != nil {
+		return nil, clearGoError(err, b.Source.GoVersion)
+	}
+	var all []*listed
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		p := new(listed)
+		if err := dec.Decode(p); err == io.EOF {
+			return all, nil
+		} else if err != nil {
+			return nil, fmt.Errorf("reading go list's answer: %w", err)
+		}
+		all = append(all, p)
+	}
+}
+
+// clearGoError turns the go command's message about a newer go directive into one sentence.
+func clearGoError(err error, pin string) error {
+	msg := err.Error()
+	if _, after, ok := strings.Cut(msg, "requires go >= "); ok {
+		need, _, _ := strings.Cut(after, " ")
+		return fmt.Errorf("the program needs Go %s, and images are made with Go %s", strings.TrimRight(need, ";)"), pin)
+	}
+	return errors.New(strings.TrimSpace(strings.TrimPrefix(msg, "go: ")))
+}
+
+// Build makes the image of main package pkg (as the go command names packages) in file out.
+func (b *Builder) Build(pkg, out string) error {
+	p, err := b.mainPackage(pkg)
+	if err != nil {
+		return err
+	}
+	work, err := os.MkdirTemp("", "barewire-build-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(work)
+	inject, err := b.injectMain(p, work)
+	if err != nil {
+		return err
+	}
+	// Linked beside its final place, so that a failed build leaves the old image and the rename stays in one file system.
+	tmp, err := os.CreateTemp(filepath.Dir(out), ".barewire-*.elf")
+	if err != nil {
+		return fmt.Errorf("the image cannot be written: %w", err)
+	}
+	tmp.Close()
+	defer os.Remove(tmp.Name())
+	args := append([]string{"build", "-trimpath", "-buildvcs=false", "-tags", b.tags(),
+		"-ldflags", strings.TrimSpace(b.Link.flags(b.DWARF) + " " + b.LDFlags), "-o", absolute(tmp.Name())}, inject...)
+	if err := b.goRun(append(args, p.ImportPath)...); err != nil {
+		return fmt.Errorf("%s did not build: %w%s", p.ImportPath, err, b.cgoHint(p.ImportPath))
+	}
+	if err := SetPVHNote(tmp.Name()); err != nil {
+		return err
+	}
+	if err := os.Chmod(tmp.Name(), 0o755); err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), out)
+}
+
+// goRun runs the go command with its messages going to Verbose.
+func (b *Builder) goRun(args ...string) error {
+	cmd := b.command(args...)
+	cmd.Stdout, cmd.Stderr = b.Verbose, b.Verbose
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("go %s: %w", args[0], err)
+	}
+	return nil
+}
+
+// mainPackage finds pkg and refuses, in one sentence, what cannot become an image.
+func (b *Builder) mainPackage(pkg string) (*listed, error) {
+	all, err := b.list("-deps", "--", pkg)
+	if err != nil {
+		return nil, err
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("%s matches no package", pkg)
+	}
+	p := all[len(all)-1] // -deps lists a package after what it imports
+	if err := b.refuseCgo(pkg, all); err != nil {
+		return nil, err
+	}
+	for _, dep := range all {
+		if dep.Error != nil {
+			return nil, fmt.Errorf("%s: %s", pkg, strings.TrimSpace(dep.Error.Err))
+		}
+	}
+	if p.Name != "main" {
+		return nil, fmt.Errorf("%s is not a main package but package %s: only programs become images", p.ImportPath, p.Name)
+	}
+	for _, dep := range all[:len(all)-1] {
+		if dep.Name == "main" {
+			return nil, fmt.Errorf("%s matches more than one program: name one", pkg)
+		}
+	}
+	return p, nil
+}
+
+func absolute(name string) string {
+	if abs, err := filepath.Abs(name); err == nil {
+		return abs
+	}
+	return name
+}

@@ -1,0 +1,116 @@
+package toolchain
+
+import (
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// injectedName is the file that -overlay adds to a package. The z sorts it last, so that its (empty) package
+// initialisation changes no order of the program's own files.
+const injectedName = "zz_barewire_start.go"
+
+// injectMain returns the go build flags that add the import of the kernel to main package p. Files it needs go to work.
+//
+// A package in a local module takes one more file through -overlay. The go command refuses an overlay of the module
+// cache; there, the package's whole module is overlaid file by file at a place under the main module that does
+// not exist on disk, and a copy of the program's go.mod (-modfile) replaces the module by that place. Versions stay as the
+// program's go.mod chose them, and neither the cache nor the program's folder is written to.
+func (b *Builder) injectMain(p *listed, work string) ([]string, error) {
+	if !b.hasKernel() {
+		return nil, nil
+	}
+	file := filepath.Join(work, injectedName)
+	text := "package main\n\nimport _ \"" + startPackage + "\"\n"
+	if err := os.WriteFile(file, []byte(text), 0o666); err != nil {
+		return nil, err
+	}
+	overlay := map[string]string{}
+	var flags []string
+	dir := p.Dir
+	if p.Module != nil && !p.Module.Main && beneath(b.modcache, p.Dir) {
+		var err error
+		if dir, flags, err = b.relocate(p, work, overlay); err != nil {
+			return nil, err
+		}
+	}
+	overlay[filepath.Join(dir, injectedName)] = file
+	name := filepath.Join(work, "overlay.json")
+	data, err := json.Marshal(map[string]any{"Replace": overlay})
+	if err != nil {
+		return nil, err
+	}
+	return append(flags, "-overlay", name), os.WriteFile(name, data, 0o666)
+}
+
+// hasKernel tells whether this checkout has the start package yet.
+func (b *Builder) hasKernel() bool {
+	_, err := os.Stat(filepath.Join(b.Derived.Root, "src", filepath.FromSlash(startPackage)))
+	return err == nil
+}
+
+// relocate overlays the module of p, which is in the module cache, at a place under the main module. It returns the
+// package's folder there and the flags that make the go command use it.
+func (b *Builder) relocate(p *listed, work string, overlay map[string]string) (string, []string, error) {
+	out, err := runQuiet(b.command("env", "GOMOD", "GOWORK"))
+	if err != nil {
+		return "", nil, err
+	}
+	gomod, gowork, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+	if gowork != "" && gowork != "off" {
+		return "", nil, fmt.Errorf("%s comes from the module cache, which cannot be combined with the workspace %s: set GOWORK=off",
+			p.ImportPath, gowork)
+	}
+	if gomod == "" || gomod == os.DevNull {
+		return "", nil, fmt.Errorf("%s is in no module graph here: run inside a module that requires %s", p.ImportPath, p.Module.Path)
+	}
+	root := filepath.Dir(gomod)
+	at := ".barewire/" + p.Module.Path + "@" + p.Module.Version // relative: the path is recorded in the image
+	source := p.Module
+	if source.Replace != nil {
+		source = source.Replace
+	}
+	err = filepath.WalkDir(source.Dir, func(name string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() {
+			rel, rerr := filepath.Rel(source.Dir, name)
+			overlay[filepath.Join(root, filepath.FromSlash(at), rel)] = name
+			err = rerr
+		}
+		return err
+	})
+	if err != nil {
+		return "", nil, err
+	}
+	// A module from before go.mod has one only in the download cache.
+	overlay[filepath.Join(root, filepath.FromSlash(at), "go.mod")] = source.GoMod
+
+	mod, err := os.ReadFile(gomod)
+	if err != nil {
+		return "", nil, err
+	}
+	modfile := filepath.Join(work, "go.mod")
+	if err := os.WriteFile(modfile, mod, 0o666); err != nil {
+		return "", nil, err
+	}
+	if sum, err := os.ReadFile(strings.TrimSuffix(gomod, ".mod") + ".sum"); err == nil {
+		if err := os.WriteFile(filepath.Join(work, "go.sum"), sum, 0o666); err != nil {
+			return "", nil, err
+		}
+	}
+	if _, err := runQuiet(b.command("mod", "edit", "-replace", p.Module.Path+"@"+p.Module.Version+"=./"+at, modfile)); err != nil {
+		return "", nil, err
+	}
+	rel, err := filepath.Rel(source.Dir, p.Dir)
+	if err != nil {
+		return "", nil, err
+	}
+	return filepath.Join(root, filepath.FromSlash(at), rel), []string{"-modfile", modfile, "-mod=mod"}, nil
+}
+
+// beneath tells whether name lies under dir.
+func beneath(dir, name string) bool {
+	return dir != "" && strings.HasPrefix(name, strings.TrimRight(dir, string(filepath.Separator))+string(filepath.Separator))
+}
