@@ -1,0 +1,48 @@
+package qemu
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+)
+
+// A Captured is one frame of a pcap file.
+type Captured struct {
+	Time   time.Time
+	Length int    // of the frame on the wire
+	Data   []byte // as much of it as was kept
+}
+
+// ReadPcap reads a capture in the classic libpcap format (the pcap-savefile
+// manual page), as QEMU's filter-dump writes it: little-endian, microseconds,
+// Ethernet. A record cut off at the end, as a killed QEMU leaves it, ends the
+// list.
+func ReadPcap(path string) ([]Captured, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	le := binary.LittleEndian
+	if len(b) < 24 || le.Uint32(b) != 0xa1b2c3d4 {
+		return nil, fmt.Errorf("%s: not a little-endian pcap file", path)
+	}
+	if link := le.Uint32(b[20:]); link != 1 {
+		return nil, fmt.Errorf("%s: link type %d is not Ethernet", path, link)
+	}
+	var out []Captured
+	for b = b[24:]; len(b) >= 16; {
+		n, length := int(le.Uint32(b[8:])), int(le.Uint32(b[12:]))
+		if n > length {
+			return out, errors.New("pcap: a record is longer than its frame")
+		}
+		if 16+n > len(b) {
+			break
+		}
+		at := time.Unix(int64(le.Uint32(b)), int64(le.Uint32(b[4:]))*1000)
+		out = append(out, Captured{at, length, b[16 : 16+n]})
+		b = b[16+n:]
+	}
+	return out, nil
+}
