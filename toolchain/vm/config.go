@@ -1,0 +1,200 @@
+package vm
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+)
+
+// Machines an image boots on.
+const (
+	Microvm = "microvm" // virtio over MMIO, no PCI; boots fastest
+	Q35     = "q35"     // PCI Express, virtio over PCI with MSI-X
+)
+
+// What an accelerator is called in Config.Accel.
+const (
+	AccelAuto = ""    // KVM where it truly works, else TCG
+	AccelKVM  = "kvm" // hardware
+	AccelTCG  = "tcg" // QEMU's translator
+)
+
+// A NIC is one virtio-net device.
+type NIC struct {
+	// Backend is a -netdev value without its id: "user,hostfwd=udp:127.0.0.1:7000-:7", "tap,ifname=tap0,script=no,downscript=no",
+	// "dgram,local.type=unix,...".
+	Backend string
+	// MAC is the Ethernet address, "" for QEMU's default.
+	MAC string
+	// Options are further properties of the virtio-net device, such as "mq=on" or "mrg_rxbuf=off".
+	Options []string
+}
+
+// Config describes one virtual machine.
+type Config struct {
+	QEMU      string   // path of the binary, "" for FindQEMU's answer (Command only)
+	Machine   string   // Microvm (also for "") or Q35, optionally with machine properties after a comma
+	Accel     string   // AccelAuto, AccelKVM or AccelTCG
+	CPU       string   // -cpu value, "" for "host" with KVM and "max" with TCG
+	Kernel    string   // the image; required
+	Initrd    string   // first PVH module, "" for none
+	Append    string   // kernel command line: kernel parameters, " -- ", program arguments
+	MemoryMiB int      // RAM, 0 for DefaultMemoryMiB
+	CPUs      int      // virtual CPUs, 0 for 1
+	Serial    string   // -serial value for the console, "" for "stdio"
+	QMP       string   // -qmp value such as "unix:/path,server=on,wait=off", "" for none
+	GDB       bool     // listen for gdb on port 1234 and wait for it
+	NICs      []NIC    // virtio-net devices, eth0 first
+	Extra     []string // further arguments, last
+}
+
+// DefaultMemoryMiB is the RAM of a machine for which none is asked.
+const DefaultMemoryMiB = 256
+
+// machineOptions are properties an image wants of each machine. microvm has no RTC unless asked, and the wall clock comes
+// from it; its option ROMs are for firmware boot, which PVH skips.
+var machineOptions = map[string]string{
+	Microvm: "rtc=on,x-option-roms=off",
+	Q35:     "",
+}
+
+// Args checks c and returns QEMU's arguments.
+func (c Config) Args() ([]string, error) {
+	machine, more, _ := strings.Cut(c.Machine, ",")
+	if machine == "" {
+		machine = Microvm
+	}
+	options, ok := machineOptions[machine]
+	if !ok {
+		return nil, fmt.Errorf("no such machine: %q (an image boots on %s and %s)", machine, Microvm, Q35)
+	}
+	if c.Kernel == "" {
+		return nil, errors.New("no image to boot")
+	}
+	if c.MemoryMiB < 0 || c.CPUs < 0 {
+		return nil, fmt.Errorf("a machine with %d MiB and %d CPUs makes no sense", c.MemoryMiB, c.CPUs)
+	}
+	accel := c.Accel
+	switch accel {
+	case AccelAuto:
+		if accel = AccelTCG; KVMUsable() {
+			accel = AccelKVM
+		}
+	case AccelKVM, AccelTCG:
+	default:
+		return nil, fmt.Errorf("no such accelerator: %q (%s or %s)", accel, AccelKVM, AccelTCG)
+	}
+	cpu := c.CPU
+	if cpu == "" {
+		if cpu = "max"; accel == AccelKVM {
+			cpu = "host"
+		}
+	}
+	for _, o := range []string{options, more} {
+		if o != "" {
+			machine += "," + o
+		}
+	}
+	args := []string{
+		"-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
+		"-machine", machine, "-accel", accel, "-cpu", cpu,
+		"-m", strconv.Itoa(orDefault(c.MemoryMiB, DefaultMemoryMiB)), "-smp", strconv.Itoa(orDefault(c.CPUs, 1)),
+		"-kernel", c.Kernel,
+		// virtio-mmio slots are legacy by default; an image speaks virtio 1.2 only.
+		"-global", "virtio-mmio.force-legacy=false",
+		// How the exit status leaves the guest.
+		"-device", "isa-debug-exit,iobase=0xf4,iosize=0x04",
+	}
+	if c.Append != "" {
+		args = append(args, "-append", c.Append)
+	}
+	if c.Initrd != "" {
+		args = append(args, "-initrd", c.Initrd)
+	}
+	serial := c.Serial
+	if serial == "" {
+		serial = "stdio"
+	}
+	args = append(args, "-serial", serial)
+	if c.QMP != "" {
+		args = append(args, "-qmp", c.QMP)
+	}
+	if c.GDB {
+		args = append(args, "-s", "-S")
+	}
+	for i, n := range c.NICs {
+		kind, rest, _ := strings.Cut(n.Backend, ",")
+		if kind == "" {
+			return nil, fmt.Errorf("NIC %d has no backend", i)
+		}
+		id := fmt.Sprintf("net%d", i)
+		backend := kind + ",id=" + id
+		if rest != "" {
+			backend += "," + rest
+		}
+		device := "virtio-net-device"
+		if strings.HasPrefix(machine, Q35) {
+			device = "virtio-net-pci,disable-legacy=on"
+		}
+		device += ",netdev=" + id
+		if n.MAC != "" {
+			device += ",mac=" + n.MAC
+		}
+		for _, o := range n.Options {
+			device += "," + o
+		}
+		args = append(args, "-netdev", backend, "-device", device)
+	}
+	return append(args, c.Extra...), nil
+}
+
+func orDefault(n, otherwise int) int {
+	if n == 0 {
+		return otherwise
+	}
+	return n
+}
+
+// Command returns the command that runs c, with the standard streams unset.
+func (c Config) Command() (*exec.Cmd, error) {
+	args, err := c.Args()
+	if err != nil {
+		return nil, err
+	}
+	qemu := c.QEMU
+	if qemu == "" {
+		if qemu, err = FindQEMU(); err != nil {
+			return nil, err
+		}
+	}
+	return exec.Command(qemu, args...), nil
+}
+
+// FindQEMU returns the path of qemu-system-x86_64: $BAREWIRE_QEMU if set, else from PATH.
+func FindQEMU() (string, error) {
+	name := "qemu-system-x86_64"
+	if v := os.Getenv("BAREWIRE_QEMU"); v != "" {
+		name = v
+	}
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return "", fmt.Errorf("QEMU is missing (%s is not in PATH): install it, on Debian or Ubuntu with \"apt-get install qemu-system-x86\"", name)
+	}
+	return path, nil
+}
+
+// GuestStatus decodes the exit status of a QEMU process: QEMU's isa-debug-exit turns the byte v that the guest writes
+// into (v<<1)|1, so odd statuses come from the guest. ok is false when the guest did not report a status: QEMU itself failed
+// (1 is ambiguous: QEMU's own errors share it with guest status 0), was killed, or the guest powered off (0, a clean end).
+func GuestStatus(qemu int) (status int, ok bool) {
+	switch {
+	case qemu == 0:
+		return 0, true
+	case qemu > 0 && qemu&1 == 1:
+		return qemu >> 1, true
+	}
+	return 0, false
+}
