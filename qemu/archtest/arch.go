@@ -164,7 +164,13 @@ func packageState(fset *token.FileSet, file *ast.File) []string {
 		}
 		for _, s := range gen.Specs {
 			v := s.(*ast.ValueSpec)
-			if excused(gen.Doc, v.Doc, v.Comment) {
+			comments := []*ast.CommentGroup{gen.Doc, v.Doc}
+			for _, g := range file.Comments { // one at the end of the first line
+				if fset.Position(g.Pos()).Line == fset.Position(v.Pos()).Line {
+					comments = append(comments, g)
+				}
+			}
+			if excused(comments) {
 				continue
 			}
 			for i, n := range v.Names {
@@ -178,7 +184,7 @@ func packageState(fset *token.FileSet, file *ast.File) []string {
 	return found
 }
 
-func excused(comments ...*ast.CommentGroup) bool {
+func excused(comments []*ast.CommentGroup) bool {
 	for _, g := range comments {
 		if g == nil {
 			continue

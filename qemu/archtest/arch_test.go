@@ -62,6 +62,7 @@ func TestCheck_Fixture(t *testing.T) {
 		{"skb/v.go", `import "errors"; var ErrA, n = errors.New("a"), 3`, "variable n"},
 		{"skb/v.go", "// table of things, read-only.\nvar table = [...]int{1, 2}", ""},
 		{"skb/v.go", "var (\n\tgood = 1 // read-only\n\tbad = 2\n)", "variable bad"},
+		{"skb/v.go", "var table = []int{ // read-only\n\t1,\n}", ""},
 		{"sys/v.go", "//go:linkname hook runtime.hook\nvar hook func()", ""},
 		{"inet/v.go", "func f() { var local int; _ = local }", ""},
 		{"apps/echo/v.go", "var flags int", ""},
