@@ -1,6 +1,7 @@
 package vm
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -63,6 +64,14 @@ var machineOptions = map[string]string{
 
 // Args checks c and returns QEMU's arguments.
 func (c Config) Args() ([]string, error) {
+	accel, cpu, err := c.accelerator()
+	if err != nil {
+		return nil, err
+	}
+	return c.argsFor(accel, cpu)
+}
+
+func (c Config) argsFor(accel, cpu string) ([]string, error) {
 	machine, more, _ := strings.Cut(c.Machine, ",")
 	if machine == "" {
 		machine = Microvm
@@ -77,22 +86,6 @@ func (c Config) Args() ([]string, error) {
 	if c.MemoryMiB < 0 || c.CPUs < 0 {
 		return nil, fmt.Errorf("a machine with %d MiB and %d CPUs makes no sense", c.MemoryMiB, c.CPUs)
 	}
-	accel := c.Accel
-	switch accel {
-	case AccelAuto:
-		if accel = AccelTCG; KVMUsable() {
-			accel = AccelKVM
-		}
-	case AccelKVM, AccelTCG:
-	default:
-		return nil, fmt.Errorf("no such accelerator: %q (%s or %s)", accel, AccelKVM, AccelTCG)
-	}
-	cpu := c.CPU
-	if cpu == "" {
-		if cpu = "max"; accel == AccelKVM {
-			cpu = "host"
-		}
-	}
 	for _, o := range []string{options, more} {
 		if o != "" {
 			machine += "," + o
@@ -101,7 +94,7 @@ func (c Config) Args() ([]string, error) {
 	args := []string{
 		"-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
 		"-machine", machine, "-accel", accel, "-cpu", cpu,
-		"-m", strconv.Itoa(orDefault(c.MemoryMiB, DefaultMemoryMiB)), "-smp", strconv.Itoa(orDefault(c.CPUs, 1)),
+		"-m", strconv.Itoa(cmp.Or(c.MemoryMiB, DefaultMemoryMiB)), "-smp", strconv.Itoa(cmp.Or(c.CPUs, 1)),
 		"-kernel", c.Kernel,
 		// virtio-mmio slots are legacy by default; an image speaks virtio 1.2 only.
 		"-global", "virtio-mmio.force-legacy=false",
@@ -114,11 +107,7 @@ func (c Config) Args() ([]string, error) {
 	if c.Initrd != "" {
 		args = append(args, "-initrd", c.Initrd)
 	}
-	serial := c.Serial
-	if serial == "" {
-		serial = "stdio"
-	}
-	args = append(args, "-serial", serial)
+	args = append(args, "-serial", cmp.Or(c.Serial, "stdio"))
 	if c.QMP != "" {
 		args = append(args, "-qmp", c.QMP)
 	}
@@ -151,11 +140,21 @@ func (c Config) Args() ([]string, error) {
 	return append(args, c.Extra...), nil
 }
 
-func orDefault(n, otherwise int) int {
-	if n == 0 {
-		return otherwise
+// accelerator returns the -accel and -cpu values.
+func (c Config) accelerator() (accel, cpu string, err error) {
+	switch accel, cpu = c.Accel, c.CPU; accel {
+	case AccelAuto:
+		kvm, err := kvmProbe()
+		if err != nil {
+			return AccelTCG, cmp.Or(cpu, "max"), nil
+		}
+		return AccelKVM, cmp.Or(cpu, kvm), nil
+	case AccelKVM:
+		return accel, cmp.Or(cpu, "host"), nil
+	case AccelTCG:
+		return accel, cmp.Or(cpu, "max"), nil
 	}
-	return n
+	return "", "", fmt.Errorf("no such accelerator: %q (%s or %s)", accel, AccelKVM, AccelTCG)
 }
 
 // Command returns the command that runs c, with the standard streams unset.

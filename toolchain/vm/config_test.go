@@ -2,7 +2,6 @@ package vm
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -113,20 +112,23 @@ func TestGuestStatus_everyByte_roundTrips(t *testing.T) {
 	}
 }
 
-// QEMU itself accepts the arguments: it must fail on the missing image and on nothing before that.
-func TestArgs_realQEMU_complainsOnlyAboutTheImage(t *testing.T) {
-	if _, err := FindQEMU(); err != nil {
+// A real QEMU takes the arguments on both machines, boots an image by its PVH note and brings its status back.
+func TestProbe_tcg_statusComesBack(t *testing.T) {
+	qemu, err := FindQEMU()
+	if err != nil {
 		t.Skip(err)
 	}
-	for _, machine := range []string{Microvm, Q35} {
-		c := Config{Machine: machine, Kernel: "/nonexistent.elf", Serial: "null", CPUs: 2, NICs: []NIC{{Backend: "user"}}}
-		cmd, err := c.Command()
-		if err != nil {
-			t.Fatal(err)
-		}
-		out, err := cmd.CombinedOutput()
-		if _, ok := err.(*exec.ExitError); !ok || !strings.Contains(string(out), "nonexistent.elf") {
-			t.Errorf("%s: %v, %q", machine, err, out)
-		}
+	if err := probe(qemu, AccelTCG, "max"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestProbe_brokenGuest_isAnError(t *testing.T) {
+	qemu, err := FindQEMU()
+	if err != nil {
+		t.Skip(err)
+	}
+	if err := probe(qemu, AccelTCG, "no-such-cpu"); err == nil || !strings.Contains(err.Error(), "no-such-cpu") {
+		t.Errorf("a guest that cannot start gave %v", err)
 	}
 }
