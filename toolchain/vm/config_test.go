@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // after returns the values that follow each occurrence of flag.
@@ -118,7 +119,7 @@ func TestProbe_tcg_statusComesBack(t *testing.T) {
 	if err != nil {
 		t.Skip(err)
 	}
-	if err := probe(qemu, AccelTCG, "max"); err != nil {
+	if err := probe(qemu, AccelTCG, "max", 30*time.Second); err != nil {
 		t.Error(err)
 	}
 }
@@ -128,7 +129,17 @@ func TestProbe_brokenGuest_isAnError(t *testing.T) {
 	if err != nil {
 		t.Skip(err)
 	}
-	if err := probe(qemu, AccelTCG, "no-such-cpu"); err == nil || !strings.Contains(err.Error(), "no-such-cpu") {
+	if err := probe(qemu, AccelTCG, "no-such-cpu", 30*time.Second); err == nil || !strings.Contains(err.Error(), "no-such-cpu") {
 		t.Errorf("a guest that cannot start gave %v", err)
+	}
+}
+
+func TestProbe_slowGuest_isAnError(t *testing.T) {
+	qemu, err := FindQEMU()
+	if err != nil {
+		t.Skip(err)
+	}
+	if err := probe(qemu, AccelTCG, "max", time.Millisecond); err == nil || !strings.Contains(err.Error(), "not done in 1ms") {
+		t.Errorf("a guest that takes too long gave %v", err)
 	}
 }

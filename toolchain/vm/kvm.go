@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -15,7 +16,8 @@ import (
 
 // KVMUsable tells whether QEMU can really run a guest with KVM. The device node alone proves nothing, nor does making an
 // empty machine: in containers, in guests with partial nested virtualisation and on hosts that refuse some
-// registers QEMU fails later. So a guest of a few instructions is booted once per process (about 0.1 s).
+// registers QEMU fails later, and there are KVMs that emulate every instruction, far slower than QEMU's translator. So a
+// guest of a few instructions with a loop in it is booted and timed, once per process (about 0.2 s where KVM is good).
 func KVMUsable() bool {
 	_, err := kvmProbe()
 	return err == nil
@@ -41,23 +43,33 @@ var kvmProbe = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	dev.Close()
+	if info, err := os.ReadFile("/proc/cpuinfo"); err == nil && !hardwareVirt.Match(info) {
+		return "", errors.New("the CPU offers neither VMX nor SVM, so /dev/kvm only emulates")
+	}
 	qemu, err := FindQEMU()
 	if err != nil {
 		return "", err
 	}
 	for _, cpu := range kvmCPUs {
-		if err = probe(qemu, AccelKVM, cpu); err == nil {
+		if err = probe(qemu, AccelKVM, cpu, probeLimit); err == nil {
 			return cpu, nil
 		}
 	}
 	return "", err
 })
 
+// hardwareVirt matches the flag of /proc/cpuinfo without which KVM has no hardware to use.
+var hardwareVirt = regexp.MustCompile(`(?m)^flags\s*:.*\b(vmx|svm)\b`)
+
+// How long the probe guest may take. QEMU's start and the loop take some 0.1 s with hardware, a loop of 2^25 turns in an
+// emulating KVM takes seconds.
+const probeLimit = time.Second
+
 // probeStatus is the guest status of the probe image.
 const probeStatus = 42
 
 // probe boots the probe image with the given accelerator and CPU on both machines and wants its status back.
-func probe(qemu, accel, cpu string) error {
+func probe(qemu, accel, cpu string, limit time.Duration) error {
 	image, err := os.CreateTemp("", "barewire-probe-*.elf")
 	if err != nil {
 		return err
@@ -76,7 +88,7 @@ func probe(qemu, accel, cpu string) error {
 		if err != nil {
 			return err
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), limit)
 		cmd := exec.CommandContext(ctx, qemu, args...)
 		var out bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &out, &out
@@ -84,7 +96,7 @@ func probe(qemu, accel, cpu string) error {
 		late := ctx.Err() != nil
 		cancel()
 		if late {
-			return fmt.Errorf("a %s guest did not come up in 5 s", machine)
+			return fmt.Errorf("a %s guest of a few instructions was not done in %v", machine, limit)
 		}
 		var exit *exec.ExitError
 		if errors.As(err, &exit) {
@@ -107,6 +119,9 @@ func probeImage() []byte {
 		entry = note + 24
 	)
 	code := []byte{
+		0xb9, 0, 0, 0, 2, // mov $1<<25, %ecx
+		0x49,       // dec %ecx
+		0x75, 0xfd, // jnz to the dec
 		0xba, 0xf4, 0, 0, 0, // mov $0xf4, %edx
 		0xb0, probeStatus, // mov $probeStatus, %al
 		0xee,       // out %al, %dx

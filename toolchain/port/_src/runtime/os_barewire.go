@@ -1,0 +1,176 @@
+package runtime
+
+import (
+	"internal/runtime/atomic"
+	"runtime/goos"
+	"unsafe"
+)
+
+// The bottom of the Linux layer when there is no Linux: each function here stands for one system call that
+// os_linux.go, lock_futex.go or signal_unix.go makes, with the kernel's signature and errors. They are reached
+// from sys_barewire_amd64.s. What needs hardware goes through runtime/goos or a hook the board sets by linkname.
+
+// Hooks, set by the board before the heap exists (goos.Hwinit0). Code behind them must not allocate.
+var (
+	// bwArgc and bwArgv are the Linux start block: argc; argv, envp and auxv behind one another.
+	bwArgc int32
+	bwArgv **byte
+
+	// bwWallOffset is the wall clock (ns since the Unix epoch) at nanotime 0.
+	bwWallOffset int64
+
+	// bwSetStacks tells the CPU which stack [lo, hi) interrupts and exceptions run on.
+	bwSetStacks func(lo, hi uintptr)
+
+	// bwCrashReport prints what the stock crash report cannot know: trap number, CR2, error code, the instruction.
+	// stage 0 is at the start of a report, stage 1 after everything else has been printed.
+	bwCrashReport func(stage int, pc, trap, code, cr2 uintptr)
+)
+
+// bwArgs lets the board look around (memory, command line) before anything of the runtime needs an answer.
+func bwArgs() (int32, **byte) {
+	goos.Hwinit0()
+	return bwArgc, bwArgv
+}
+
+//go:nosplit
+func bwExit(code int32) {
+	for {
+		if goos.Exit != nil {
+			goos.Exit(code)
+		}
+		bwCliHlt()
+	}
+}
+
+//go:nosplit
+func bwExitThread(wait *atomic.Uint32) {
+	for {
+		bwCliHlt()
+	}
+}
+
+//go:nosplit
+func bwOpen(name *byte, mode, perm int32) int32 { return -_ENOENT }
+
+//go:nosplit
+func bwClosefd(fd int32) int32 { return -_EBADF }
+
+//go:nosplit
+func bwRead(fd int32, p unsafe.Pointer, n int32) int32 { return -_EBADF }
+
+//go:nosplit
+func bwWrite1(fd uintptr, p unsafe.Pointer, n int32) int32 {
+	for i := int32(0); i < n; i++ {
+		goos.Printk(*(*byte)(add(p, uintptr(i))))
+	}
+	return n
+}
+
+//go:nosplit
+func bwPipe2(flags int32) (r, w int32, errno int32) { return -1, -1, -_ENOSYS }
+
+//go:nosplit
+func bwGettid() uint32 { return uint32(getg().m.id) + 1 }
+
+// bwRaise is a signal with its default action: the end of the program, status as a shell reports it.
+//
+//go:nosplit
+func bwRaise(sig uint32) { bwExit(int32(128 + sig)) }
+
+// bwTgkill would interrupt another thread (preemptM). The only M asks itself: the tick has it covered.
+//
+//go:nosplit
+func bwTgkill(tgid, tid, sig int) {}
+
+//go:nosplit
+func bwSigprocmask(how int32, new, old *sigset, size int32) {
+	if old != nil {
+		*old = sigset{}
+	}
+}
+
+// bwSigaction says SIG_DFL of everything, so initsig takes all signals for Go.
+//
+//go:nosplit
+func bwSigaction(sig uintptr, new, old *sigactiont, size uintptr) int32 {
+	if old != nil {
+		*old = sigactiont{}
+	}
+	return 0
+}
+
+// bwSigaltstack: an M's signal stack is the CPU's interrupt and exception stack.
+//
+//go:nosplit
+func bwSigaltstack(new, old *stackt) {
+	if old != nil {
+		*old = stackt{ss_flags: _SS_DISABLE}
+	}
+	if new != nil && new.ss_flags&_SS_DISABLE == 0 && bwSetStacks != nil {
+		lo := uintptr(unsafe.Pointer(new.ss_sp))
+		bwSetStacks(lo, lo+uintptr(new.ss_size))
+	}
+}
+
+//go:nosplit
+func bwClone(flags int32, stk, mp, gp, fn unsafe.Pointer) int32 {
+	if goos.Task == nil {
+		return -_EAGAIN
+	}
+	goos.Task(stk, mp, gp, fn)
+	return 1
+}
+
+//go:nosplit
+func bwSchedGetaffinity(pid, len uintptr, buf *byte) int32 {
+	*buf = 1
+	return 1
+}
+
+// bwFutex waits by halting until *addr changes. Interrupts wake the CPU; they take no locks, so whoever
+// changes *addr is another CPU.
+//
+//go:nosplit
+func bwFutex(addr unsafe.Pointer, op int32, val uint32, ts *timespec, addr2 unsafe.Pointer, val3 uint32) int32 {
+	if op != _FUTEX_WAIT_PRIVATE {
+		return 0
+	}
+	until := int64(maxWhen)
+	if ts != nil {
+		until = nanotime() + ts.tv_sec*1e9 + ts.tv_nsec
+	}
+	for atomic.Load((*uint32)(addr)) == val {
+		if nanotime() >= until {
+			return -_ETIMEDOUT
+		}
+		bwIdle(until)
+	}
+	return 0
+}
+
+//go:nosplit
+func bwUsleep(usec uint32) {
+	until := nanotime() + int64(usec)*1000
+	for nanotime() < until {
+		if usec > 50 {
+			bwIdle(until)
+		} else {
+			procyield(10)
+		}
+	}
+}
+
+//go:nosplit
+func walltime() (sec int64, nsec int32) {
+	t := nanotime() + bwWallOffset
+	return t / 1e9, int32(t % 1e9)
+}
+
+const (
+	_ENOSYS    = 38
+	_EBADF     = 9
+	_EACCES    = 13
+	_EINVAL    = 22
+	_ETIMEDOUT = 110
+)
