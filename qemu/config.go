@@ -4,31 +4,34 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
+
+	"barewire/toolchain/vm"
 )
 
 // The machines an image is tested on.
 const (
-	Microvm = "microvm" // virtio over MMIO, PVH start, no PCI
-	Q35     = "q35"     // virtio over PCI with MSI-X
+	Microvm = vm.Microvm
+	Q35     = vm.Q35
 )
 
 // A Config says what to launch. The zero value of every field but Kernel is
 // usable.
 type Config struct {
 	Machine string   // Microvm when empty
-	Kernel  string   // path of the image; empty launches a machine with none
+	Kernel  string   // path of the image
 	Append  string   // kernel command line
-	Memory  int      // MiB; 128 when 0
+	Initrd  string   // a PVH module, if any
+	Memory  int      // MiB; [vm.DefaultMemoryMiB] when 0
 	CPUs    int      // 1 when 0
 	NICs    []NIC    // network cards, eth0 first
-	Accel   string   // "tcg" or "kvm"; chosen when empty
+	Accel   string   // [vm.AccelTCG], [vm.AccelKVM]; KVM when empty and it truly works
 	Dir     string   // artifacts of the run; none are kept when empty
-	Binary  string   // qemu-system-x86_64 when empty
+	Binary  string   // what [vm.FindQEMU] finds when empty
 	Extra   []string // further arguments, last
 	// NoExitDevice leaves isa-debug-exit out, as other hypervisors do.
 	NoExitDevice bool
@@ -45,10 +48,9 @@ type NIC struct {
 // A Backend is the host's end of a network card: a [User], or what [NewWire]
 // and [Namespace.Tap] return.
 type Backend interface {
-	// netdev returns the value of a -netdev option with the given id. Files
-	// that QEMU shall inherit are passed to file, which returns their number
-	// in QEMU.
-	netdev(id string, file func(*os.File) int) (string, error)
+	// netdev returns the value of a -netdev option, without its id. Files that
+	// QEMU shall inherit are passed to file, which returns their number in QEMU.
+	netdev(file func(*os.File) int) (string, error)
 	// close gives up the files; QEMU has its own copies by then.
 	close()
 }
@@ -67,8 +69,8 @@ type Forward struct {
 	GuestPort int
 }
 
-func (u User) netdev(id string, _ func(*os.File) int) (string, error) {
-	v := "user,id=" + id
+func (u User) netdev(func(*os.File) int) (string, error) {
+	v := "user"
 	for _, f := range u.Forwards {
 		if f.Proto != "udp" && f.Proto != "tcp" {
 			return "", fmt.Errorf("qemu: cannot forward protocol %q", f.Proto)
@@ -82,8 +84,8 @@ func (User) close() {}
 
 // HostPort returns the host's port that is forwarded to the guest's port, which
 // QEMU itself is asked for.
-func (vm *VM) HostPort(proto string, guestPort int) (int, error) {
-	q, err := vm.QMP()
+func (m *VM) HostPort(proto string, guestPort int) (int, error) {
+	q, err := m.QMP()
 	if err != nil {
 		return 0, err
 	}
@@ -113,28 +115,18 @@ func (cfg Config) complete() (Config, error) {
 	if cfg.Machine == "" {
 		cfg.Machine = Microvm
 	}
-	if cfg.Memory == 0 {
-		cfg.Memory = 128
+	if cfg.Kernel == "" {
+		return cfg, errors.New("qemu: no image")
 	}
-	if cfg.CPUs == 0 {
-		cfg.CPUs = 1
+	if _, err := os.Stat(cfg.Kernel); err != nil {
+		return cfg, fmt.Errorf("qemu: no image: %w", err)
 	}
 	if cfg.Binary == "" {
-		cfg.Binary = "qemu-system-x86_64"
-	}
-	if cfg.Machine != Microvm && cfg.Machine != Q35 {
-		return cfg, fmt.Errorf("qemu: unknown machine %q", cfg.Machine)
-	}
-	if cfg.Accel == "" {
-		cfg.Accel = Accelerator()
-	}
-	if cfg.Kernel != "" {
-		if _, err := os.Stat(cfg.Kernel); err != nil {
-			return cfg, fmt.Errorf("qemu: no image: %w", err)
+		binary, err := vm.FindQEMU()
+		if err != nil {
+			return cfg, err
 		}
-	}
-	if _, err := exec.LookPath(cfg.Binary); err != nil {
-		return cfg, fmt.Errorf("qemu: %w (Debian: apt-get install qemu-system-x86)", err)
+		cfg.Binary = binary
 	}
 	for i, nic := range cfg.NICs {
 		if nic.Backend == nil {
@@ -190,21 +182,18 @@ func (b *argBuilder) close() {
 	b.own = nil
 }
 
-// build returns QEMU's arguments for a completed configuration.
+// build returns QEMU's arguments for a completed configuration: those of
+// [vm.Config], with the console, the control socket and the captures of the
+// harness.
 func (b *argBuilder) build(cfg Config) ([]string, error) {
-	machine, device := cfg.machineArgs()
-	args := append([]string{}, machine...)
-	args = append(args,
-		"-m", strconv.Itoa(cfg.Memory), "-smp", strconv.Itoa(cfg.CPUs),
-		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot")
-	args = append(args, b.args...)
-	args = append(args, "-serial", "chardev:console", "-mon", "chardev=qmp,mode=control")
-	if !cfg.NoExitDevice {
-		args = append(args, "-device", "isa-debug-exit,iobase=0xf4,iosize=0x04")
+	c := vm.Config{
+		Machine: cfg.Machine, Accel: cfg.Accel, Kernel: cfg.Kernel, Append: cfg.Append, Initrd: cfg.Initrd,
+		MemoryMiB: cfg.Memory, CPUs: cfg.CPUs, Serial: "chardev:console",
+		Extra: append(b.args, "-mon", "chardev=qmp,mode=control"),
 	}
 	for i, nic := range cfg.NICs {
 		id := fmt.Sprintf("net%d", i)
-		netdev, err := nic.Backend.netdev(id, b.file)
+		backend, err := nic.Backend.netdev(b.file)
 		if err != nil {
 			return nil, err
 		}
@@ -213,23 +202,32 @@ func (b *argBuilder) build(cfg Config) ([]string, error) {
 		if mac == "" {
 			mac = MAC{0x52, 0x54, 0, 0x12, 0x34, byte(0x56 + i)}.String()
 		}
-		dev := fmt.Sprintf("%s,netdev=%s,mac=%s", device, id, mac)
+		n := vm.NIC{Backend: backend, MAC: mac}
 		if nic.Props != "" {
-			dev += "," + nic.Props
+			n.Options = []string{nic.Props}
 		}
-		args = append(args, "-netdev", netdev, "-device", dev)
-		if cfg.Dir != "" && !nic.NoPcap {
-			file := filepath.Join(cfg.Dir, id+".pcap")
-			if strings.Contains(file, ",") {
-				return nil, errors.New("qemu: the artifacts folder has a comma in its name")
-			}
-			args = append(args, "-object", fmt.Sprintf("filter-dump,id=dump%d,netdev=%s,file=%s,maxlen=256", i, id, file))
-		}
+		c.NICs = append(c.NICs, n)
 	}
-	if cfg.Kernel != "" {
-		args = append(args, "-kernel", cfg.Kernel)
-		if cfg.Append != "" {
-			args = append(args, "-append", cfg.Append)
+	args, err := c.Args()
+	if err != nil {
+		return nil, err
+	}
+	for i, id := range b.nics {
+		if cfg.Dir == "" || cfg.NICs[i].NoPcap {
+			continue
+		}
+		file := filepath.Join(cfg.Dir, id+".pcap")
+		if strings.Contains(file, ",") {
+			return nil, errors.New("qemu: the artifacts folder has a comma in its name")
+		}
+		args = append(args, "-object", fmt.Sprintf("filter-dump,id=dump%d,netdev=%s,file=%s,maxlen=256", i, id, file))
+	}
+	if cfg.NoExitDevice {
+		for i, a := range args {
+			if strings.HasPrefix(a, "isa-debug-exit,") {
+				args = slices.Delete(args, i-1, i+1)
+				break
+			}
 		}
 	}
 	return append(args, cfg.Extra...), nil

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"barewire/toolchain/vm"
 )
 
 // The tests in this file try the harness itself: with QEMU where there is no
@@ -18,7 +20,7 @@ import (
 
 func needQEMU(t testing.TB) {
 	t.Helper()
-	if _, err := (Config{}).complete(); err != nil {
+	if _, err := vm.FindQEMU(); err != nil {
 		t.Skip(err)
 	}
 }
@@ -59,29 +61,61 @@ func TestConsole_ClosedWhileWaiting(t *testing.T) {
 	}
 }
 
-func TestGuestExitCode_Table(t *testing.T) {
-	for status, want := range map[int]int{0: 0, 1: 0, 3: 1, 5: 2, 2*42 | 1: 42, 255: 127} {
-		if got, err := GuestExitCode(status); err != nil || got != want {
-			t.Errorf("status %d: %d, %v; want %d", status, got, err, want)
-		}
+func TestBareImage_ConsoleAndExitCode(t *testing.T) {
+	needQEMU(t)
+	for _, machine := range []string{Microvm, Q35} {
+		t.Run(machine, func(t *testing.T) {
+			vm := Start(t, Config{Machine: machine, Kernel: bareImage(t)})
+			if _, err := vm.Console.WaitFor("^ready$", 10*time.Second); err != nil {
+				t.Fatal(err)
+			}
+			if err := vm.Console.Type("hello"); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := vm.Console.WaitFor("hello", 5*time.Second); err != nil {
+				t.Fatal(err)
+			}
+			if share, err := vm.CPUShare(300 * time.Millisecond); err != nil || share < 0.3 {
+				t.Errorf("a guest that spins uses %.2f of a core (%v)", share, err)
+			}
+			if _, err := vm.Wait(10 * time.Millisecond); err == nil {
+				t.Fatal("Wait returned while the guest runs")
+			}
+			if err := vm.Console.Type("q"); err != nil {
+				t.Fatal(err)
+			}
+			if code, err := vm.Wait(5 * time.Second); code != 42 || err != nil {
+				t.Fatalf("exit code %d, %v", code, err)
+			}
+		})
 	}
-	for _, status := range []int{-1, 2, 254} {
-		if got, err := GuestExitCode(status); err == nil {
-			t.Errorf("status %d: %d and no error", status, got)
-		}
+}
+
+func TestBareImage_WithoutExitDevice(t *testing.T) {
+	needQEMU(t)
+	vm := Start(t, Config{Kernel: bareImage(t), NoExitDevice: true})
+	if _, err := vm.Console.WaitFor("^ready$", 10*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	vm.Console.Type("q")
+	if code, err := vm.Wait(300 * time.Millisecond); err == nil {
+		t.Fatalf("the exit device is there: code %d", code)
 	}
 }
 
 func TestConfig_Refusals(t *testing.T) {
 	needQEMU(t)
 	for name, cfg := range map[string]Config{
-		"unknown machine": {Machine: "pdp11"},
-		"no image":        {Kernel: "/does/not/exist"},
+		"no such machine": {Machine: "pdp11"},
+		"no such file":    {Kernel: "/does/not/exist"},
 		"no backend":      {NICs: []NIC{{}}},
 		"bad MAC":         {NICs: []NIC{{MAC: "1,2", Backend: User{}}}},
-		"apt-get install": {Binary: "qemu-system-nonesuch"},
+		"executable file": {Binary: "qemu-system-nonesuch"},
 		"cannot forward":  {NICs: []NIC{{Backend: User{Forwards: []Forward{{Proto: "icmp"}}}}}},
 	} {
+		if cfg.Kernel == "" {
+			cfg.Kernel = bareImage(t)
+		}
 		vm, err := Launch(t.Context(), cfg)
 		if err == nil {
 			vm.Kill()
@@ -94,7 +128,7 @@ func TestConfig_Refusals(t *testing.T) {
 
 func TestLaunch_QEMUFails(t *testing.T) {
 	needQEMU(t)
-	vm, err := Launch(t.Context(), Config{Extra: []string{"-device", "no-such-device"}})
+	vm, err := Launch(t.Context(), Config{Kernel: bareImage(t), Extra: []string{"-device", "no-such-device"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +145,7 @@ func TestQMP_Session(t *testing.T) {
 	needQEMU(t)
 	for _, machine := range []string{Microvm, Q35} {
 		t.Run(machine, func(t *testing.T) {
-			vm := Start(t, Config{Machine: machine, NICs: []NIC{{Backend: User{Forwards: []Forward{{"udp", 0, 7}, {"tcp", 0, 80}}}}}})
+			vm := Start(t, Config{Machine: machine, Kernel: bareImage(t), NICs: []NIC{{Backend: User{Forwards: []Forward{{"udp", 0, 7}, {"tcp", 0, 80}}}}}})
 			q, err := vm.QMP()
 			if err != nil {
 				t.Fatal(err)
@@ -167,7 +201,7 @@ func TestQMP_Session(t *testing.T) {
 func TestKill_LeavesNothing(t *testing.T) {
 	needQEMU(t)
 	dir := t.TempDir()
-	vm, err := Launch(t.Context(), Config{Dir: dir})
+	vm, err := Launch(t.Context(), Config{Kernel: bareImage(t), Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +232,7 @@ func TestWire_FramesReachQEMU(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer conn.Close()
-			vm := Start(t, Config{NICs: []NIC{{Backend: end}}})
+			vm := Start(t, Config{Kernel: bareImage(t), NICs: []NIC{{Backend: end}}})
 			// One frame: a card without a driver takes no more than that.
 			want := Ethernet(Broadcast, MAC{2, 0, 0, 0, 0, 1}, 0x88b5, bytes.Repeat([]byte("frame"), 40))
 			if err := conn.WriteFrame(want); err != nil {

@@ -196,8 +196,8 @@ func openTap(name string, flags uint16) (*os.File, error) {
 
 type tapEnd struct{ f *os.File }
 
-func (t tapEnd) netdev(id string, file func(*os.File) int) (string, error) {
-	return fmt.Sprintf("tap,id=%s,fd=%d,vhost=off", id, file(t.f)), nil
+func (t tapEnd) netdev(file func(*os.File) int) (string, error) {
+	return fmt.Sprintf("tap,fd=%d,vhost=off", file(t.f)), nil
 }
 
 func (t tapEnd) close() { t.f.Close() }

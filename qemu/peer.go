@@ -55,11 +55,11 @@ type wireEnd struct {
 	f    *os.File
 }
 
-func (w wireEnd) netdev(id string, file func(*os.File) int) (string, error) {
+func (w wireEnd) netdev(file func(*os.File) int) (string, error) {
 	if w.kind == Stream {
-		return fmt.Sprintf("stream,id=%s,server=off,addr.type=fd,addr.str=%d", id, file(w.f)), nil
+		return fmt.Sprintf("stream,server=off,addr.type=fd,addr.str=%d", file(w.f)), nil
 	}
-	return fmt.Sprintf("dgram,id=%s,local.type=fd,local.str=%d", id, file(w.f)), nil
+	return fmt.Sprintf("dgram,local.type=fd,local.str=%d", file(w.f)), nil
 }
 
 func (w wireEnd) close() { w.f.Close() }

@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"barewire/toolchain/vm"
 	"golang.org/x/sys/unix"
 )
 
@@ -52,7 +53,7 @@ func Launch(ctx context.Context, cfg Config) (*VM, error) {
 		return nil, err
 	}
 	defer cfg.closeBackends()
-	vm := &VM{
+	m := &VM{
 		cfg: cfg, stderr: new(lockedBuffer),
 		qmpReady: make(chan struct{}), done: make(chan struct{}),
 	}
@@ -68,7 +69,7 @@ func Launch(ctx context.Context, cfg Config) (*VM, error) {
 		return nil, err
 	}
 	args, err := b.build(cfg)
-	vm.nics = b.nics
+	m.nics = b.nics
 	defer b.close()
 	if err != nil {
 		conEnd.Close()
@@ -86,90 +87,90 @@ func Launch(ctx context.Context, cfg Config) (*VM, error) {
 			return nil, err
 		}
 		tee = f
-		vm.files = append(vm.files, f)
+		m.files = append(m.files, f)
 	}
 
-	vm.cmd = exec.Command(cfg.Binary, args...)
-	vm.cmd.ExtraFiles = b.files
-	vm.cmd.Stdout = vm.stderr
-	vm.cmd.Stderr = vm.stderr
-	vm.cmd.WaitDelay = time.Second
-	vm.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	m.cmd = exec.Command(cfg.Binary, args...)
+	m.cmd.ExtraFiles = b.files
+	m.cmd.Stdout = m.stderr
+	m.cmd.Stderr = m.stderr
+	m.cmd.WaitDelay = time.Second
+	m.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 
 	started := make(chan error)
-	go vm.run(started)
+	go m.run(started)
 	if err := <-started; err != nil {
 		conEnd.Close()
 		qmpEnd.Close()
-		vm.closeFiles()
+		m.closeFiles()
 		return nil, fmt.Errorf("qemu: %w", err)
 	}
-	vm.Console = newConsole(conEnd, conEnd, tee)
-	vm.files = append(vm.files, conEnd)
+	m.Console = newConsole(conEnd, conEnd, tee)
+	m.files = append(m.files, conEnd)
 	go func() {
-		vm.qmp, vm.qmpErr = newQMP(qmpEnd)
-		close(vm.qmpReady)
+		m.qmp, m.qmpErr = newQMP(qmpEnd)
+		close(m.qmpReady)
 	}()
 	go func() {
 		select {
 		case <-ctx.Done():
-			vm.Kill()
-		case <-vm.done:
+			m.Kill()
+		case <-m.done:
 		}
 	}()
-	return vm, nil
+	return m, nil
 }
 
 // run starts the process and waits for it, all on one locked thread: Pdeathsig
 // is sent when the *thread* that forked ends, and a goroutine that is not
 // locked could leave its thread to one that ends it.
-func (vm *VM) run(started chan<- error) {
+func (m *VM) run(started chan<- error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	vm.Started = time.Now()
-	err := vm.cmd.Start()
+	m.Started = time.Now()
+	err := m.cmd.Start()
 	started <- err
 	if err != nil {
 		return
 	}
-	vm.waitErr = vm.cmd.Wait()
-	vm.state = vm.cmd.ProcessState
-	close(vm.done)
+	m.waitErr = m.cmd.Wait()
+	m.state = m.cmd.ProcessState
+	close(m.done)
 }
 
 // Kill ends QEMU, and whatever it started, at once and waits until it is gone.
 // It may be called more than once and after the guest has ended.
-func (vm *VM) Kill() {
-	vm.once.Do(func() {
-		if vm.Running() {
-			syscall.Kill(-vm.cmd.Process.Pid, syscall.SIGKILL)
+func (m *VM) Kill() {
+	m.once.Do(func() {
+		if m.Running() {
+			syscall.Kill(-m.cmd.Process.Pid, syscall.SIGKILL)
 		}
-		<-vm.done
-		<-vm.qmpReady
-		vm.Console.waitClosed(time.Second)
-		if vm.qmp != nil {
-			vm.qmp.conn.Close()
+		<-m.done
+		<-m.qmpReady
+		m.Console.waitClosed(time.Second)
+		if m.qmp != nil {
+			m.qmp.conn.Close()
 		}
-		vm.writeLog()
-		vm.closeFiles()
+		m.writeLog()
+		m.closeFiles()
 	})
 }
 
-func (vm *VM) closeFiles() {
-	for _, f := range vm.files {
+func (m *VM) closeFiles() {
+	for _, f := range m.files {
 		f.Close()
 	}
-	vm.files = nil
+	m.files = nil
 }
 
 // writeLog keeps the command line, QEMU's messages and its status for the
 // artifacts of the run.
-func (vm *VM) writeLog() {
-	if vm.cfg.Dir == "" {
+func (m *VM) writeLog() {
+	if m.cfg.Dir == "" {
 		return
 	}
-	text := fmt.Sprintf("%s\n\n%s\n%v\n", quote(vm.cmd.Args), vm.stderr.String(), vm.state)
-	os.WriteFile(filepath.Join(vm.cfg.Dir, "qemu.txt"), []byte(text), 0o666)
+	text := fmt.Sprintf("%s\n\n%s\n%v\n", quote(m.cmd.Args), m.stderr.String(), m.state)
+	os.WriteFile(filepath.Join(m.cfg.Dir, "qemu.txt"), []byte(text), 0o666)
 }
 
 // ErrKilled means that QEMU was ended by a signal, not by its guest.
@@ -177,47 +178,38 @@ var ErrKilled = errors.New("qemu: ended by a signal")
 
 // Wait waits until the guest has ended and returns its exit code. It fails when
 // timeout passes first, when QEMU itself failed, or when it was killed.
-func (vm *VM) Wait(timeout time.Duration) (code int, err error) {
+func (m *VM) Wait(timeout time.Duration) (code int, err error) {
 	select {
-	case <-vm.done:
+	case <-m.done:
 	case <-time.After(timeout):
-		return -1, fmt.Errorf("qemu: the guest still runs after %v; its console ends:\n%s", timeout, vm.Console.Tail(30))
+		return -1, fmt.Errorf("qemu: the guest still runs after %v; its console ends:\n%s", timeout, m.Console.Tail(30))
 	}
-	<-vm.qmpReady
-	vm.Console.waitClosed(time.Second)
-	return vm.exitCode()
+	<-m.qmpReady
+	m.Console.waitClosed(time.Second)
+	return m.exitCode()
 }
 
-func (vm *VM) exitCode() (int, error) {
-	if ws, ok := vm.state.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+func (m *VM) exitCode() (int, error) {
+	if ws, ok := m.state.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
 		return -1, fmt.Errorf("%w: %v", ErrKilled, ws.Signal())
 	}
-	status := vm.state.ExitCode()
+	status := m.state.ExitCode()
 	// QEMU's own failures leave with 1, as a guest's exit code 0 does; but then
 	// the machine never ran: no QMP greeting came and nothing was printed.
-	if status != 0 && vm.qmp == nil && vm.Console.Output() == "" {
-		return -1, fmt.Errorf("qemu: status %d: %s", status, strings.TrimSpace(vm.stderr.String()))
+	if status != 0 && m.qmp == nil && m.Console.Output() == "" {
+		return -1, fmt.Errorf("qemu: status %d: %s", status, strings.TrimSpace(m.stderr.String()))
 	}
-	return GuestExitCode(status)
-}
-
-// GuestExitCode maps QEMU's exit status to the guest's exit code by the rule of
-// the isa-debug-exit device, status = (code<<1)|1. Status 0 is an ordinary
-// power-off and means 0.
-func GuestExitCode(status int) (int, error) {
-	switch {
-	case status == 0:
-		return 0, nil
-	case status > 0 && status&1 == 1:
-		return status >> 1, nil
+	code, ok := vm.GuestStatus(status)
+	if !ok {
+		return -1, fmt.Errorf("qemu: status %d is not one the guest can cause: %s", status, strings.TrimSpace(m.Messages()))
 	}
-	return -1, fmt.Errorf("qemu: status %d is not one the guest can cause", status)
+	return code, nil
 }
 
 // Running tells whether the process is still there.
-func (vm *VM) Running() bool {
+func (m *VM) Running() bool {
 	select {
-	case <-vm.done:
+	case <-m.done:
 		return false
 	default:
 		return true
@@ -225,46 +217,46 @@ func (vm *VM) Running() bool {
 }
 
 // Messages returns what QEMU itself (not the guest) printed.
-func (vm *VM) Messages() string { return vm.stderr.String() }
+func (m *VM) Messages() string { return m.stderr.String() }
 
 // QMP returns the control connection, waiting for its greeting.
-func (vm *VM) QMP() (*QMP, error) {
-	<-vm.qmpReady
-	if vm.qmpErr != nil {
-		return nil, fmt.Errorf("%w: %s", vm.qmpErr, strings.TrimSpace(vm.stderr.String()))
+func (m *VM) QMP() (*QMP, error) {
+	<-m.qmpReady
+	if m.qmpErr != nil {
+		return nil, fmt.Errorf("%w: %s", m.qmpErr, strings.TrimSpace(m.stderr.String()))
 	}
-	return vm.qmp, nil
+	return m.qmp, nil
 }
 
 // Netdev returns the QEMU id of the i-th card's netdev (for QMP's set_link).
-func (vm *VM) Netdev(i int) string { return vm.nics[i] }
+func (m *VM) Netdev(i int) string { return m.nics[i] }
 
 // PID returns QEMU's process id.
-func (vm *VM) PID() int { return vm.cmd.Process.Pid }
+func (m *VM) PID() int { return m.cmd.Process.Pid }
 
 // CPUTime returns the processor time the QEMU process has used so far, all its
 // threads together, in the kernel's nanosecond accounting.
-func (vm *VM) CPUTime() (time.Duration, error) {
+func (m *VM) CPUTime() (time.Duration, error) {
 	// A process's CPU clock id, as clock_getcpuclockid(3) makes it: the
 	// complement of the pid above three bits that say "scheduler time".
-	clock := int32(^vm.PID())<<3 | 2
+	clock := int32(^m.PID())<<3 | 2
 	var ts unix.Timespec
 	if err := unix.ClockGettime(clock, &ts); err != nil {
-		return 0, fmt.Errorf("qemu: cpu time of %d: %w", vm.PID(), err)
+		return 0, fmt.Errorf("qemu: cpu time of %d: %w", m.PID(), err)
 	}
 	return time.Duration(ts.Nano()), nil
 }
 
 // CPUShare watches the process for d and returns the processor time it used in
 // that while as a share of one host core: 1 is one core fully busy.
-func (vm *VM) CPUShare(d time.Duration) (float64, error) {
-	before, err := vm.CPUTime()
+func (m *VM) CPUShare(d time.Duration) (float64, error) {
+	before, err := m.CPUTime()
 	if err != nil {
 		return 0, err
 	}
 	start := time.Now()
 	time.Sleep(d)
-	after, err := vm.CPUTime()
+	after, err := m.CPUTime()
 	if err != nil {
 		return 0, err
 	}
