@@ -1,0 +1,232 @@
+package sock
+
+import (
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"barewire/skb"
+)
+
+// Memory bounds the packet memory that all socks of one protocol hold on their
+// receive queues together (Linux: udp_mem, proto.memory_allocated). A sock's
+// own bound counts what Linux would charge; this one counts real pages, so
+// that unread sockets cannot starve the receive rings.
+type Memory struct {
+	limit int64
+	used  atomic.Int64
+}
+
+// NewMemory returns a bound of limit bytes.
+func NewMemory(limit int64) *Memory { return &Memory{limit: limit} }
+
+// Used returns the bytes held now.
+func (m *Memory) Used() int64 { return m.used.Load() }
+
+func (m *Memory) charge(n int64) bool {
+	if m == nil {
+		return true
+	}
+	if m.used.Add(n) > m.limit {
+		m.used.Add(-n)
+		return false
+	}
+	return true
+}
+
+func (m *Memory) uncharge(n int64) {
+	if m != nil {
+		m.used.Add(-n)
+	}
+}
+
+// skbOverhead is what Linux charges for a packet beside its data: struct
+// sk_buff, the shared info and the headroom of a received frame.
+const skbOverhead = 576 + 64 + 64
+
+// Charge is what a queued packet counts against SO_RCVBUF: the truesize it
+// would have in Linux, where the data area is as large as the packet needs. A
+// whole page per packet would be more honest about memory, but programs size
+// their buffers by Linux's count: 212992 bytes are some 270 small datagrams.
+// [Memory] does the honest count.
+func Charge(b *skb.Buff) int { return (b.Len()+63)&^63 + skbOverhead }
+
+// rxQueue is the receive queue of a sock with its accounting.
+type rxQueue struct {
+	mu     sync.Mutex
+	list   skb.List
+	rmem   int
+	closed bool
+	n      atomic.Int32 // list.Len, for lock-free looks
+}
+
+func (q *rxQueue) len() int { return int(q.n.Load()) }
+
+func (q *rxQueue) allocated() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.rmem
+}
+
+// QueueResult says what became of a packet given to QueueRcv.
+type QueueResult uint8
+
+// Results of QueueRcv.
+const (
+	Queued    QueueResult = iota
+	QueueFull             // beyond SO_RCVBUF
+	QueueMem              // beyond the protocol's memory
+	QueueDead             // the socket is gone
+)
+
+// QueueRcv puts a packet on the receive queue and wakes a reader (Linux:
+// sock_queue_rcv_skb). It takes b over only with Queued. Softirq context.
+func (sk *Sock) QueueRcv(b *skb.Buff) QueueResult {
+	q := &sk.rx
+	charge := Charge(b)
+	real := int64(b.Truesize())
+	if !sk.memory.charge(real) {
+		sk.drops.Add(1)
+		return QueueMem
+	}
+	q.mu.Lock()
+	// As in Linux the packet that crosses the bound still fits, so that a
+	// tiny buffer takes one datagram.
+	if q.closed || q.rmem > int(sk.rcvbuf.Load()) {
+		dead := q.closed
+		q.mu.Unlock()
+		sk.memory.uncharge(real)
+		if dead {
+			return QueueDead
+		}
+		sk.drops.Add(1)
+		return QueueFull
+	}
+	q.rmem += charge
+	q.list.PushBack(b)
+	q.n.Add(1)
+	q.mu.Unlock()
+	sk.DataReady()
+	return Queued
+}
+
+// RecvDatagram returns the next packet of the receive queue (Linux:
+// __skb_recv_datagram), waiting unless flags has MSG_DONTWAIT. With MSG_PEEK
+// the packet stays queued and the caller gets a reference. A pending error
+// comes first. A nil packet without error means the receive side is shut down.
+// The caller ends the packet with Consume.
+func (sk *Sock) RecvDatagram(flags int) (*skb.Buff, error) {
+	peek := flags&syscall.MSG_PEEK != 0
+	if err := sk.TakeError(); err != nil {
+		return nil, err
+	}
+	if b := sk.dequeue(peek); b != nil {
+		return b, nil
+	}
+	if sk.IsShutdown(RcvShutdown) {
+		return nil, nil
+	}
+	if flags&syscall.MSG_DONTWAIT != 0 {
+		return nil, syscall.EAGAIN
+	}
+	return sk.waitDatagram(peek)
+}
+
+func (sk *Sock) waitDatagram(peek bool) (b *skb.Buff, err error) {
+	err = sk.waitUntil(&sk.rdWait, sk.rcvtimeo.Load(), func() (bool, error) {
+		if err := sk.TakeError(); err != nil {
+			return false, err
+		}
+		b = sk.dequeue(peek)
+		return b != nil || sk.IsShutdown(RcvShutdown), nil
+	})
+	return b, err
+}
+
+func (sk *Sock) dequeue(peek bool) *skb.Buff {
+	q := &sk.rx
+	if q.n.Load() == 0 {
+		return nil
+	}
+	q.mu.Lock()
+	b := q.list.Head()
+	if b == nil {
+		q.mu.Unlock()
+		return nil
+	}
+	if peek {
+		b.Get()
+		q.mu.Unlock()
+		return b
+	}
+	q.list.Remove(b)
+	q.n.Add(-1)
+	q.rmem -= Charge(b)
+	q.mu.Unlock()
+	sk.memory.uncharge(int64(b.Truesize()))
+	return b
+}
+
+// Unqueue takes one particular packet off the queue if it is still there
+// (Linux: __sk_queue_drop_skb): a peeked packet found to be bad. It reports
+// whether it was; the queue's reference is then the caller's.
+func (sk *Sock) Unqueue(b *skb.Buff) bool {
+	q := &sk.rx
+	q.mu.Lock()
+	found := false
+	for p := q.list.Head(); p != nil; p = p.Next() {
+		if p == b {
+			found = true
+			break
+		}
+	}
+	if found {
+		q.list.Remove(b)
+		q.n.Add(-1)
+		q.rmem -= Charge(b)
+	}
+	q.mu.Unlock()
+	if found {
+		sk.memory.uncharge(int64(b.Truesize()))
+	}
+	return found
+}
+
+// FirstLen returns the length of the first queued packet, less hdr bytes of
+// header, 0 if there is none (Linux: first_packet_length, for SIOCINQ).
+func (sk *Sock) FirstLen(hdr int) int {
+	q := &sk.rx
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if b := q.list.Head(); b != nil {
+		return max(0, b.Len()-hdr)
+	}
+	return 0
+}
+
+// RmemAlloc returns what is charged against SO_RCVBUF.
+func (sk *Sock) RmemAlloc() int { return sk.rx.allocated() }
+
+// WmemAlloc returns the truesize of packets sent and not yet freed.
+func (sk *Sock) WmemAlloc() int { return int(sk.wmem.Load()) }
+
+// Destroy empties the queue for good and wakes all waiters with EBADF-like
+// ends: readers see a shut-down socket (Linux: sk_common_release).
+func (sk *Sock) Destroy() {
+	sk.SetFlag(FlagDead, true)
+	sk.shutdown.Store(RcvShutdown | SendShutdown)
+	q := &sk.rx
+	q.mu.Lock()
+	q.closed = true
+	var l skb.List
+	l.Splice(&q.list)
+	q.n.Store(0)
+	q.rmem = 0
+	q.mu.Unlock()
+	for b := l.PopFront(); b != nil; b = l.PopFront() {
+		sk.memory.uncharge(int64(b.Truesize()))
+		b.Free(skb.QueuePurge)
+	}
+	sk.rdWait.wakeAll()
+	sk.wrWait.wakeAll()
+}

@@ -1,0 +1,154 @@
+package sock
+
+import (
+	"sync"
+	"syscall"
+	"time"
+)
+
+// waitQueue is a queue of goroutines that wait for an event (Linux:
+// wait_queue_head_t). A waiter enters before it looks at the condition, so a
+// wake-up between the look and the sleep is kept. Wake-ups happen outside all
+// locks of the sock; the queue's own lock is held only to unlink.
+type waitQueue struct {
+	mu   sync.Mutex
+	head *waiter
+	tail *waiter
+	idle *waiter // kept for reuse, so that blocking calls do not allocate
+}
+
+type waiter struct {
+	next, prev *waiter
+	queued     bool
+	ch         chan struct{} // capacity 1: the wake-up
+}
+
+// enter puts the caller on the queue (prepare_to_wait).
+func (q *waitQueue) enter() *waiter {
+	q.mu.Lock()
+	w := q.idle
+	if w != nil {
+		q.idle = w.next
+		w.next = nil
+	} else {
+		w = &waiter{ch: make(chan struct{}, 1)}
+	}
+	w.prev = q.tail
+	if q.tail == nil {
+		q.head = w
+	} else {
+		q.tail.next = w
+	}
+	q.tail = w
+	w.queued = true
+	q.mu.Unlock()
+	return w
+}
+
+// leave takes w off the queue (finish_wait). If w was woken and its event is
+// not used, the caller passes the wake-up on with wakeOne.
+func (q *waitQueue) leave(w *waiter) (woken bool) {
+	q.mu.Lock()
+	// Off the queue means that somebody chose w to wake, even if the signal
+	// has not come yet; a signal that comes later is a spurious wake-up.
+	if woken = !w.queued; !woken {
+		q.unlink(w)
+	}
+	select {
+	case <-w.ch:
+	default:
+	}
+	w.next = q.idle
+	q.idle = w
+	q.mu.Unlock()
+	return woken
+}
+
+func (q *waitQueue) unlink(w *waiter) {
+	if w.prev == nil {
+		q.head = w.next
+	} else {
+		w.prev.next = w.next
+	}
+	if w.next == nil {
+		q.tail = w.prev
+	} else {
+		w.next.prev = w.prev
+	}
+	w.next, w.prev = nil, nil
+	w.queued = false
+}
+
+// wakeOne wakes the goroutine that waits longest (wake_up).
+func (q *waitQueue) wakeOne() {
+	q.mu.Lock()
+	w := q.head
+	if w != nil {
+		q.unlink(w)
+	}
+	q.mu.Unlock()
+	if w != nil {
+		w.signal()
+	}
+}
+
+// wakeAll wakes everybody (wake_up_all).
+func (q *waitQueue) wakeAll() {
+	for {
+		q.mu.Lock()
+		w := q.head
+		if w != nil {
+			q.unlink(w)
+		}
+		q.mu.Unlock()
+		if w == nil {
+			return
+		}
+		w.signal()
+	}
+}
+
+func (w *waiter) signal() {
+	select {
+	case w.ch <- struct{}{}:
+	default:
+	}
+}
+
+// waitUntil blocks until ready returns true, the timeout passes (EAGAIN) or
+// ready returns an error. timeout is in ns; 0 means for ever.
+func (sk *Sock) waitUntil(q *waitQueue, timeout int64, ready func() (bool, error)) error {
+	var deadline int64
+	var expired chan struct{}
+	if timeout > 0 {
+		deadline = sk.clock.Now() + timeout
+		expired = make(chan struct{})
+		t := sk.clock.AfterFunc(time.Duration(timeout), func() { close(expired) })
+		defer t.Stop()
+	}
+	for {
+		w := q.enter()
+		ok, err := ready()
+		if ok || err != nil {
+			if q.leave(w) {
+				q.wakeOne() // ours was not needed; it may be another's
+			}
+			return err
+		}
+		if timeout > 0 && sk.clock.Now() >= deadline {
+			if q.leave(w) {
+				q.wakeOne()
+			}
+			return syscall.EAGAIN
+		}
+		if timeout > 0 {
+			select {
+			case <-w.ch:
+			case <-expired:
+			}
+		} else {
+			<-w.ch
+		}
+		q.leave(w)
+	}
+}
