@@ -251,6 +251,15 @@ func (b *Buff) NetworkOffset() int { return int(b.network) - int(b.data) }
 // TransportOffset returns the transport header's offset from Data.
 func (b *Buff) TransportOffset() int { return int(b.transport) - int(b.data) }
 
+// MacOffset returns the link header's offset from Data, negative once it was
+// pulled; 0 when it is unknown.
+func (b *Buff) MacOffset() int {
+	if b.mac == unset {
+		return 0
+	}
+	return int(b.mac) - int(b.data)
+}
+
 // MacHeaderWasSet reports whether the link header is known.
 func (b *Buff) MacHeaderWasSet() bool { return b.mac != unset }
 

@@ -1,0 +1,205 @@
+package napi
+
+import (
+	"crypto/rand"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"barewire/skb"
+)
+
+// Config is what a stack is made of. The zero value is usable.
+type Config struct {
+	Clock Clock          // nil means SystemClock
+	Rand  func(b []byte) // fills b with unpredictable bytes; nil means crypto/rand
+	Log   func(s string) // one kernel log line, without newline; nil discards
+
+	Pool  *skb.PagePool  // ready page pool; nil makes one from Pages
+	Pages skb.PageConfig // used when Pool is nil
+
+	// MaxBacklog is net.core.netdev_max_backlog; 0 means 1000.
+	MaxBacklog int
+}
+
+// Net is the device layer of one stack (the part of Linux's struct net that
+// belongs to net/core): devices, protocol taps, softirq, timers, memory and
+// the sources of time and randomness. All methods are safe for concurrent use.
+type Net struct {
+	clock  Clock
+	rand   func([]byte)
+	log    func(string)
+	cache  *skb.Cache
+	soft   *SoftNet
+	timers *Timers
+
+	devs   atomic.Pointer[devTable]
+	ptypes atomic.Pointer[ptypeTable]
+
+	// rtnl serialises configuration: registration, open and close, MTU. It
+	// is held across the driver's Open and Stop, never on a packet's way.
+	rtnl    sync.Mutex
+	ifindex int32 // last one given out
+
+	events eventQueue
+}
+
+// devTable is an immutable snapshot of the registered devices.
+type devTable struct {
+	list    []*NetDevice // by ifindex
+	byName  map[string]*NetDevice
+	byIndex map[int32]*NetDevice
+}
+
+// New makes the device layer of a stack. Nothing runs until the caller starts
+// [SoftNet.Run] on a goroutine or calls [SoftNet.DoSoftirq].
+func New(cfg Config) (*Net, error) {
+	if cfg.Clock == nil {
+		cfg.Clock = SystemClock()
+	}
+	if cfg.Rand == nil {
+		cfg.Rand = func(b []byte) { rand.Read(b) } // never fails (crypto/rand)
+	}
+	if cfg.Log == nil {
+		cfg.Log = func(string) {}
+	}
+	if cfg.Pool == nil {
+		pool, err := skb.NewPagePool(cfg.Pages)
+		if err != nil {
+			return nil, err
+		}
+		cfg.Pool = pool
+	}
+	if cfg.MaxBacklog == 0 {
+		cfg.MaxBacklog = DefaultMaxBacklog
+	}
+	if cfg.MaxBacklog < 0 {
+		return nil, fmt.Errorf("napi: backlog limit of %d packets: %w", cfg.MaxBacklog, syscall.EINVAL)
+	}
+	n := &Net{clock: cfg.Clock, rand: cfg.Rand, log: cfg.Log, cache: skb.NewCache(cfg.Pool)}
+	n.devs.Store(&devTable{})
+	n.ptypes.Store(&ptypeTable{})
+	n.soft = newSoftNet(n, cfg.MaxBacklog)
+	n.timers = newTimers(n.clock, func() { n.soft.raise(softirqTimer) })
+	return n, nil
+}
+
+// Clock returns the stack's time source.
+func (n *Net) Clock() Clock { return n.clock }
+
+// Timers returns the stack's timer wheel.
+func (n *Net) Timers() *Timers { return n.timers }
+
+// SKB returns the stack's packet memory.
+func (n *Net) SKB() *skb.Cache { return n.cache }
+
+// Rand fills b with unpredictable bytes (Linux: get_random_bytes).
+func (n *Net) Rand(b []byte) { n.rand(b) }
+
+// Logf writes one kernel log line.
+func (n *Net) Logf(format string, args ...any) { n.log(fmt.Sprintf(format, args...)) }
+
+// SoftNet returns the softirq state (Linux: softnet_data).
+func (n *Net) SoftNet() *SoftNet { return n.soft }
+
+// Devs returns the registered devices by ascending ifindex. The slice is
+// shared and must not be changed.
+func (n *Net) Devs() []*NetDevice { return n.devs.Load().list }
+
+// DevByName returns the registered device of that name, nil if there is none
+// (Linux: dev_get_by_name).
+func (n *Net) DevByName(name string) *NetDevice { return n.devs.Load().byName[name] }
+
+// DevByIndex returns the registered device with that ifindex, nil if there is
+// none (Linux: dev_get_by_index).
+func (n *Net) DevByIndex(index int32) *NetDevice { return n.devs.Load().byIndex[index] }
+
+// RegisterNetdev makes dev known under a name and an ifindex (Linux:
+// register_netdev). A name with %d gets the lowest free number. The device is
+// down. Errors: EINVAL for a bad name or a device already registered, EEXIST
+// for a taken name.
+func (n *Net) RegisterNetdev(dev *NetDevice) error {
+	n.rtnl.Lock()
+	err := n.register(dev)
+	if err == nil {
+		n.events.add(EventRegister, dev)
+	}
+	n.rtnl.Unlock()
+	n.events.deliver()
+	return err
+}
+
+func (n *Net) register(dev *NetDevice) error {
+	if dev.net.Load() != nil {
+		return fmt.Errorf("napi: %s is registered already: %w", dev.Name(), syscall.EINVAL)
+	}
+	old := n.devs.Load()
+	name := dev.Name()
+	if strings.HasSuffix(name, "%d") {
+		for i := 0; ; i++ {
+			name = fmt.Sprintf("%s%d", strings.TrimSuffix(dev.Name(), "%d"), i)
+			if old.byName[name] == nil {
+				break
+			}
+		}
+	}
+	if !validDevName(name) {
+		return fmt.Errorf("napi: device name %q: %w", name, syscall.EINVAL)
+	}
+	if old.byName[name] != nil {
+		return fmt.Errorf("napi: device name %q: %w", name, syscall.EEXIST)
+	}
+	n.ifindex++
+	dev.name.Store(&name)
+	dev.ifindex.Store(n.ifindex)
+	dev.net.Store(n)
+	n.devs.Store(newDevTable(append(old.list[:len(old.list):len(old.list)], dev)))
+	return nil
+}
+
+// UnregisterNetdev closes dev and forgets it (Linux: unregister_netdev). On
+// return no handler runs for a packet of this device any more. Process context
+// only.
+func (n *Net) UnregisterNetdev(dev *NetDevice) {
+	n.rtnl.Lock()
+	if dev.net.Load() != n || n.DevByIndex(dev.Ifindex()) != dev {
+		n.rtnl.Unlock()
+		return
+	}
+	dev.close()
+	old := n.devs.Load()
+	list := make([]*NetDevice, 0, len(old.list))
+	for _, d := range old.list {
+		if d != dev {
+			list = append(list, d)
+		}
+	}
+	n.devs.Store(newDevTable(list))
+	n.events.add(EventUnregister, dev)
+	n.rtnl.Unlock()
+	n.soft.flushBacklog(dev)
+	n.soft.Synchronize()
+	n.events.deliver()
+	dev.net.Store(nil)
+}
+
+func newDevTable(list []*NetDevice) *devTable {
+	t := &devTable{
+		list:    list,
+		byName:  make(map[string]*NetDevice, len(list)),
+		byIndex: make(map[int32]*NetDevice, len(list)),
+	}
+	for _, d := range list {
+		t.byName[d.Name()] = d
+		t.byIndex[d.Ifindex()] = d
+	}
+	return t
+}
+
+// validDevName follows Linux's dev_valid_name: at most 15 bytes, no slash,
+// colon or space, not a path component of its own.
+func validDevName(s string) bool {
+	return s != "" && len(s) < 16 && s != "." && s != ".." && !strings.ContainsAny(s, "/: \t\n\r\v\f%")
+}

@@ -1,0 +1,152 @@
+package napi
+
+import (
+	"sync/atomic"
+
+	"barewire/skb"
+)
+
+// ptype is one registered handler (Linux: struct packet_type).
+type ptype struct {
+	typ uint16
+	dev *NetDevice // nil: any
+	fn  PacketHandler
+}
+
+// ptypeTable is an immutable snapshot of the handlers.
+type ptypeTable struct {
+	all  []*ptype     // taps (Linux: ptype_all)
+	base [16][]*ptype // by hash of the type (Linux: ptype_base)
+}
+
+func (t *ptypeTable) slot(typ uint16) *[]*ptype {
+	if typ == ETH_P_ALL {
+		return &t.all
+	}
+	return &t.base[(typ^typ>>8)&15]
+}
+
+// AddPack registers h for packets of an ethertype arriving on dev, or on any
+// device when dev is nil (Linux: dev_add_pack). ETH_P_ALL is a tap: it gets a
+// clone of everything received and, with PacketOutgoing, of everything
+// transmitted, the latter in the sender's context. remove takes h off again; a
+// call that is under way may still finish after it (see SoftNet.Synchronize).
+func (n *Net) AddPack(typ uint16, dev *NetDevice, h PacketHandler) (remove func()) {
+	p := &ptype{typ, dev, h}
+	n.updatePtypes(typ, func(l []*ptype) []*ptype { return append(l[:len(l):len(l)], p) })
+	return func() {
+		n.updatePtypes(typ, func(l []*ptype) []*ptype {
+			var keep []*ptype
+			for _, o := range l {
+				if o != p {
+					keep = append(keep, o)
+				}
+			}
+			return keep
+		})
+	}
+}
+
+func (n *Net) updatePtypes(typ uint16, f func([]*ptype) []*ptype) {
+	for {
+		old := n.ptypes.Load()
+		t := *old
+		s := t.slot(typ)
+		*s = f(*s)
+		if n.ptypes.CompareAndSwap(old, &t) {
+			return
+		}
+	}
+}
+
+// receiveSkb passes a packet to the taps and to its protocol (Linux:
+// __netif_receive_skb_core). Consumes b. Softirq context.
+func (n *Net) receiveSkb(t *ptypeTable, b *skb.Buff) {
+	dev, ok := b.Dev.(*NetDevice)
+	if !ok {
+		b.Free(skb.DevReady)
+		return
+	}
+	b.ResetNetworkHeader()
+	b.ResetTransportHeader()
+	if b.Iif == 0 {
+		b.Iif = dev.Ifindex()
+	}
+	n.soft.processed++
+	for _, p := range t.all {
+		if p.dev == nil || p.dev == dev {
+			if c := b.Clone(); c != nil {
+				p.fn(c, dev)
+			}
+		}
+	}
+	var last *ptype
+	for _, p := range *t.slot(b.Protocol) {
+		if p.typ != b.Protocol || p.dev != nil && p.dev != dev {
+			continue
+		}
+		if last != nil {
+			if c := b.Clone(); c != nil {
+				last.fn(c, dev)
+			}
+		}
+		last = p
+	}
+	if last == nil {
+		dev.Stats.RxNoHandler.Add(1)
+		b.Free(skb.PTypeAbsent)
+		return
+	}
+	last.fn(b, dev)
+}
+
+// NetifRx queues a packet that arrived without a NAPI context, as loopback and
+// veth do, on the backlog (Linux: netif_rx). Data is at the network header, Dev
+// and Protocol are set. Any context. Consumes b; beyond netdev_max_backlog it
+// is dropped and false returned.
+func (n *Net) NetifRx(b *skb.Buff) bool { return n.soft.enqueueBacklog(b) }
+
+// tapXmit shows the taps what is about to be transmitted (Linux:
+// dev_queue_xmit_nit).
+func (n *Net) tapXmit(dev *NetDevice, batch []*skb.Buff) {
+	all := n.ptypes.Load().all
+	for _, p := range all {
+		if p.dev != nil && p.dev != dev {
+			continue
+		}
+		for _, b := range batch {
+			c := b.Clone()
+			if c == nil {
+				continue
+			}
+			c.ResetMacHeader()
+			c.PktType = skb.PacketOutgoing
+			p.fn(c, dev)
+		}
+	}
+}
+
+// counters of a NAPI context that only its poll writes, flushed when it ends.
+type rxCount struct {
+	packets, bytes, multicast uint64
+}
+
+func (c *rxCount) add(b *skb.Buff) {
+	c.packets++
+	c.bytes += uint64(b.Len() - b.MacOffset())
+	if b.PktType == skb.PacketMulticast {
+		c.multicast++
+	}
+}
+
+func (c *rxCount) flush(s *QueueStats, m *atomic.Uint64) {
+	if c.packets == 0 {
+		return
+	}
+	s.Packets.Add(c.packets)
+	s.Bytes.Add(c.bytes)
+	if c.multicast != 0 {
+		m.Add(c.multicast)
+	}
+	*c = rxCount{}
+}

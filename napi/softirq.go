@@ -1,0 +1,348 @@
+package napi
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"barewire/skb"
+)
+
+// Limits of the receive softirq, with Linux's defaults.
+const (
+	Budget            = 300                  // net.core.netdev_budget, packets a round
+	BudgetTime        = 2 * time.Millisecond // net.core.netdev_budget_usecs
+	DefaultMaxBacklog = 1000                 // net.core.netdev_max_backlog, packets
+
+	maxRestart  = 10                   // MAX_SOFTIRQ_RESTART
+	maxSoftTime = 2 * time.Millisecond // MAX_SOFTIRQ_TIME
+)
+
+// Softirq numbers as bits of pending, in the order they are served.
+const (
+	softirqTimer = 1 << iota
+	softirqNetTx
+	softirqNetRx
+)
+
+// Who runs softirqs.
+const (
+	ownerNone = iota
+	ownerDo   // a DoSoftirq call
+	ownerD    // ksoftirqd, even while it yields between rounds
+)
+
+// SoftNet is the softirq state of one processor (Linux: softnet_data and the
+// softirq machinery).
+type SoftNet struct {
+	net     *Net
+	pending atomic.Uint32
+	owner   atomic.Int32
+	inIRQ   atomic.Bool
+	wake    chan struct{} // holds one token
+	rounds  atomic.Uint64 // odd while a round runs
+
+	polls   atomic.Pointer[NAPI]    // scheduled, newest first
+	outputs atomic.Pointer[TxQueue] // to be run by NET_TX, newest first
+	list    napiList                // being worked through; softirq only
+
+	backlog    *NAPI
+	backlogMu  sync.Mutex
+	input      skb.List
+	maxBacklog int
+
+	processed uint64 // softirq only; published in stats
+	stats     softStats
+}
+
+type softStats struct {
+	processed, dropped, timeSqueeze, wakeups atomic.Uint64
+}
+
+// SoftStats is a copy of the counters (Linux: /proc/net/softnet_stat).
+type SoftStats struct {
+	Processed   uint64 // packets passed to protocols
+	Dropped     uint64 // packets the backlog had no room for
+	TimeSqueeze uint64 // rounds ended by budget or time with work left
+	Wakeups     uint64 // times ksoftirqd was woken
+	BacklogLen  int    // packets waiting now
+}
+
+// napiList is a queue of NAPI contexts by their next pointers.
+type napiList struct{ head, tail *NAPI }
+
+func (l *napiList) push(n *NAPI) {
+	n.next = nil
+	if l.tail == nil {
+		l.head = n
+	} else {
+		l.tail.next = n
+	}
+	l.tail = n
+}
+
+func (l *napiList) pop() *NAPI {
+	n := l.head
+	if n != nil {
+		if l.head = n.next; l.head == nil {
+			l.tail = nil
+		}
+		n.next = nil
+	}
+	return n
+}
+
+func newSoftNet(n *Net, maxBacklog int) *SoftNet {
+	s := &SoftNet{net: n, wake: make(chan struct{}, 1), maxBacklog: maxBacklog}
+	s.backlog = &NAPI{poller: (*backlogPoller)(s), weight: DefaultWeight, net: n}
+	return s
+}
+
+// Stats returns a copy of the counters.
+func (s *SoftNet) Stats() SoftStats {
+	s.backlogMu.Lock()
+	l := s.input.Len()
+	s.backlogMu.Unlock()
+	return SoftStats{
+		Processed: s.stats.processed.Load(), Dropped: s.stats.dropped.Load(),
+		TimeSqueeze: s.stats.timeSqueeze.Load(), Wakeups: s.stats.wakeups.Load(),
+		BacklogLen: l,
+	}
+}
+
+// IRQEnter says that interrupt handlers are about to run on this goroutine and
+// that DoSoftirq follows (Linux: irq_enter), so that what they raise need not
+// wake ksoftirqd. Calling it is an optimisation; forgetting it is not an error.
+func (s *SoftNet) IRQEnter() { s.inIRQ.Store(true) }
+
+// raise marks softirqs pending and sees to it that somebody runs them (Linux:
+// raise_softirq). Any context.
+func (s *SoftNet) raise(bits uint32) {
+	s.pending.Or(bits)
+	// Whoever runs softirqs, or will at the end of the interrupt, gives up
+	// its role before it looks at pending for the last time; so either it
+	// sees the bits or we see that it is gone.
+	if s.owner.Load() != ownerNone || s.inIRQ.Load() {
+		return
+	}
+	s.wakeup()
+}
+
+func (s *SoftNet) wakeup() {
+	select {
+	case s.wake <- struct{}{}:
+		s.stats.wakeups.Add(1)
+	default:
+	}
+}
+
+// DoSoftirq runs what is pending at the end of an interrupt (Linux: irq_exit,
+// __do_softirq). It leaves the work to ksoftirqd when that is running already,
+// when the receive budget is used up, or when new work keeps coming. It never
+// blocks; any goroutine may call it.
+func (s *SoftNet) DoSoftirq() {
+	s.inIRQ.Store(false)
+	if s.pending.Load() == 0 || !s.owner.CompareAndSwap(ownerNone, ownerDo) {
+		return
+	}
+	end := s.net.clock.Now() + int64(maxSoftTime)
+	for i := 0; i < maxRestart; i++ {
+		if squeezed := s.round(); squeezed || s.pending.Load() == 0 || s.net.clock.Now() >= end {
+			break
+		}
+	}
+	s.release()
+}
+
+func (s *SoftNet) release() {
+	s.owner.Store(ownerNone)
+	if s.pending.Load() != 0 {
+		s.wakeup()
+	}
+}
+
+// Run is ksoftirqd: it parks until softirqs are raised that nobody runs, and
+// yields to other goroutines after every round. It returns when stop is
+// closed; a nil stop runs it for ever. One goroutine per SoftNet.
+func (s *SoftNet) Run(stop <-chan struct{}) {
+	for {
+		select {
+		case <-s.wake:
+		case <-stop:
+			return
+		}
+		if !s.owner.CompareAndSwap(ownerNone, ownerD) {
+			continue // a DoSoftirq is at it and wakes us if it leaves something
+		}
+		for s.pending.Load() != 0 {
+			s.round()
+			select {
+			case <-stop:
+				s.release()
+				return
+			default:
+			}
+			runtime.Gosched()
+		}
+		s.release()
+	}
+}
+
+// Synchronize returns when every softirq round that was running when it was
+// called has ended (Linux: synchronize_net): after it, nothing that was taken
+// off a table is in use on the receive path. Process context only.
+func (s *SoftNet) Synchronize() {
+	at := s.rounds.Load()
+	if at&1 == 0 {
+		return
+	}
+	for wait := 20 * time.Microsecond; s.rounds.Load() == at; wait = min(2*wait, time.Millisecond) {
+		time.Sleep(wait)
+	}
+}
+
+// round serves everything pending once. It reports whether the receive budget
+// ended it.
+func (s *SoftNet) round() (squeezed bool) {
+	s.rounds.Add(1)
+	p := s.pending.Swap(0)
+	if p&softirqTimer != 0 {
+		s.net.timers.run()
+	}
+	if p&softirqNetTx != 0 {
+		s.netTxAction()
+	}
+	if p&softirqNetRx != 0 {
+		squeezed = s.netRxAction()
+	}
+	s.rounds.Add(1)
+	return squeezed
+}
+
+// pollAdd puts a context whose napiSched the caller set on the poll list.
+func (s *SoftNet) pollAdd(n *NAPI) {
+	for {
+		old := s.polls.Load()
+		n.next = old
+		if s.polls.CompareAndSwap(old, n) {
+			break
+		}
+	}
+	s.raise(softirqNetRx)
+}
+
+// takePolls moves newly scheduled contexts to the end of the list, oldest
+// first.
+func (s *SoftNet) takePolls() {
+	var oldest *NAPI
+	for n := s.polls.Swap(nil); n != nil; {
+		next := n.next
+		n.next = oldest
+		oldest = n
+		n = next
+	}
+	for oldest != nil {
+		next := oldest.next
+		s.list.push(oldest)
+		oldest = next
+	}
+}
+
+// netRxAction polls the scheduled contexts in turn until the budget or the time
+// is used up (Linux: net_rx_action).
+func (s *SoftNet) netRxAction() (squeezed bool) {
+	limit := s.net.clock.Now() + int64(BudgetTime)
+	budget := Budget
+	var repeat napiList
+	s.takePolls()
+	for {
+		n := s.list.pop()
+		if n == nil {
+			break
+		}
+		work, again := n.poll()
+		if again {
+			repeat.push(n)
+		}
+		budget -= work
+		if budget <= 0 || s.net.clock.Now() >= limit {
+			squeezed = true
+			break
+		}
+	}
+	for n := repeat.pop(); n != nil; n = repeat.pop() {
+		s.list.push(n)
+	}
+	s.stats.processed.Add(s.processed)
+	s.processed = 0
+	if s.list.head == nil {
+		// Contexts scheduled meanwhile raised NET_RX themselves.
+		return false
+	}
+	if squeezed {
+		s.stats.timeSqueeze.Add(1)
+	}
+	s.raise(softirqNetRx)
+	return squeezed
+}
+
+// enqueueBacklog is enqueue_to_backlog.
+func (s *SoftNet) enqueueBacklog(b *skb.Buff) bool {
+	dev, ok := b.Dev.(*NetDevice)
+	if !ok || !dev.IsUp() {
+		b.Free(skb.DevReady)
+		return false
+	}
+	s.backlogMu.Lock()
+	if s.input.Len() >= s.maxBacklog {
+		s.backlogMu.Unlock()
+		s.stats.dropped.Add(1)
+		dev.Stats.RxDropped.Add(1)
+		b.Free(skb.CPUBacklog)
+		return false
+	}
+	s.input.PushBack(b)
+	first := s.input.Len() == 1
+	s.backlogMu.Unlock()
+	if first {
+		s.backlog.schedule()
+	}
+	return true
+}
+
+// backlogPoller polls the backlog (Linux: process_backlog).
+type backlogPoller SoftNet
+
+// Poll hands up to budget packets up.
+func (p *backlogPoller) Poll(n *NAPI, budget int) int {
+	s := (*SoftNet)(p)
+	t := s.net.ptypes.Load()
+	for done := 0; done < budget; done++ {
+		s.backlogMu.Lock()
+		b := s.input.PopFront()
+		s.backlogMu.Unlock()
+		if b == nil {
+			n.completeDone(done)
+			return done
+		}
+		s.net.receiveSkb(t, b)
+	}
+	return budget
+}
+
+// flushBacklog drops what waits for a device that goes away.
+func (s *SoftNet) flushBacklog(dev *NetDevice) {
+	var keep, drop skb.List
+	s.backlogMu.Lock()
+	for b := s.input.PopFront(); b != nil; b = s.input.PopFront() {
+		if b.Dev == skb.Device(dev) {
+			drop.PushBack(b)
+		} else {
+			keep.PushBack(b)
+		}
+	}
+	s.input = keep
+	s.backlogMu.Unlock()
+	drop.Purge(skb.DevReady)
+}
