@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -85,13 +86,12 @@ func (b *Builder) tags() string {
 
 // A listed package, as go list -json has it.
 type listed struct {
-	Dir, ImportPath, Name string
-	Standard, Incomplete  bool
-	Module                *listedModule
-	GoFiles               []string
-	IgnoredGoFiles        []string
-	Error                 *struct{ Err string }
-	DepsErrors            []struct{ Err string }
+	Dir, ImportPath, Name     string
+	Standard                  bool
+	Module                    *listedModule
+	GoFiles, IgnoredGoFiles   []string
+	TestGoFiles, XTestGoFiles []string
+	Error                     *struct{ Err string }
 }
 
 type listedModule struct {
@@ -103,7 +103,7 @@ type listedModule struct {
 // list runs go list with the derived GOROOT; packages that cannot be loaded carry their error.
 func (b *Builder) list(args ...string) ([]*listed, error) {
 	cmd := b.command(append([]string{"list", "-e", "-tags", b.tags(),
-		"-json=Dir,ImportPath,Name,Standard,Incomplete,Module,GoFiles,IgnoredGoFiles,Error,DepsErrors"}, args...)...)
+		"-json=Dir,ImportPath,Name,Standard,Module,GoFiles,IgnoredGoFiles,TestGoFiles,XTestGoFiles,Error"}, args...)...)
 	out, err := runQuiet(cmd)
 	if err != nil {
 		return nil, clearGoError(err, b.Source.GoVersion)
@@ -136,12 +136,26 @@ func (b *Builder) Build(pkg, out string) error {
 	if err != nil {
 		return err
 	}
+	return b.image(p, out, "build", injectedMain)
+}
+
+// BuildTest makes the image of the tests of package pkg in file out. ok is false if the package has none.
+func (b *Builder) BuildTest(pkg, out string) (ok bool, err error) {
+	p, err := b.testPackage(pkg)
+	if err != nil || len(p.TestGoFiles)+len(p.XTestGoFiles) == 0 {
+		return false, err
+	}
+	return true, b.image(p, out, "test", injectedTest)
+}
+
+// image runs the go command on p with the kernel added and marks what comes out.
+func (b *Builder) image(p *listed, out, verb string, inject injection) error {
 	work, err := os.MkdirTemp("", "barewire-build-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(work)
-	inject, err := b.injectMain(p, work)
+	more, err := b.inject(p, work, inject)
 	if err != nil {
 		return err
 	}
@@ -152,8 +166,12 @@ func (b *Builder) Build(pkg, out string) error {
 	}
 	tmp.Close()
 	defer os.Remove(tmp.Name())
-	args := append([]string{"build", "-trimpath", "-buildvcs=false", "-tags", b.tags(),
-		"-ldflags", strings.TrimSpace(b.Link.flags(b.DWARF) + " " + b.LDFlags), "-o", absolute(tmp.Name())}, inject...)
+	args := []string{verb, "-trimpath", "-buildvcs=false", "-tags", b.tags(),
+		"-ldflags", strings.TrimSpace(b.Link.flags(b.DWARF) + " " + b.LDFlags), "-o", absolute(tmp.Name())}
+	if verb == "test" {
+		args = append(args, "-c", "-vet=off")
+	}
+	args = append(args, more...)
 	if err := b.goRun(append(args, p.ImportPath)...); err != nil {
 		return fmt.Errorf("%s did not build: %w%s", p.ImportPath, err, b.cgoHint(p.ImportPath))
 	}
@@ -189,10 +207,8 @@ func (b *Builder) mainPackage(pkg string) (*listed, error) {
 	if err := b.refuseCgo(pkg, all); err != nil {
 		return nil, err
 	}
-	for _, dep := range all {
-		if dep.Error != nil {
-			return nil, fmt.Errorf("%s: %s", pkg, strings.TrimSpace(dep.Error.Err))
-		}
+	if err := loadError(pkg, all); err != nil {
+		return nil, err
 	}
 	if p.Name != "main" {
 		return nil, fmt.Errorf("%s is not a main package but package %s: only programs become images", p.ImportPath, p.Name)
@@ -203,6 +219,59 @@ func (b *Builder) mainPackage(pkg string) (*listed, error) {
 		}
 	}
 	return p, nil
+}
+
+// testPackage finds pkg, whose tests are to be built. A room of the kernel is found in the derived GOROOT, so that the
+// tests see the same packages as the kernel that runs them.
+func (b *Builder) testPackage(pkg string) (*listed, error) {
+	if strings.HasPrefix(pkg, ".") || filepath.IsAbs(pkg) {
+		at := pkg
+		if !filepath.IsAbs(at) {
+			at = filepath.Join(b.absDir(), pkg)
+		}
+		if rel, err := filepath.Rel(b.Source.Root, at); err == nil {
+			room, _, _ := strings.Cut(filepath.ToSlash(rel), "/")
+			if slices.Contains(rooms, room) {
+				pkg = modulePath + "/" + filepath.ToSlash(rel)
+			}
+		}
+	}
+	all, err := b.list("--", pkg)
+	if err != nil {
+		return nil, err
+	}
+	if len(all) != 1 {
+		return nil, fmt.Errorf("%s matches %d packages: name one", pkg, len(all))
+	}
+	p := all[0]
+	// A package may consist of tests only.
+	if p.Error != nil && len(p.TestGoFiles)+len(p.XTestGoFiles) > 0 {
+		p.Error = nil
+	}
+	if err := b.refuseCgo(pkg, all); err != nil {
+		return nil, err
+	}
+	return p, loadError(pkg, all)
+}
+
+// absDir returns the folder in which the go command runs.
+func (b *Builder) absDir() string {
+	dir, err := filepath.Abs(b.Dir)
+	if err != nil {
+		return b.Dir
+	}
+	return dir
+}
+
+// loadError returns the first error of the go command about a package, as one line.
+func loadError(pkg string, all []*listed) error {
+	for _, dep := range all {
+		if dep.Error != nil {
+			lines := strings.FieldsFunc(dep.Error.Err, func(r rune) bool { return r == '\n' || r == '\t' })
+			return fmt.Errorf("%s: %s", pkg, strings.Join(lines, " "))
+		}
+	}
+	return nil
 }
 
 func absolute(name string) string {

@@ -9,22 +9,30 @@ import (
 	"strings"
 )
 
-// injectedName is the file that -overlay adds to a package. The z sorts it last, so that its (empty) package
-// initialisation changes no order of the program's own files.
-const injectedName = "zz_barewire_start.go"
+// An injection is the file that -overlay adds to a package.
+type injection struct {
+	name   string // sorts last, so that its (empty) initialisation changes no order of the package's own files
+	suffix string // of the package clause
+}
 
-// injectMain returns the go build flags that add the import of the kernel to main package p. Files it needs go to work.
+var (
+	injectedMain = injection{name: "zz_barewire_start.go"}
+	// Tests get it in their external package, which may import what imports the package under test.
+	injectedTest = injection{name: "zz_barewire_start_test.go", suffix: "_test"}
+)
+
+// inject returns the go build flags that add the import of the kernel to package p. Files it needs go to work.
 //
 // A package in a local module takes one more file through -overlay. The go command refuses an overlay of the module
 // cache; there, the package's whole module is overlaid file by file at a place under the main module that does
 // not exist on disk, and a copy of the program's go.mod (-modfile) replaces the module by that place. Versions stay as the
 // program's go.mod chose them, and neither the cache nor the program's folder is written to.
-func (b *Builder) injectMain(p *listed, work string) ([]string, error) {
+func (b *Builder) inject(p *listed, work string, inject injection) ([]string, error) {
 	if !b.hasKernel() {
 		return nil, nil
 	}
-	file := filepath.Join(work, injectedName)
-	text := "package main\n\nimport _ \"" + startPackage + "\"\n"
+	file := filepath.Join(work, inject.name)
+	text := "package " + p.Name + inject.suffix + "\n\nimport _ \"" + startPackage + "\"\n"
 	if err := os.WriteFile(file, []byte(text), 0o666); err != nil {
 		return nil, err
 	}
@@ -37,7 +45,7 @@ func (b *Builder) injectMain(p *listed, work string) ([]string, error) {
 			return nil, err
 		}
 	}
-	overlay[filepath.Join(dir, injectedName)] = file
+	overlay[filepath.Join(dir, inject.name)] = file
 	name := filepath.Join(work, "overlay.json")
 	data, err := json.Marshal(map[string]any{"Replace": overlay})
 	if err != nil {

@@ -157,7 +157,8 @@ func (c Config) accelerator() (accel, cpu string, err error) {
 	return "", "", fmt.Errorf("no such accelerator: %q (%s or %s)", accel, AccelKVM, AccelTCG)
 }
 
-// Command returns the command that runs c, with the standard streams unset.
+// Command returns the command that runs c, with the standard streams unset. On Linux the kernel ends QEMU when this process
+// dies, however it dies.
 func (c Config) Command() (*exec.Cmd, error) {
 	args, err := c.Args()
 	if err != nil {
@@ -169,7 +170,9 @@ func (c Config) Command() (*exec.Cmd, error) {
 			return nil, err
 		}
 	}
-	return exec.Command(qemu, args...), nil
+	cmd := exec.Command(qemu, args...)
+	dieWithParent(cmd)
+	return cmd, nil
 }
 
 // FindQEMU returns the path of qemu-system-x86_64: $BAREWIRE_QEMU if set, else from PATH.

@@ -168,7 +168,7 @@ func walltime() (sec int64, nsec int32) {
 }
 
 const (
-	_ENOSYS    = 38
+	_ENOENT    = 2
 	_EBADF     = 9
 	_EACCES    = 13
 	_EINVAL    = 22

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"path"
+	"path/filepath"
+
+	"barewire/toolchain"
+)
+
+// buildFlags are the flags of every command that makes an image.
+type buildFlags struct {
+	tags, ldflags string
+	dwarf         bool
+}
+
+func (f *buildFlags) add(fl *flag.FlagSet) {
+	fl.StringVar(&f.tags, "tags", "", "further build `tags` of the program, comma-separated")
+	fl.StringVar(&f.ldflags, "ldflags", "", "further linker `flags` of the program, such as -X")
+	fl.BoolVar(&f.dwarf, "dwarf", false, "keep debug information in the image's file")
+}
+
+// builder returns a builder with the flags set; the go command's messages go to messages.
+func (f *buildFlags) builder(messages io.Writer) (*toolchain.Builder, error) {
+	b, err := toolchain.NewBuilder()
+	if err != nil {
+		return nil, err
+	}
+	b.Tags, b.LDFlags, b.DWARF, b.Verbose = f.tags, f.ldflags, f.dwarf, messages
+	return b, nil
+}
+
+// build is "barewire build".
+func build(args []string, io streams) error {
+	var bf buildFlags
+	fl := newFlags("build", "build [-o file] PKG", io)
+	out := fl.String("o", "", "write the image to `file` (default: the package's name and .elf)")
+	bf.add(fl)
+	if _, err := parse(fl, args); err != nil {
+		return err
+	}
+	if fl.NArg() != 1 {
+		return usageError("build wants one package: barewire build [-o file] PKG")
+	}
+	b, err := bf.builder(io.err)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	if *out == "" {
+		abs, err := filepath.Abs(fl.Arg(0)) // names "." too
+		if err != nil {
+			return err
+		}
+		*out = path.Base(filepath.ToSlash(abs)) + ".elf"
+	}
+	if err := b.Build(fl.Arg(0), *out); err != nil {
+		return err
+	}
+	sizes, err := toolchain.ImageSizes(*out)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(io.out, "%s: %v\n", *out, sizes)
+	return nil
+}

@@ -1,0 +1,254 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"barewire/toolchain"
+	"barewire/toolchain/vm"
+)
+
+// vmFlags are the flags of every command that boots an image.
+type vmFlags struct {
+	vm.Config
+	show bool
+}
+
+func (f *vmFlags) add(fl *flag.FlagSet, memory int) {
+	fl.StringVar(&f.Machine, "machine", vm.Microvm, "QEMU `machine`: microvm or q35")
+	fl.StringVar(&f.Accel, "accel", "", "`accelerator`: kvm or tcg (default: kvm where it truly works)")
+	fl.IntVar(&f.MemoryMiB, "m", memory, "RAM in `MiB`")
+	fl.IntVar(&f.CPUs, "smp", 1, "`number` of virtual CPUs")
+	fl.StringVar(&f.Append, "append", "", "kernel `parameters`, such as \"sysctl.net.ipv4.ip_forward=1\"; KEY=value becomes environment")
+	fl.StringVar(&f.Initrd, "initrd", "", "`file` for the image's initial file system")
+	fl.BoolVar(&f.GDB, "gdb", false, "wait for gdb on port 1234")
+	fl.BoolVar(&f.show, "x", false, "print QEMU's command line")
+}
+
+// The addresses of QEMU's user networking.
+const userIP = "ip=10.0.2.15::10.0.2.2:255.255.255.0::eth0:off:10.0.2.3"
+
+// run is "barewire run".
+func run(args []string, io streams) error {
+	var (
+		bf    buildFlags
+		vf    vmFlags
+		ports []string
+		extra []string
+	)
+	fl := newFlags("run", "run [flags] PKG|IMAGE.elf [-- app args]", io)
+	bf.add(fl)
+	vf.add(fl, vm.DefaultMemoryMiB)
+	debug := fl.Bool("debug", false, "boot with the kernel parameter \"debug\" and print QEMU's command line")
+	netdev := fl.String("net", "user", "QEMU network `backend` of eth0: user, none, tap,ifname=tap0,script=no,downscript=no, ...")
+	fl.Func("p", "forward `host:guest[/udp|/tcp]` from 127.0.0.1 to the guest; both protocols if none is named; may be repeated",
+		func(v string) error { ports = append(ports, v); return nil })
+	fl.Func("qemu", "one more `argument` for QEMU; may be repeated", func(v string) error { extra = append(extra, v); return nil })
+	rest, err := parse(fl, args)
+	if err != nil {
+		return err
+	}
+	if fl.NArg() != 1 {
+		return usageError("run wants one package: barewire run [flags] PKG [-- app args]")
+	}
+	vf.show = vf.show || *debug
+	switch kind, _, _ := strings.Cut(*netdev, ","); {
+	case *netdev == "none":
+	case kind == "user":
+		forwards, err := hostForwards(ports)
+		if err != nil {
+			return err
+		}
+		vf.NICs = []vm.NIC{{Backend: *netdev + forwards}}
+	default:
+		vf.NICs = []vm.NIC{{Backend: *netdev}}
+	}
+	if len(ports) > 0 && (len(vf.NICs) == 0 || !strings.HasPrefix(*netdev, "user")) {
+		return usageError("-p forwards ports through QEMU's user networking: it needs -net user")
+	}
+	if *debug {
+		vf.Append = join(vf.Append, "debug")
+	}
+	if strings.HasPrefix(*netdev, "user") && !hasParameter(vf.Append, "ip") {
+		vf.Append = join(vf.Append, userIP)
+	}
+	if vf.Append, err = commandLine(vf.Append, rest); err != nil {
+		return err
+	}
+	vf.Extra = extra
+
+	if _, err := vm.FindQEMU(); err != nil {
+		return err // before a build that would be for nothing
+	}
+	pkg := fl.Arg(0)
+	if filepath.Ext(pkg) == ".elf" {
+		if _, err := toolchain.PVHEntry(pkg); err != nil {
+			return err
+		}
+		vf.Kernel = pkg
+		return vf.boot(io, 0)
+	}
+	dir, err := os.MkdirTemp("", "barewire-run-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	vf.Kernel = filepath.Join(dir, "image.elf")
+	b, err := bf.builder(io.err)
+	if err != nil {
+		return err
+	}
+	err = b.Build(pkg, vf.Kernel)
+	b.Close()
+	if err != nil {
+		return err
+	}
+	return vf.boot(io, 0)
+}
+
+// boot runs the machine until it ends, or for at most limit if that is not zero, and returns the guest's status as an
+// exitStatus.
+func (f *vmFlags) boot(io streams, limit time.Duration) error {
+	cmd, err := f.Command()
+	if err != nil {
+		return err
+	}
+	if f.show {
+		fmt.Fprintln(io.err, shellLine(cmd.Args))
+	}
+	if f.GDB {
+		fmt.Fprintf(io.err, "barewire: waiting for gdb: gdb -ex 'target remote :1234' %s\n", f.Kernel)
+	}
+	said := &complaints{to: io.err}
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = io.in, io.out, said
+	// An interrupt from the terminal reaches QEMU too, which restores the terminal and ends; this process waits for it.
+	interrupts := make(chan os.Signal, 1)
+	signal.Notify(interrupts, os.Interrupt)
+	defer signal.Stop(interrupts)
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("QEMU does not start: %w", err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+	var late <-chan time.Time // never, without a limit
+	if limit > 0 {
+		late = time.After(limit)
+	}
+	select {
+	case err = <-done:
+	case <-late:
+		cmd.Process.Kill()
+		<-done
+		return fmt.Errorf("the guest did not end in %v", limit)
+	}
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		return err
+	}
+	status, ok := vm.GuestStatus(cmd.ProcessState.ExitCode())
+	switch {
+	case ok && status == 0 && said.failed:
+		return errors.New("QEMU failed") // its own status 1 looks like the guest's 0; it has said why
+	case ok && status == 0:
+		return nil
+	case ok:
+		return exitStatus(status)
+	}
+	return fmt.Errorf("QEMU ended without the guest's status: %v", cmd.ProcessState)
+}
+
+// complaints passes QEMU's messages on and notes whether one of them was an error.
+type complaints struct {
+	to     io.Writer
+	failed bool
+}
+
+func (c *complaints) Write(p []byte) (int, error) {
+	for line := range bytes.Lines(p) {
+		// QEMU's messages start with its name; warnings and the note about a signal are no failure.
+		if bytes.HasPrefix(line, []byte("qemu-system-")) && !bytes.Contains(line, []byte("warning:")) &&
+			!bytes.Contains(line, []byte("terminating on signal")) {
+			c.failed = true
+		}
+	}
+	return c.to.Write(p)
+}
+
+// hostForwards turns -p values into options of QEMU's user backend.
+func hostForwards(ports []string) (string, error) {
+	var options strings.Builder
+	for _, p := range ports {
+		pair, protocol, named := strings.Cut(p, "/")
+		host, guest, ok := strings.Cut(pair, ":")
+		for _, n := range []string{host, guest} {
+			if v, err := strconv.ParseUint(n, 10, 16); err != nil || v == 0 {
+				ok = false
+			}
+		}
+		if !ok || named && protocol != "tcp" && protocol != "udp" {
+			return "", usageError(fmt.Sprintf("-p %s: want host:guest, as in 8080:80, with /udp or /tcp after it for one protocol only", p))
+		}
+		for _, proto := range []string{"tcp", "udp"} {
+			if !named || proto == protocol {
+				fmt.Fprintf(&options, ",hostfwd=%s:127.0.0.1:%s-:%s", proto, host, guest)
+			}
+		}
+	}
+	return options.String(), nil
+}
+
+// hasParameter tells whether the kernel command line sets parameter key.
+func hasParameter(line, key string) bool {
+	for _, word := range strings.Fields(line) {
+		if word == "--" {
+			return false
+		}
+		if strings.HasPrefix(word, key+"=") {
+			return true
+		}
+	}
+	return false
+}
+
+// commandLine joins kernel parameters and program arguments as Linux passes arguments to init: after " -- ", with double
+// quotes around what holds spaces. Linux knows no escape, so an argument with both cannot be passed.
+func commandLine(parameters string, args []string) (string, error) {
+	if len(args) == 0 {
+		return parameters, nil
+	}
+	words := []string{parameters, "--"}
+	for _, a := range args {
+		if strings.ContainsAny(a, "\"\n\r\x00") {
+			return "", fmt.Errorf("the argument %q cannot be passed on a kernel command line: it holds a double quote or a line end", a)
+		}
+		if a == "" || strings.ContainsAny(a, " \t") {
+			a = `"` + a + `"`
+		}
+		words = append(words, a)
+	}
+	return strings.TrimSpace(strings.Join(words, " ")), nil
+}
+
+func join(a, b string) string { return strings.TrimSpace(a + " " + b) }
+
+// shellLine is a command line that a shell takes.
+func shellLine(args []string) string {
+	var words []string
+	for _, a := range args {
+		if a == "" || strings.ContainsAny(a, " \t\"'$&;*?<>|()\\") {
+			a = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
+		}
+		words = append(words, a)
+	}
+	return strings.Join(words, " ")
+}

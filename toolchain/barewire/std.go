@@ -1,0 +1,118 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"barewire/toolchain/stdtest"
+	"barewire/toolchain/vm"
+)
+
+// std is "barewire std".
+func std(args []string, io streams) error {
+	var bf buildFlags
+	fl := newFlags("std", "std [flags] [PKG...]", io)
+	bf.add(fl)
+	listFile := fl.String("list", "", "`file` that lists the packages (default: toolchain/std.txt)")
+	short := fl.Bool("ci", false, "only the packages marked ci in the list")
+	table := fl.String("o", "", "write the table to `file`")
+	logs := fl.String("logs", "", "keep every guest's console in `folder`")
+	machine := fl.String("machine", vm.Microvm, "QEMU `machine`: microvm or q35")
+	if _, err := parse(fl, args); err != nil {
+		return err
+	}
+	if _, err := vm.FindQEMU(); err != nil {
+		return err
+	}
+	b, err := bf.builder(io.err)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	if *listFile == "" {
+		*listFile = filepath.Join(b.Source.Root, "toolchain", "std.txt")
+	}
+	text, err := os.ReadFile(*listFile)
+	if err != nil {
+		return err
+	}
+	list, err := stdtest.ParseList(filepath.Base(*listFile), string(text))
+	if err != nil {
+		return err
+	}
+	if list, err = choose(list, fl.Args(), *short); err != nil {
+		return err
+	}
+	if *logs != "" {
+		if err := os.MkdirAll(*logs, 0o777); err != nil {
+			return err
+		}
+	}
+	runner := &stdtest.Runner{Builder: b, Machine: vm.Config{Machine: *machine}, Logs: *logs}
+	var results []*stdtest.Result
+	asListed, otherwise := 0, 0
+	for _, e := range list {
+		r := runner.Run(e)
+		results = append(results, r)
+		o := r.Outcome
+		fmt.Fprintf(io.out, "%-28s %4d pass %3d fail %3d skip  %5.1fs", e.Package, len(o.Pass), len(o.Fail), len(o.Skip), r.Took.Seconds())
+		if s := r.Surprises(); len(s) > 0 {
+			otherwise++
+			fmt.Fprintf(io.out, "  UNEXPECTED: %s", strings.Join(s, "; "))
+		} else {
+			asListed++
+		}
+		fmt.Fprintln(io.out)
+	}
+	if *table != "" {
+		f, err := os.Create(*table)
+		if err != nil {
+			return err
+		}
+		err = stdtest.WriteTable(f, results, b.Go.Version)
+		if cerr := f.Close(); err == nil {
+			err = cerr
+		}
+		if err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(io.out, "%d passed, %d failed\n", asListed, otherwise)
+	if otherwise > 0 {
+		return exitStatus(1)
+	}
+	return nil
+}
+
+// choose returns the entries named, or those marked ci, or all. A name that is not listed gets an entry without
+// expectations.
+func choose(list []*stdtest.Entry, names []string, short bool) ([]*stdtest.Entry, error) {
+	var chosen []*stdtest.Entry
+	if len(names) == 0 {
+		for _, e := range list {
+			if e.CI || !short {
+				chosen = append(chosen, e)
+			}
+		}
+		return chosen, nil
+	}
+next:
+	for _, name := range names {
+		for _, e := range list {
+			if e.Package == name {
+				chosen = append(chosen, e)
+				continue next
+			}
+		}
+		extra, err := stdtest.ParseList(name, name)
+		if err != nil {
+			return nil, err
+		}
+		extra[0].Limit = 10 * time.Minute
+		chosen = append(chosen, extra...)
+	}
+	return chosen, nil
+}

@@ -1,0 +1,231 @@
+package runtime
+
+import (
+	"internal/runtime/atomic"
+	"unsafe"
+)
+
+// Interrupts and the scheduler.
+//
+// An interrupt handler (trap_barewire_amd64.s) masks its line if it must, notes the vector in irqBits, sets
+// irqPending and ends. It takes no lock, touches no goroutine stack and calls Go only to ask the goroutine it
+// interrupted to make way. The rest happens in goroutine context: every round of the scheduler looks at
+// irqPending and makes the one interrupt goroutine, parked in barewire_irqWait, runnable. An interrupt that comes
+// at any moment of this is seen: the note is written before irqPending, irqPending is cleared before the notes
+// are taken, and an idle CPU checks irqPending with interrupts off before STI; HLT.
+//
+// The timer serves three masters with one shot: the deadline of an idle CPU, the next Go timer of a busy
+// one, and the tick that ends a goroutine's time slice (sysmon's retake).
+
+const (
+	bwSlice   = 10 * 1000 * 1000 // time slice in ns, as sysmon's forcePreemptNS
+	bwRetry   = 1 * 1000 * 1000  // after a tick that met code which cannot be preempted
+	bwNoTimer = maxWhen
+)
+
+// Written by the interrupt entry; the board sets the tables by linkname.
+var (
+	irqPending uint32
+	irqBits    [4]uint64 // noted vectors, one bit each
+
+	irqLines [256]irqLine // what must be masked, by vector
+
+	irqEOI        uintptr // address of the LAPIC's EOI register; 0 = x2APIC, the MSR
+	irqTickVector uint32  // vector of the LAPIC timer; 0 = none yet
+	irqTicks      uint64  // timer interrupts since boot
+	irqCount      uint64  // device interrupts since boot
+	irqSpurious   uint64
+
+	bwTimerArmed int64 = bwNoTimer // nanotime the timer is set to, bwNoTimer if it has fired or was never set
+
+	// bwSetTimer sets the one-shot timer to nanotime t. Set by the board; nosplit, no write barriers.
+	bwSetTimer func(t int64)
+
+	bwXsaveSize uintptr // bytes XSAVE needs for the features in XCR0; 0 = the CPU has only FXSAVE
+)
+
+// An irqLine names the I/O APIC redirection entry that a level-triggered vector comes from.
+type irqLine struct {
+	ioapic uintptr // address of the I/O APIC; 0 = nothing to mask (MSI, edge)
+	reg    uintptr // register index of the entry's low half
+}
+
+var (
+	irqWaiter guintptr // the interrupt goroutine while it is parked
+	irqTook   uint32   // schedtick at which it was last chosen, +1
+
+	tickSched uint32 // schedtick at the last tick
+)
+
+func bwCliHlt()
+func bwCli()
+
+// bwStiHlt enables interrupts and, if *pending is 0, halts until one comes. Interrupts must be off.
+func bwStiHlt(pending *uint32)
+
+// bwIdle halts until an interrupt or nanotime until. It returns at once if interrupts are already noted.
+//
+//go:nosplit
+func bwIdle(until int64) {
+	if bwSetTimer == nil {
+		procyield(10)
+		return
+	}
+	bwCli()
+	if until < bwTimerArmed {
+		bwArm(until)
+	}
+	bwStiHlt(&irqPending)
+	if bwTimerArmed != bwNoTimer && bwTimerArmed > nanotime()+bwSlice {
+		bwTimerArmed = bwNoTimer // too far for a tick: let bwTick set it anew
+	}
+}
+
+//go:nosplit
+func bwArm(t int64) {
+	bwTimerArmed = t
+	bwSetTimer(t)
+}
+
+// bwTick sets the timer before a goroutine runs: to the end of its slice or the next Go timer, whichever is
+// first. Two loads when it is set already.
+func bwTick(pp *p) {
+	if bwSetTimer == nil {
+		return
+	}
+	when := pp.timers.wakeTime()
+	if armed := bwTimerArmed; armed != bwNoTimer && (when == 0 || when >= armed) {
+		return
+	}
+	next := nanotime() + bwSlice
+	if irqPending != 0 {
+		next -= bwSlice - bwRetry // the interrupt goroutine stood back once, not for a whole slice
+	}
+	if when != 0 && when < next {
+		next = when
+	}
+	bwArm(next)
+}
+
+// irqRunnable returns the interrupt goroutine if it has work. It stands back once after each turn when others
+// are waiting, so a storm of interrupts cannot keep the CPU to itself.
+func irqRunnable(pp *p) *g {
+	if atomic.Load(&irqPending) == 0 || irqWaiter == 0 {
+		return nil
+	}
+	if irqTook == pp.schedtick && (!runqempty(pp) || !sched.runq.empty()) {
+		return nil
+	}
+	gp := irqTake()
+	if gp != nil {
+		irqTook = pp.schedtick + 1
+		casgstatus(gp, _Gwaiting, _Grunnable)
+	}
+	return gp
+}
+
+// irqTake claims the parked interrupt goroutine, still waiting, if there is work for it.
+//
+//go:nowritebarrierrec
+func irqTake() *g {
+	if atomic.Load(&irqPending) == 0 {
+		return nil
+	}
+	gp := irqWaiter.ptr()
+	irqWaiter = 0
+	return gp
+}
+
+// barewire_irqWait parks the interrupt goroutine (there is one) until interrupts have been noted, then takes
+// the notes: bits has one bit for each vector.
+//
+//go:linkname barewire_irqWait
+func barewire_irqWait(bits *[4]uint64) {
+	gopark(func(gp *g, _ unsafe.Pointer) bool {
+		irqWaiter.set(gp)
+		return true // the scheduler that runs next looks at irqPending
+	}, nil, waitReasonIOWait, traceBlockNet, 1)
+	atomic.Store(&irqPending, 0)
+	for i := range bits {
+		bits[i] = atomic.Xchg64(&irqBits[i], 0)
+	}
+}
+
+// barewire_irqRaise notes a vector as if its interrupt had come: tests, and lines found still asserted.
+//
+//go:linkname barewire_irqRaise
+func barewire_irqRaise(vector uint8) {
+	atomic.Or64(&irqBits[vector/64], 1<<(vector%64))
+	atomic.Store(&irqPending, 1)
+}
+
+// bwInterrupt runs on the interrupt stack after an interrupt that found a goroutine running.
+//
+//go:nosplit
+//go:nowritebarrierrec
+func bwInterrupt(ctx *ucontext) {
+	gp := getg()
+	if gp.m.gsignal == nil || gp == gp.m.gsignal {
+		return
+	}
+	setg(gp.m.gsignal)
+	bwPreempt(gp, &sigctxt{nil, unsafe.Pointer(ctx)})
+	setg(gp)
+}
+
+//go:nowritebarrierrec
+func bwPreempt(gp *g, c *sigctxt) {
+	mp := gp.m
+	pp := mp.p.ptr()
+	if pp == nil || pp.status != _Prunning || gp != mp.curg {
+		return
+	}
+	tick := uint32(c.regs().trapno) == irqTickVector
+	if tick {
+		if hz := prof.hz.Load(); hz != 0 {
+			sigprof(c.sigpc(), c.sigsp(), c.siglr(), gp, mp)
+		}
+		now := nanotime()
+		when := pp.timers.wakeTime()
+		if tickSched != pp.schedtick && (when == 0 || when > now) && irqPending == 0 {
+			// It may have started just now: sysmon too waits until it sees the same goroutine twice.
+			tickSched = pp.schedtick
+			next := now + bwSlice
+			if when != 0 && when < next {
+				next = when
+			}
+			bwArm(next)
+			return
+		}
+		bwArm(now + bwRetry) // until it gives way; the next goroutine's bwTick leaves it, which is harmless
+	}
+	gp.preempt = true
+	gp.stackguard0 = stackPreempt
+	pp.preempt = true
+	if debug.asyncpreemptoff == 0 {
+		doSigPreempt(gp, c)
+	}
+}
+
+// bwHousekeeping does what sysmon does that nothing else here does: the collection forced every two minutes.
+func bwHousekeeping() {
+	for {
+		timeSleep(forcegcperiod / 4)
+		if t := (gcTrigger{kind: gcTriggerTime, now: nanotime()}); t.test() && forcegc.idle.Load() {
+			lock(&forcegc.lock)
+			forcegc.idle.Store(false)
+			gp := forcegc.g
+			unlock(&forcegc.lock)
+			goready(gp, 1)
+		}
+	}
+}
+
+// bwStart stands where runtime.main starts sysmon.
+func bwStart() {
+	netpollGenericInit()
+	go bwHousekeeping()
+}
+
+// bwMaxProcs is the number of CPUs that run goroutines.
+func bwMaxProcs() int32 { return max(numCPUStartup, 1) }

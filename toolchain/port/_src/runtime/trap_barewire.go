@@ -1,0 +1,150 @@
+package runtime
+
+import (
+	"internal/abi"
+	"unsafe"
+)
+
+// Exceptions are delivered as the signals a Linux kernel would send for them, through the stock handler: a nil
+// dereference becomes SIGSEGV becomes sigpanic, and what is fatal prints the stock report.
+
+// x86 exception vectors (Intel SDM vol. 3, table 6-1).
+const (
+	trapDivide     = 0
+	trapDebug      = 1
+	trapNMI        = 2
+	trapBreakpoint = 3
+	trapOverflow   = 4
+	trapBound      = 5
+	trapUndefined  = 6
+	trapDouble     = 8
+	trapGeneral    = 13
+	trapPage       = 14
+	trapX87        = 16
+	trapAlignment  = 17
+	trapMachine    = 18
+	trapSIMD       = 19
+)
+
+// bwCrashG is the g of the stacks that nothing else may use: double fault, NMI, machine check.
+var bwCrashG g
+
+// bwCrashing is set once a fatal report has begun: a second fault then ends the machine at once.
+var bwCrashing bool
+
+// bwTrapTable is the address of the 256 vector stubs, bwTrapStub bytes apart.
+func bwTrapTable() uintptr { return abi.FuncPCABI0(bwTrapStubs) }
+
+const bwTrapStub = 5
+
+func bwTrapStubs()
+
+// bwTrap runs on the exception stack with the interrupted g. ctx holds the registers and is what is
+// restored on return.
+//
+//go:nosplit
+//go:nowritebarrierrec
+func bwTrap(ctx *ucontext) {
+	r := (*sigcontext)(unsafe.Pointer(&ctx.uc_mcontext))
+	var info siginfo
+	sig := uint32(_SIGSEGV)
+	switch r.trapno {
+	case trapPage:
+		info.si_code, info.si_addr = _SEGV_MAPERR, r.cr2
+		if r.err&1 != 0 { // the page is there, the access is not allowed
+			info.si_code = _SEGV_ACCERR
+		}
+	case trapDivide:
+		sig, info.si_code, info.si_addr = _SIGFPE, _FPE_INTDIV, r.rip
+	case trapX87, trapSIMD:
+		sig, info.si_code, info.si_addr = _SIGFPE, _FPE_FLTINV, r.rip
+	case trapUndefined:
+		sig, info.si_code, info.si_addr = _SIGILL, 1, r.rip
+	case trapBreakpoint, trapDebug:
+		sig, info.si_code, info.si_addr = _SIGTRAP, 1, r.rip
+	case trapAlignment:
+		sig, info.si_code = _SIGBUS, _BUS_ADRALN
+	case trapDouble, trapNMI, trapMachine:
+		bwAbort(ctx)
+	default: // general protection and its kin, as Linux reports them: no address
+		info.si_code = 0x80 // SI_KERNEL
+	}
+	info.si_signo = int32(sig)
+	gp := getg()
+	if bwCrashing || gp == nil || gp.m == nil || gp.m.gsignal == nil || gp == gp.m.gsignal {
+		bwAbort(ctx)
+	}
+	sigtrampgo(sig, &info, unsafe.Pointer(ctx))
+}
+
+// bwAbort reports a fault in the runtime's or the kernel's own foundations, or an NMI, and ends the machine.
+//
+//go:nosplit
+//go:nowritebarrierrec
+func bwAbort(ctx *ucontext) {
+	gp := getg()
+	sp := uintptr(unsafe.Pointer(ctx))
+	bwCrashG.stack.lo, bwCrashG.stack.hi = sp-8192, sp+512
+	bwCrashG.stackguard0 = bwCrashG.stack.lo + stackGuard
+	bwCrashG.stackguard1 = bwCrashG.stackguard0
+	if gp != nil && gp.m != nil {
+		*(*uintptr)(unsafe.Pointer(&bwCrashG.m)) = uintptr(unsafe.Pointer(gp.m))
+	} else {
+		*(*uintptr)(unsafe.Pointer(&bwCrashG.m)) = uintptr(unsafe.Pointer(&m0))
+	}
+	setg(&bwCrashG)
+	bwAbort1(ctx, gp)
+}
+
+//go:nowritebarrierrec
+func bwAbort1(ctx *ucontext, gp *g) {
+	c := &sigctxt{nil, unsafe.Pointer(ctx)}
+	r := c.regs()
+	again := bwCrashing
+	bwCrashing = true
+	printlock()
+	if again {
+		print("\nfatal error: fault during the crash report, trap ", r.trapno, " PC=", hex(r.rip), " addr=", hex(r.cr2), "\n")
+		exit(2)
+	}
+	print("\nfatal error: ")
+	switch r.trapno {
+	case trapDouble:
+		print("double fault (kernel stack overflow?)")
+	case trapNMI:
+		print("non-maskable interrupt")
+	case trapMachine:
+		print("machine check")
+	default:
+		print("fault in interrupt or exception context, trap ", r.trapno)
+	}
+	print("\nPC=", hex(r.rip), " SP=", hex(r.rsp), " addr=", hex(r.cr2), "\n\n")
+	dumpregs(c)
+	if gp != nil && gp.m != nil {
+		getg().m.throwing = throwTypeRuntime
+		print("\n")
+		goroutineheader(gp)
+		tracebacktrap(uintptr(r.rip), uintptr(r.rsp), 0, gp)
+		if curg := gp.m.curg; curg != nil && curg != gp {
+			print("\n")
+			goroutineheader(curg)
+			traceback(^uintptr(0), ^uintptr(0), 0, curg)
+		}
+		if r.trapno == trapNMI {
+			tracebackothers(gp)
+		}
+	}
+	exit(2)
+}
+
+// bwDumpExtra ends dumpregs: what the trap was, in the machine's own words.
+func bwDumpExtra(c *sigctxt) {
+	r := c.regs()
+	print("trap   ", r.trapno, "\n")
+	print("error  ", hex(r.err), "\n")
+	print("cr2    ", hex(r.cr2), "\n")
+	bwCrashing = true
+	if bwCrashReport != nil {
+		bwCrashReport(1, uintptr(r.rip), uintptr(r.trapno), uintptr(r.err), uintptr(r.cr2))
+	}
+}

@@ -1,0 +1,17 @@
+package syscall
+
+import (
+	"internal/runtime/syscall/linux"
+	"unsafe"
+)
+
+func bwRawSyscallNoError(trap, a1, a2, a3 uintptr) (r1, r2 uintptr) {
+	r1, r2, _ = linux.Syscall6(trap, a1, a2, a3, 0, 0, 0)
+	return r1, r2
+}
+
+func bwGettimeofday(tv *Timeval) (err Errno) {
+	const sysGettimeofday = 96
+	_, _, e := linux.Syscall6(sysGettimeofday, uintptr(unsafe.Pointer(tv)), 0, 0, 0, 0, 0)
+	return Errno(e)
+}

@@ -1,0 +1,211 @@
+package stdtest
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"sort"
+	"strings"
+	"time"
+
+	"barewire/toolchain"
+	"barewire/toolchain/vm"
+)
+
+// A Result is one package's run.
+type Result struct {
+	Entry   *Entry
+	Outcome *Outcome
+	Broken  string        // why the package has no outcome or an incomplete one, "" if the guest ended by itself
+	Took    time.Duration // wall time in QEMU
+}
+
+// A Runner runs packages.
+type Runner struct {
+	Builder *toolchain.Builder
+	Machine vm.Config // kernel, memory and command line are set per package
+	Logs    string    // folder that keeps every console's output as PACKAGE.log, "" for none
+}
+
+// Run builds e's tests, boots them and returns what happened. It has no error: whatever goes wrong is the result.
+func (r *Runner) Run(e *Entry) *Result {
+	res := &Result{Entry: e, Outcome: &Outcome{}}
+	dir, err := os.MkdirTemp("", "barewire-std-")
+	if err != nil {
+		res.Broken = err.Error()
+		return res
+	}
+	defer os.RemoveAll(dir)
+	var messages bytes.Buffer
+	r.Builder.Verbose = &messages
+	c := r.Machine
+	c.Kernel = filepath.Join(dir, "test.elf")
+	ok, err := r.Builder.BuildTest(e.Package, c.Kernel)
+	switch {
+	case err != nil:
+		res.Broken = oneLine(err.Error() + ": " + messages.String())
+		return res
+	case !ok:
+		res.Broken = "it has no tests"
+		return res
+	}
+	c.MemoryMiB = e.MemoryMiB
+	c.Append = strings.TrimSpace(c.Append + " -- " + strings.Join(e.args(), " "))
+	cmd, err := c.Command()
+	if err != nil {
+		res.Broken = err.Error()
+		return res
+	}
+	var console, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &console, &errs
+	var log *os.File
+	if r.Logs != "" {
+		// Written as it comes, so that a run that hangs can be watched.
+		if log, err = os.Create(filepath.Join(r.Logs, strings.ReplaceAll(e.Package, "/", "_")+".log")); err == nil {
+			cmd.Stdout = io.MultiWriter(&console, log)
+			defer log.Close()
+		}
+	}
+	began := time.Now()
+	if err := cmd.Start(); err != nil {
+		res.Broken = err.Error()
+		return res
+	}
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+	late := false
+	select {
+	case <-done: // the status is read below
+	case <-time.After(e.Limit):
+		late = true
+		cmd.Process.Kill()
+		<-done
+	}
+	res.Took = time.Since(began)
+	if res.Outcome, err = ParseOutput(&console); err != nil {
+		res.Broken = err.Error()
+		return res
+	}
+	res.Broken = res.why(cmd, late, errs.String())
+	return res
+}
+
+// why tells what broke the run, "" for nothing.
+func (r *Result) why(cmd *exec.Cmd, late bool, errs string) string {
+	status, ok := vm.GuestStatus(cmd.ProcessState.ExitCode())
+	what := ""
+	switch {
+	case late:
+		what = fmt.Sprintf("not done in %v", r.Entry.Limit)
+	case r.Outcome.Panic != "":
+		what = r.Outcome.Panic
+	case r.Outcome.Verdict == "" && ok:
+		what = fmt.Sprintf("the guest ended with status %d before its tests did", status)
+	case !ok:
+		what = fmt.Sprintf("QEMU ended with %v: %s", cmd.ProcessState, oneLine(errs))
+	case (status == 0) != (r.Outcome.Verdict == "PASS"):
+		what = fmt.Sprintf("it printed %s but its status is %d", r.Outcome.Verdict, status)
+	default:
+		return ""
+	}
+	if r.Outcome.Running != "" {
+		what += " (in " + r.Outcome.Running + ")"
+	}
+	return what
+}
+
+// args are the test flags of e.
+func (e *Entry) args() []string {
+	args := []string{"-test.v", "-test.short", "-test.paniconexit0", "-test.timeout=" + e.Limit.String()}
+	if len(e.Skip) > 0 {
+		var names []string
+		for name := range e.Skip {
+			names = append(names, regexp.QuoteMeta(name))
+		}
+		sort.Strings(names)
+		args = append(args, "-test.skip=^("+strings.Join(names, "|")+")$")
+	}
+	return append(args, e.Flags...)
+}
+
+// Surprises lists what is not as the list has it; empty when everything is.
+func (r *Result) Surprises() []string {
+	var s []string
+	if r.Broken != "" {
+		s = append(s, r.Broken)
+	}
+	for _, name := range r.Outcome.Fail {
+		if r.Entry.Fail[name] == "" {
+			s = append(s, name+" fails")
+		}
+	}
+	for _, name := range sortedKeys(r.Entry.Fail) {
+		if slices.Contains(r.Outcome.Pass, name) {
+			s = append(s, name+" passes now: take it off the list")
+		} else if r.Broken == "" && !slices.Contains(r.Outcome.Fail, name) {
+			s = append(s, name+" is listed and was not run")
+		}
+	}
+	return s
+}
+
+// WriteTable writes the results as Markdown.
+func WriteTable(w io.Writer, results []*Result, goVersion string) error {
+	var pass, fail, skip, left int
+	for _, r := range results {
+		pass, fail, skip, left = pass+len(r.Outcome.Pass), fail+len(r.Outcome.Fail), skip+len(r.Outcome.Skip), left+len(r.Entry.Skip)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "# The standard library on the image\n\n"+
+		"Written by `make std`: every package's own tests (%s, `-short`), built by the image builder and run in QEMU. "+
+		"Counts are top-level tests, examples and fuzz seeds. *Skipped* are those that skip themselves, *left out* those that "+
+		"would end or hang the run. The list with the reasons is toolchain/std.txt.\n\n", goVersion)
+	fmt.Fprintf(&b, "%d packages: %d pass, %d fail, %d skipped, %d left out.\n\n", len(results), pass, fail, skip, left)
+	b.WriteString("| package | pass | fail | skipped | left out | why |\n|---|--:|--:|--:|--:|---|\n")
+	for _, r := range results {
+		var why []string
+		if r.Broken != "" {
+			why = append(why, "**"+r.Broken+"**")
+		}
+		if r.Entry.Note != "" {
+			why = append(why, r.Entry.Note)
+		}
+		for _, name := range r.Outcome.Fail {
+			reason := r.Entry.Fail[name]
+			if reason == "" {
+				reason = "**not on the list**"
+			}
+			why = append(why, "fails: "+name+": "+reason)
+		}
+		for _, name := range sortedKeys(r.Entry.Skip) {
+			why = append(why, "left out: "+name+": "+r.Entry.Skip[name])
+		}
+		fmt.Fprintf(&b, "| %s | %d | %d | %d | %d | %s |\n", r.Entry.Package, len(r.Outcome.Pass), len(r.Outcome.Fail),
+			len(r.Outcome.Skip), len(r.Entry.Skip), strings.ReplaceAll(strings.Join(why, "<br>"), "|", `\|`))
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func sortedKeys(m map[string]string) []string {
+	var keys []string
+	for k := range m {
+		keys = append(keys, k)
+	}
+	sort.Strings(keys)
+	return keys
+}
+
+// oneLine shortens a message to fit in a table.
+func oneLine(s string) string {
+	s = strings.Join(strings.Fields(s), " ")
+	if len(s) > 300 {
+		s = s[:300] + "…"
+	}
+	return s
+}
