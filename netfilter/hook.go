@@ -1,0 +1,201 @@
+package netfilter
+
+import (
+	"sort"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"barewire/skb"
+)
+
+// Point is one of the places where hooks are called (Linux: enum
+// nf_inet_hooks).
+type Point uint8
+
+// Hook points, with Linux's numbers.
+const (
+	PreRouting Point = iota
+	LocalIn
+	Forward
+	LocalOut
+	PostRouting
+	NumPoints
+)
+
+var pointNames = [NumPoints]string{"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"} // read-only
+
+// String returns the name iptables has for the point.
+func (p Point) String() string {
+	if p < NumPoints {
+		return pointNames[p]
+	}
+	return "UNKNOWN"
+}
+
+// Verdict is what a hook decides, with Linux's NF_* numbers.
+type Verdict uint8
+
+// Verdicts.
+const (
+	Drop   Verdict = iota // the packet is freed; the hook must not have freed it
+	Accept                // go on with the next hook
+	Stolen                // the hook took the packet over
+	Queue                 // hand to the queue handler; without one it is a drop
+	Repeat                // call this hook again
+)
+
+// Priorities of the users of the hooks: lower runs first (Linux: enum
+// nf_ip_hook_priorities).
+const (
+	PriFirst           = -1 << 31
+	PriRawBeforeDefrag = -450
+	PriConntrackDefrag = -400
+	PriRaw             = -300
+	PriConntrack       = -200
+	PriMangle          = -150
+	PriNATDst          = -100
+	PriFilter          = 0
+	PriSecurity        = 50
+	PriNATSrc          = 100
+	PriConntrackHelper = 300
+	PriConfirm         = 1<<31 - 1
+	PriLast            = 1<<31 - 1
+)
+
+// State is what a hook is told besides the packet (Linux: nf_hook_state).
+type State struct {
+	Point Point
+	In    skb.Device // nil for packets made here
+	Out   skb.Device // nil before routing
+	Sk    any        // the sending sock, nil if none
+}
+
+// Func is a hook. It borrows b unless it returns Stolen. It runs in softirq
+// context or, on the way out, in the sender's; it must not block.
+type Func func(b *skb.Buff, s *State) Verdict
+
+// QueueFunc takes over a packet that got the verdict Queue, and ends it. It
+// reports false, taking nothing, when it cannot.
+type QueueFunc func(b *skb.Buff, s State) bool
+
+type entry struct {
+	fn       Func
+	priority int
+	seq      uint64 // registration order, for equal priorities and removal
+}
+
+// maxRepeat bounds how often one hook may ask to be called again for a packet,
+// so that a faulty hook cannot hold the softirq.
+const maxRepeat = 16
+
+// Hooks are the hook points of one stack. The zero value has none registered.
+// Registration copies the list, so that a packet sees either the old one or
+// the new one.
+type Hooks struct {
+	lists [NumPoints]atomic.Pointer[[]entry]
+	queue atomic.Pointer[QueueFunc]
+
+	mu  sync.Mutex
+	seq uint64
+
+	repeats atomic.Uint64
+}
+
+// Register enters fn at a point (Linux: nf_register_net_hook) and returns the
+// function that removes it. Hooks of equal priority run in order of
+// registration. It panics for a point that does not exist: that is a
+// programming error.
+func (h *Hooks) Register(p Point, priority int, fn Func) (remove func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.seq++
+	seq := h.seq
+	var old []entry
+	if l := h.lists[p].Load(); l != nil {
+		old = *l
+	}
+	list := append(append(make([]entry, 0, len(old)+1), old...), entry{fn, priority, seq})
+	sort.SliceStable(list, func(i, j int) bool { return list[i].priority < list[j].priority })
+	h.lists[p].Store(&list)
+	return func() { h.remove(p, seq) }
+}
+
+func (h *Hooks) remove(p Point, seq uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	l := h.lists[p].Load()
+	if l == nil {
+		return
+	}
+	list := make([]entry, 0, len(*l))
+	for _, e := range *l {
+		if e.seq != seq {
+			list = append(list, e)
+		}
+	}
+	if len(list) == 0 {
+		h.lists[p].Store(nil)
+		return
+	}
+	h.lists[p].Store(&list)
+}
+
+// SetQueueHandler installs what takes packets with the verdict Queue (Linux:
+// nf_register_queue_handler); nil removes it. EBUSY if there is one already.
+func (h *Hooks) SetQueueHandler(fn QueueFunc) error {
+	if fn == nil {
+		h.queue.Store(nil)
+		return nil
+	}
+	if !h.queue.CompareAndSwap(nil, &fn) {
+		return syscall.EBUSY
+	}
+	return nil
+}
+
+// Empty reports whether no hook is registered at p.
+func (h *Hooks) Empty(p Point) bool { return h.lists[p].Load() == nil }
+
+// Run calls the hooks of a point in order (Linux: nf_hook). True means the
+// caller still has the packet and goes on; false means it is gone: dropped,
+// stolen or queued.
+func (h *Hooks) Run(p Point, b *skb.Buff, in, out skb.Device, sk any) bool {
+	l := h.lists[p].Load()
+	if l == nil {
+		return true
+	}
+	return h.slow(*l, b, State{Point: p, In: in, Out: out, Sk: sk})
+}
+
+// slow is nf_hook_slow.
+func (h *Hooks) slow(list []entry, b *skb.Buff, s State) bool {
+	for i := range list {
+		v := list[i].fn(b, &s)
+		for n := 0; v == Repeat; n++ {
+			if n == maxRepeat {
+				h.repeats.Add(1)
+				v = Drop
+				break
+			}
+			v = list[i].fn(b, &s)
+		}
+		switch v {
+		case Accept:
+			continue
+		case Stolen:
+			return false
+		case Queue:
+			if q := h.queue.Load(); q != nil && (*q)(b, s) {
+				return false
+			}
+		}
+		b.Free(skb.NetfilterDrop)
+		return false
+	}
+	return true
+}
+
+// RepeatLimit returns how many packets were dropped because a hook asked for
+// Repeat without end.
+func (h *Hooks) RepeatLimit() uint64 { return h.repeats.Load() }
