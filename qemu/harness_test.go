@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"barewire/board/hosted"
 	"barewire/toolchain/vm"
 )
 
@@ -287,7 +288,7 @@ func TestPeer_AgreesWithLinux(t *testing.T) {
 		}
 	}
 	var f *os.File
-	if err := ns.Do(func() (err error) { f, err = openTap("tap0", 0); return err }); err != nil {
+	if err := ns.Do(func() (err error) { f, err = hosted.OpenTap("tap0", false); return err }); err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()

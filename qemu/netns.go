@@ -13,8 +13,8 @@ import (
 	"runtime"
 	"strings"
 	"time"
-	"unsafe"
 
+	"barewire/board/hosted"
 	"golang.org/x/sys/unix"
 )
 
@@ -162,36 +162,13 @@ func (ns *Namespace) Tap(name string, addr netip.Prefix) (Backend, error) {
 	}
 	var f *os.File
 	err := ns.Do(func() (err error) {
-		f, err = openTap(name, unix.IFF_VNET_HDR)
+		f, err = hosted.OpenTap(name, true)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	return tapEnd{f}, nil
-}
-
-// openTap attaches to an existing or new TAP device (Linux's
-// Documentation/networking/tuntap.rst) in the calling thread's namespace. flags
-// holds IFF_VNET_HDR or nothing.
-func openTap(name string, flags uint16) (*os.File, error) {
-	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, fmt.Errorf("/dev/net/tun: %w", err)
-	}
-	req, err := unix.NewIfreq(name)
-	if err == nil {
-		req.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI | flags)
-		_, _, e := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.TUNSETIFF, uintptr(unsafe.Pointer(req)))
-		if e != 0 {
-			err = e
-		}
-	}
-	if err != nil {
-		unix.Close(fd)
-		return nil, fmt.Errorf("tap %s: %w", name, err)
-	}
-	return os.NewFile(uintptr(fd), name), nil
 }
 
 type tapEnd struct{ f *os.File }
