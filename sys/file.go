@@ -1,0 +1,234 @@
+package sys
+
+import (
+	"sync/atomic"
+	"syscall"
+)
+
+const eagain = syscall.EAGAIN
+
+// fileOps is what a file does (Linux: struct file_operations). The iov slices
+// are the caller's memory and end with the call; none is empty. Reads and
+// writes block unless f.nonblock().
+type fileOps interface {
+	read(f *File, iov [][]byte) (int, Errno)
+	write(f *File, iov [][]byte) (int, Errno)
+	// poll returns the current readiness. It must not block.
+	poll(f *File) uint16
+	// pollable reports whether readiness ever changes (Linux: file_can_poll).
+	// epoll and the runtime's poller refuse files of which it does not.
+	pollable() bool
+	ioctl(f *File, cmd, arg uintptr) (uintptr, Errno)
+	stat(f *File, st *syscall.Stat_t)
+	// release runs once, after the last reference is gone.
+	release(f *File)
+}
+
+// File is an open file (Linux: struct file). Descriptors and calls in progress
+// each hold a reference.
+type File struct {
+	k     *Kernel
+	ops   fileOps
+	flags atomic.Uint32 // O_ACCMODE and the status flags of F_GETFL
+	refs  atomic.Int32
+	ino   uint64
+	wait  *waitQueue // own, or one that all opens of a device share
+	own   waitQueue
+}
+
+// newFile makes a file with one reference, the caller's.
+func (k *Kernel) newFile(ops fileOps, flags uint32) *File {
+	f := &File{k: k, ops: ops, ino: k.nextIno.Add(1)}
+	f.wait = &f.own
+	if t, ok := ops.(*tty); ok {
+		f.wait = &t.queue
+	}
+	f.flags.Store(flags &^ (syscall.O_CLOEXEC | syscall.O_CREAT | syscall.O_EXCL | syscall.O_NOCTTY | syscall.O_TRUNC))
+	f.refs.Store(1)
+	return f
+}
+
+func (f *File) nonblock() bool { return f.flags.Load()&syscall.O_NONBLOCK != 0 }
+
+func (f *File) setNonblock(on bool) {
+	if on {
+		f.flags.Or(syscall.O_NONBLOCK)
+	} else {
+		f.flags.And(^uint32(syscall.O_NONBLOCK))
+	}
+}
+
+func (f *File) readable() bool { return f.flags.Load()&syscall.O_ACCMODE != syscall.O_WRONLY }
+func (f *File) writable() bool { return f.flags.Load()&syscall.O_ACCMODE != syscall.O_RDONLY }
+
+// tryGet takes a reference unless the file is already on its way out (Linux:
+// get_file_rcu).
+func (f *File) tryGet() bool {
+	for {
+		n := f.refs.Load()
+		if n <= 0 {
+			return false
+		}
+		if f.refs.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+// put drops a reference; the last one ends the file (Linux: fput).
+func (f *File) put() {
+	if f.refs.Add(-1) != 0 {
+		return
+	}
+	f.detachEpoll()
+	f.ops.release(f)
+}
+
+// baseFile is what a file does unless it says otherwise.
+type baseFile struct{}
+
+func (baseFile) read(*File, [][]byte) (int, Errno)              { return 0, syscall.EINVAL }
+func (baseFile) write(*File, [][]byte) (int, Errno)             { return 0, syscall.EINVAL }
+func (baseFile) poll(*File) uint16                              { return pollDefault }
+func (baseFile) pollable() bool                                 { return false }
+func (baseFile) ioctl(*File, uintptr, uintptr) (uintptr, Errno) { return 0, syscall.ENOTTY }
+func (baseFile) release(*File)                                  {}
+
+// iovLen returns the bytes in iov.
+func iovLen(iov [][]byte) int {
+	n := 0
+	for _, b := range iov {
+		n += len(b)
+	}
+	return n
+}
+
+// read and its family.
+
+func sysRead(k *Kernel, a args) (uintptr, Errno) {
+	return k.rw(a.a0, false, a.a1, a.a2, false)
+}
+
+func sysWrite(k *Kernel, a args) (uintptr, Errno) {
+	return k.rw(a.a0, true, a.a1, a.a2, false)
+}
+
+func sysReadv(k *Kernel, a args) (uintptr, Errno) {
+	return k.rw(a.a0, false, a.a1, a.a2, true)
+}
+
+func sysWritev(k *Kernel, a args) (uintptr, Errno) {
+	return k.rw(a.a0, true, a.a1, a.a2, true)
+}
+
+// rw is read, write, readv and writev in Linux's order: descriptor, access
+// mode, memory, file.
+func (k *Kernel) rw(fd uintptr, write bool, addr, n uintptr, vec bool) (uintptr, Errno) {
+	f, e := k.files.get(fd)
+	if e != 0 {
+		return 0, e
+	}
+	defer f.put()
+	if write && !f.writable() || !write && !f.readable() {
+		return 0, syscall.EBADF
+	}
+	fr := k.getFrame()
+	defer k.putFrame(fr)
+	if vec {
+		fr.iov, e = k.importIovec(addr, n, fr.iov)
+	} else if int(n) < 0 {
+		e = syscall.EINVAL
+	} else {
+		fr.iov, e = k.importUbuf(addr, n, fr.iov)
+	}
+	if e != 0 {
+		return 0, e
+	}
+	var c int
+	if write {
+		c, e = f.ops.write(f, fr.iov)
+	} else {
+		c, e = f.ops.read(f, fr.iov)
+	}
+	return uintptr(c), e
+}
+
+// sysPositioned answers pread64, pwrite64, preadv, pwritev, lseek: no file here
+// has a position. The devices that ignore it are the exception.
+func sysPositioned(k *Kernel, a args) (uintptr, Errno) {
+	f, e := k.files.get(a.a0)
+	if e != 0 {
+		return 0, e
+	}
+	f.put()
+	return 0, syscall.ESPIPE
+}
+
+func sysLseek(k *Kernel, a args) (uintptr, Errno) {
+	f, e := k.files.get(a.a0)
+	if e != 0 {
+		return 0, e
+	}
+	defer f.put()
+	switch {
+	case a.a2 > 4: // SEEK_MAX is SEEK_HOLE
+		return 0, syscall.EINVAL
+	case isNullZero(f): // null_lseek: always at 0
+		return 0, 0
+	}
+	return 0, syscall.ESPIPE
+}
+
+func sysIoctl(k *Kernel, a args) (uintptr, Errno) {
+	f, e := k.files.get(a.a0)
+	if e != 0 {
+		return 0, e
+	}
+	defer f.put()
+	cmd := uintptr(uint32(a.a1))
+	switch cmd {
+	case fioClex, fioNclex:
+		k.files.setCloexec(a.a0, cmd == fioClex)
+		return 0, 0
+	case fioNbio:
+		on, e := copyFrom[int32](k, a.a2)
+		if e == 0 {
+			f.setNonblock(on != 0)
+		}
+		return 0, e
+	}
+	return f.ops.ioctl(f, cmd, a.a2)
+}
+
+// ioctl commands every file knows, and FIONREAD.
+const (
+	fioClex  = 0x5451
+	fioNclex = 0x5450
+	fioNbio  = 0x5421
+	fioNread = 0x541b
+)
+
+func sysFstat(k *Kernel, a args) (uintptr, Errno) {
+	f, e := k.files.get(a.a0)
+	if e != 0 {
+		return 0, e
+	}
+	defer f.put()
+	return 0, copyTo(k, a.a1, f.statOf())
+}
+
+// statOf returns fstat's answer for f.
+func (f *File) statOf() syscall.Stat_t {
+	st := syscall.Stat_t{Ino: f.ino, Nlink: 1, Blksize: pageSize}
+	f.ops.stat(f, &st)
+	return st
+}
+
+func sysFsync(k *Kernel, a args) (uintptr, Errno) {
+	f, e := k.files.get(a.a0)
+	if e != 0 {
+		return 0, e
+	}
+	f.put()
+	return 0, syscall.EINVAL // as on pipes, sockets and terminals
+}

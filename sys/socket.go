@@ -1,0 +1,347 @@
+package sys
+
+import (
+	"syscall"
+
+	"barewire/inet/sock"
+)
+
+// Socket calls (Linux: net/socket.c). Messages are in sockmsg.go.
+
+// SockCreate makes a socket; inet.Net.SockCreate is one.
+type SockCreate func(family, typ, protocol int) (*sock.Socket, error)
+
+// Msg is a message as the socket layer takes it.
+type Msg = sock.Msg
+
+const (
+	sockTypeMask = 0xf
+	sockFlags    = syscall.SOCK_CLOEXEC | syscall.SOCK_NONBLOCK
+	nproto       = 46 // Linux: NPROTO
+	sockMax      = 11 // Linux: SOCK_MAX
+	somaxconn    = 4096
+)
+
+// sockFile is a socket as a file.
+type sockFile struct {
+	baseFile
+	s *sock.Socket
+}
+
+// errno takes the Errno out of an error of the socket layer.
+func errno(err error) Errno {
+	if err == nil {
+		return 0
+	}
+	if e, ok := err.(Errno); ok {
+		return e
+	}
+	return syscall.EIO
+}
+
+// newSocketFile makes the file of s and ties its notifications to the file's
+// waiters.
+func (k *Kernel) newSocketFile(s *sock.Socket, flags uintptr) *File {
+	f := k.newFile(&sockFile{s: s}, syscall.O_RDWR|uint32(flags)&syscall.O_NONBLOCK)
+	s.SetNotify(f.wait.wake)
+	return f
+}
+
+// getSocket looks up a descriptor that must be a socket: EBADF, ENOTSOCK
+// (Linux: sockfd_lookup_light). The reference on f is the caller's.
+func (k *Kernel) getSocket(fd uintptr) (*File, *sock.Socket, Errno) {
+	f, e := k.files.get(fd)
+	if e != 0 {
+		return nil, nil, e
+	}
+	s, ok := f.ops.(*sockFile)
+	if !ok {
+		f.put()
+		return nil, nil, syscall.ENOTSOCK
+	}
+	return f, s.s, 0
+}
+
+func (*sockFile) pollable() bool { return true }
+
+func (d *sockFile) poll(*File) uint16 { return d.s.Poll() }
+
+func (d *sockFile) release(*File) { d.s.Release() }
+
+func (d *sockFile) stat(_ *File, st *syscall.Stat_t) { st.Mode = syscall.S_IFSOCK | 0o777 }
+
+// ioctl passes the caller's memory on, as much as the request's structure has.
+func (d *sockFile) ioctl(f *File, cmd, arg uintptr) (uintptr, Errno) {
+	b, _ := f.k.userBytes(arg, sockIoctlSize(cmd)) // what is not there is EFAULT, if the request is known
+	return 0, errno(d.s.Ioctl(uint(cmd), b))
+}
+
+func sockIoctlSize(cmd uintptr) uintptr {
+	const (
+		siocInq, siocOutq                = fioNread, 0x5411
+		siocSpgrp, siocAtmark            = 0x8902, 0x8905
+		siocGstamp, siocGstampns         = 0x8906, 0x8907
+		siocAddrt, siocDelrt             = 0x890b, 0x890c
+		siocGifconf                      = 0x8912
+		ifreq, ifconf, rtentry, timespec = 40, 16, 120, 16
+	)
+	switch {
+	case cmd == siocInq || cmd == siocOutq || cmd >= siocSpgrp-1 && cmd <= siocAtmark:
+		return 4
+	case cmd == siocGstamp || cmd == siocGstampns:
+		return timespec
+	case cmd == siocAddrt || cmd == siocDelrt:
+		return rtentry
+	case cmd == siocGifconf:
+		return ifconf
+	}
+	return ifreq
+}
+
+// read and write on a socket are messages without an address (sock_read_iter,
+// sock_write_iter).
+func (d *sockFile) read(f *File, iov [][]byte) (int, Errno) {
+	if len(iov) == 0 {
+		return 0, 0
+	}
+	return d.message(f, iov, d.s.RecvMsg)
+}
+
+func (d *sockFile) write(f *File, iov [][]byte) (int, Errno) {
+	return d.message(f, iov, d.s.SendMsg)
+}
+
+func (d *sockFile) message(f *File, iov [][]byte, op func(*Msg, int) (int, error)) (int, Errno) {
+	fr := f.k.getFrame()
+	fr.msg.Iov, fr.msg.NameLen = iov, 0
+	n, err := op(&fr.msg, f.dontwait(0))
+	f.k.putFrame(fr)
+	return n, errno(err)
+}
+
+// dontwait adds MSG_DONTWAIT for a file that must not block.
+func (f *File) dontwait(flags uintptr) int {
+	fl := int(int32(flags))
+	if f.nonblock() {
+		fl |= syscall.MSG_DONTWAIT
+	}
+	return fl
+}
+
+// addrFrom reads a socket address into dst (Linux: move_addr_to_kernel).
+func (k *Kernel) addrFrom(addr, n uintptr, dst *[sock.MaxAddr]byte) (int, Errno) {
+	l := int(int32(n))
+	if l < 0 || l > sock.MaxAddr {
+		return 0, syscall.EINVAL
+	}
+	b, e := k.userBytes(addr, uintptr(l))
+	if e != 0 {
+		return 0, e
+	}
+	return copy(dst[:], b), 0
+}
+
+// addrTo writes a socket address of klen bytes, cut to the room the caller
+// gave, and its full length (Linux: move_addr_to_user).
+func (k *Kernel) addrTo(name *[sock.MaxAddr]byte, klen int, addr, lenAddr uintptr) Errno {
+	room, e := copyFrom[int32](k, lenAddr)
+	if e != 0 {
+		return e
+	}
+	if room < 0 {
+		return syscall.EINVAL
+	}
+	if e := k.copyBytesTo(addr, name[:min(int(room), klen, len(name))]); e != 0 {
+		return e
+	}
+	return copyTo(k, lenAddr, int32(klen))
+}
+
+// createSocket is the part socket and socketpair share: flags, family and type
+// in range, then the family's own checks.
+func (k *Kernel) createSocket(a args) (*sock.Socket, uintptr, Errno) {
+	flags := a.a1 &^ sockTypeMask
+	if uint32(flags)&^sockFlags != 0 {
+		return nil, 0, syscall.EINVAL
+	}
+	family, typ := int32(a.a0), int32(a.a1&sockTypeMask)
+	if family < 0 || family >= nproto {
+		return nil, 0, syscall.EAFNOSUPPORT
+	}
+	if typ >= sockMax {
+		return nil, 0, syscall.EINVAL
+	}
+	if k.cfg.SockCreate == nil {
+		return nil, 0, syscall.EAFNOSUPPORT
+	}
+	s, err := k.cfg.SockCreate(int(family), int(typ), int(int32(a.a2)))
+	return s, flags, errno(err)
+}
+
+func sysSocket(k *Kernel, a args) (uintptr, Errno) {
+	s, flags, e := k.createSocket(a)
+	if e != 0 {
+		return 0, e
+	}
+	return k.installNew(k.newSocketFile(s, flags), flags&syscall.SOCK_CLOEXEC != 0)
+}
+
+// sysSocketpair: no family here has pairs yet, so it ends as Linux's does for
+// AF_INET.
+func sysSocketpair(k *Kernel, a args) (uintptr, Errno) {
+	s, _, e := k.createSocket(a)
+	if e != 0 {
+		return 0, e
+	}
+	s.Release()
+	return 0, syscall.EOPNOTSUPP
+}
+
+func sysBind(k *Kernel, a args) (uintptr, Errno) {
+	f, s, e := k.getSocket(a.a0)
+	if e != 0 {
+		return 0, e
+	}
+	defer f.put()
+	var sa [sock.MaxAddr]byte
+	n, e := k.addrFrom(a.a1, a.a2, &sa)
+	if e != 0 {
+		return 0, e
+	}
+	return 0, errno(s.Bind(sa[:n]))
+}
+
+func sysConnect(k *Kernel, a args) (uintptr, Errno) {
+	f, e := k.files.get(a.a0)
+	if e != 0 {
+		return 0, e
+	}
+	defer f.put()
+	var sa [sock.MaxAddr]byte
+	n, e := k.addrFrom(a.a1, a.a2, &sa)
+	if e != 0 {
+		return 0, e
+	}
+	s, ok := f.ops.(*sockFile)
+	if !ok {
+		return 0, syscall.ENOTSOCK
+	}
+	return 0, errno(s.s.Connect(sa[:n], int(f.flags.Load())))
+}
+
+func sysListen(k *Kernel, a args) (uintptr, Errno) {
+	f, s, e := k.getSocket(a.a0)
+	if e != 0 {
+		return 0, e
+	}
+	defer f.put()
+	return 0, errno(s.Listen(int(min(uint32(a.a1), somaxconn))))
+}
+
+func sysAccept(k *Kernel, a args) (uintptr, Errno) {
+	a.a3 = 0
+	return sysAccept4(k, a)
+}
+
+func sysAccept4(k *Kernel, a args) (uintptr, Errno) {
+	f, e := k.files.get(a.a0)
+	if e != 0 {
+		return 0, e
+	}
+	defer f.put()
+	if uint32(a.a3)&^sockFlags != 0 {
+		return 0, syscall.EINVAL
+	}
+	if e := k.files.hasRoom(); e != 0 {
+		return 0, e
+	}
+	s, ok := f.ops.(*sockFile)
+	if !ok {
+		return 0, syscall.ENOTSOCK
+	}
+	c, err := s.s.Accept(int(f.flags.Load()))
+	if err != nil {
+		return 0, errno(err)
+	}
+	nf := k.newSocketFile(c, a.a3)
+	if a.a1 != 0 {
+		var sa [sock.MaxAddr]byte
+		n, err := c.Getname(true, sa[:])
+		if err != nil {
+			nf.put()
+			return 0, syscall.ECONNABORTED
+		}
+		if e := k.addrTo(&sa, n, a.a1, a.a2); e != 0 {
+			nf.put()
+			return 0, e
+		}
+	}
+	return k.installNew(nf, a.a3&syscall.SOCK_CLOEXEC != 0)
+}
+
+func sysGetsockname(k *Kernel, a args) (uintptr, Errno) { return k.getname(a, false) }
+
+func sysGetpeername(k *Kernel, a args) (uintptr, Errno) { return k.getname(a, true) }
+
+func (k *Kernel) getname(a args, peer bool) (uintptr, Errno) {
+	f, s, e := k.getSocket(a.a0)
+	if e != 0 {
+		return 0, e
+	}
+	defer f.put()
+	var sa [sock.MaxAddr]byte
+	n, err := s.Getname(peer, sa[:])
+	if err != nil {
+		return 0, errno(err)
+	}
+	return 0, k.addrTo(&sa, n, a.a1, a.a2)
+}
+
+func sysShutdown(k *Kernel, a args) (uintptr, Errno) {
+	f, s, e := k.getSocket(a.a0)
+	if e != 0 {
+		return 0, e
+	}
+	defer f.put()
+	return 0, errno(s.Shutdown(int(int32(a.a1))))
+}
+
+func sysSetsockopt(k *Kernel, a args) (uintptr, Errno) {
+	if int32(a.a4) < 0 {
+		return 0, syscall.EINVAL
+	}
+	f, s, e := k.getSocket(a.a0)
+	if e != 0 {
+		return 0, e
+	}
+	defer f.put()
+	val, e := k.userBytes(a.a3, uintptr(uint32(a.a4)))
+	if e != 0 {
+		return 0, e
+	}
+	return 0, errno(s.SetSockOpt(int(int32(a.a1)), int(int32(a.a2)), val))
+}
+
+func sysGetsockopt(k *Kernel, a args) (uintptr, Errno) {
+	f, s, e := k.getSocket(a.a0)
+	if e != 0 {
+		return 0, e
+	}
+	defer f.put()
+	n, e := copyFrom[int32](k, a.a4)
+	if e != 0 {
+		return 0, e
+	}
+	if n < 0 {
+		return 0, syscall.EINVAL
+	}
+	buf, e := k.userBytes(a.a3, uintptr(n))
+	if e != 0 {
+		return 0, e
+	}
+	l, err := s.GetSockOpt(int(int32(a.a1)), int(int32(a.a2)), buf)
+	if err != nil {
+		return 0, errno(err)
+	}
+	return 0, copyTo(k, a.a4, int32(l))
+}

@@ -1,0 +1,127 @@
+package sys
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// Readiness events, with Linux's POLL* and EPOLL* values.
+const (
+	pollIn   uint16 = 0x001
+	pollPri  uint16 = 0x002
+	pollOut  uint16 = 0x004
+	pollErr  uint16 = 0x008
+	pollHup  uint16 = 0x010
+	pollNval uint16 = 0x020
+
+	pollRdNorm uint16 = 0x040
+	pollRdBand uint16 = 0x080
+	pollWrNorm uint16 = 0x100
+	pollWrBand uint16 = 0x200
+	pollMsg    uint16 = 0x400
+	pollRdHup  uint16 = 0x2000
+
+	pollDefault = pollIn | pollOut | pollRdNorm | pollWrNorm // a file that never blocks
+)
+
+// waker is told when a file's readiness changes. wakeup runs in any context,
+// softirq included, and must not block. It may be called once more after it
+// was removed; implementations take that for a spurious wake-up.
+type waker interface {
+	wakeup(events uint16)
+}
+
+// waitQueue is the list of those who wait for a file (Linux:
+// wait_queue_head). Wakers come and go rarely and are woken for every packet,
+// so the list is an immutable snapshot and waking takes no lock.
+type waitQueue struct {
+	mu   sync.Mutex
+	list atomic.Pointer[[]waker]
+}
+
+// wake tells every waker that events happened.
+func (q *waitQueue) wake(events uint16) {
+	l := q.list.Load()
+	if l == nil {
+		return
+	}
+	for _, w := range *l {
+		w.wakeup(events)
+	}
+}
+
+// add appends w.
+func (q *waitQueue) add(w waker) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var l []waker
+	if old := q.list.Load(); old != nil {
+		l = append(l, *old...)
+	}
+	l = append(l, w)
+	q.list.Store(&l)
+}
+
+// remove takes the first entry that match accepts off the list and returns it,
+// nil if there is none.
+func (q *waitQueue) remove(match func(waker) bool) waker {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	old := q.list.Load()
+	if old == nil {
+		return nil
+	}
+	for i, w := range *old {
+		if !match(w) {
+			continue
+		}
+		if len(*old) == 1 {
+			q.list.Store(nil)
+			return w
+		}
+		l := make([]waker, 0, len(*old)-1)
+		l = append(append(l, (*old)[:i]...), (*old)[i+1:]...)
+		q.list.Store(&l)
+		return w
+	}
+	return nil
+}
+
+// removeWaker takes w off the list.
+func (q *waitQueue) removeWaker(w waker) {
+	q.remove(func(x waker) bool { return x == w })
+}
+
+// sleeper is a goroutine that waits for one or more files. A wake-up that comes
+// before it sleeps is kept.
+type sleeper struct {
+	c chan struct{}
+}
+
+func newSleeper() *sleeper { return &sleeper{c: make(chan struct{}, 1)} }
+
+func (s *sleeper) wakeup(uint16) {
+	select {
+	case s.c <- struct{}{}:
+	default:
+	}
+}
+
+// block calls try until it returns something other than EAGAIN, sleeping on q
+// in between. With nonblock the first EAGAIN is the answer.
+func (q *waitQueue) block(nonblock bool, try func() (int, Errno)) (int, Errno) {
+	n, e := try()
+	if e != eagain || nonblock {
+		return n, e
+	}
+	s := newSleeper()
+	q.add(s)
+	defer q.removeWaker(s)
+	for {
+		// Once more after queueing: the event may have come in between.
+		if n, e = try(); e != eagain {
+			return n, e
+		}
+		<-s.c
+	}
+}
