@@ -29,6 +29,7 @@ type Builder struct {
 	LDFlags string    // further linker flags of the program
 
 	modcache string
+	work     string // scratch folder, for Close to remove
 }
 
 // NewBuilder finds the kernel's source and the pinned Go and derives the GOROOT. Close it when done.
@@ -51,7 +52,9 @@ func NewBuilder() (*Builder, error) {
 	}
 	b := &Builder{Source: s, Go: g, Derived: d, Verbose: os.Stderr}
 	if b.Link, err = ReadLinkConfig(s); err == nil {
-		b.modcache, err = g.modCache()
+		if b.modcache, err = g.modCache(); err == nil {
+			b.work, err = os.MkdirTemp("", "barewire-build-")
+		}
 	}
 	if err != nil {
 		d.Close()
@@ -61,7 +64,10 @@ func NewBuilder() (*Builder, error) {
 }
 
 // Close lets the derived GOROOT go.
-func (b *Builder) Close() error { return b.Derived.Close() }
+func (b *Builder) Close() error {
+	os.RemoveAll(b.work) // scratch: what cannot be removed now is the temporary folder's business
+	return b.Derived.Close()
+}
 
 // Env returns the environment in which the go command makes images.
 func (b *Builder) Env() []string {
@@ -102,7 +108,15 @@ type listedModule struct {
 
 // list runs go list with the derived GOROOT; packages that cannot be loaded carry their error.
 func (b *Builder) list(args ...string) ([]*listed, error) {
-	cmd := b.command(append([]string{"list", "-e", "-tags", b.tags(),
+	overlay, err := b.baseOverlay()
+	if err != nil {
+		return nil, err
+	}
+	overlayFlag, err := b.writeOverlay(overlay)
+	if err != nil {
+		return nil, err
+	}
+	cmd := b.command(append([]string{"list", "-e", overlayFlag, "-tags", b.tags(),
 		"-json=Dir,ImportPath,Name,Standard,Module,GoFiles,IgnoredGoFiles,TestGoFiles,XTestGoFiles,Error"}, args...)...)
 	out, err := runQuiet(cmd)
 	if err != nil {
@@ -150,12 +164,7 @@ func (b *Builder) BuildTest(pkg, out string) (ok bool, err error) {
 
 // image runs the go command on p with the kernel added and marks what comes out.
 func (b *Builder) image(p *listed, out, verb string, inject injection) error {
-	work, err := os.MkdirTemp("", "barewire-build-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(work)
-	more, err := b.inject(p, work, inject)
+	more, err := b.inject(p, inject)
 	if err != nil {
 		return err
 	}
@@ -196,7 +205,7 @@ func (b *Builder) goRun(args ...string) error {
 
 // mainPackage finds pkg and refuses, in one sentence, what cannot become an image.
 func (b *Builder) mainPackage(pkg string) (*listed, error) {
-	all, err := b.list("-deps", "--", pkg)
+	all, err := b.list("-deps", "--", b.roomPath(pkg))
 	if err != nil {
 		return nil, err
 	}
@@ -221,21 +230,9 @@ func (b *Builder) mainPackage(pkg string) (*listed, error) {
 	return p, nil
 }
 
-// testPackage finds pkg, whose tests are to be built. A room of the kernel is found in the derived GOROOT, so that the
-// tests see the same packages as the kernel that runs them.
+// testPackage finds pkg, whose tests are to be built.
 func (b *Builder) testPackage(pkg string) (*listed, error) {
-	if strings.HasPrefix(pkg, ".") || filepath.IsAbs(pkg) {
-		at := pkg
-		if !filepath.IsAbs(at) {
-			at = filepath.Join(b.absDir(), pkg)
-		}
-		if rel, err := filepath.Rel(b.Source.Root, at); err == nil {
-			room, _, _ := strings.Cut(filepath.ToSlash(rel), "/")
-			if slices.Contains(rooms, room) {
-				pkg = modulePath + "/" + filepath.ToSlash(rel)
-			}
-		}
-	}
+	pkg = b.roomPath(pkg)
 	all, err := b.list("--", pkg)
 	if err != nil {
 		return nil, err
@@ -252,6 +249,28 @@ func (b *Builder) testPackage(pkg string) (*listed, error) {
 		return nil, err
 	}
 	return p, loadError(pkg, all)
+}
+
+// roomPath returns the import path of pkg if it names a folder in a room of the kernel, else pkg: rooms are found in the
+// derived GOROOT only, so that there is one kernel in an image.
+func (b *Builder) roomPath(pkg string) string {
+	at := pkg
+	switch {
+	case filepath.IsAbs(at):
+	case strings.HasPrefix(at, "."):
+		at = filepath.Join(b.absDir(), at)
+	default:
+		return pkg
+	}
+	rel, err := filepath.Rel(b.Source.Root, at)
+	if err != nil {
+		return pkg
+	}
+	rel = filepath.ToSlash(rel)
+	if room, _, _ := strings.Cut(rel, "/"); !slices.Contains(rooms, room) {
+		return pkg
+	}
+	return modulePath + "/" + rel
 }
 
 // absDir returns the folder in which the go command runs.

@@ -21,37 +21,71 @@ var (
 	injectedTest = injection{name: "zz_barewire_start_test.go", suffix: "_test"}
 )
 
-// inject returns the go build flags that add the import of the kernel to package p. Files it needs go to work.
+// inject returns the go build flags that add the import of the kernel to package p.
 //
 // A package in a local module takes one more file through -overlay. The go command refuses an overlay of the module
 // cache; there, the package's whole module is overlaid file by file at a place under the main module that does
 // not exist on disk, and a copy of the program's go.mod (-modfile) replaces the module by that place. Versions stay as the
 // program's go.mod chose them, and neither the cache nor the program's folder is written to.
-func (b *Builder) inject(p *listed, work string, inject injection) ([]string, error) {
-	if !b.hasKernel() {
-		return nil, nil
+func (b *Builder) inject(p *listed, inject injection) ([]string, error) {
+	overlay, err := b.baseOverlay()
+	if err != nil {
+		return nil, err
 	}
-	file := filepath.Join(work, inject.name)
+	if !b.hasKernel() {
+		flag, err := b.writeOverlay(overlay)
+		return []string{flag}, err
+	}
+	file := filepath.Join(b.work, inject.name)
 	text := "package " + p.Name + inject.suffix + "\n\nimport _ \"" + startPackage + "\"\n"
 	if err := os.WriteFile(file, []byte(text), 0o666); err != nil {
 		return nil, err
 	}
-	overlay := map[string]string{}
 	var flags []string
 	dir := p.Dir
 	if p.Module != nil && !p.Module.Main && beneath(b.modcache, p.Dir) {
-		var err error
-		if dir, flags, err = b.relocate(p, work, overlay); err != nil {
+		if dir, flags, err = b.relocate(p, overlay); err != nil {
 			return nil, err
 		}
 	}
 	overlay[filepath.Join(dir, inject.name)] = file
-	name := filepath.Join(work, "overlay.json")
+	flag, err := b.writeOverlay(overlay)
+	return append(flags, flag), err
+}
+
+// baseOverlay is the overlay of every go command. Inside this very module the kernel's rooms exist twice, in the module and
+// in the derived GOROOT, and the go command would call an import of one ambiguous: a go.mod that is not on disk makes
+// each room's folder another module, out of the way.
+func (b *Builder) baseOverlay() (map[string]string, error) {
+	overlay := map[string]string{}
+	out, err := runQuiet(b.command("list", "-m", "-f", "{{.Path}} {{.Dir}}"))
+	if err != nil {
+		return overlay, nil // no module here, or one that the next command will complain about better
+	}
+	for line := range strings.Lines(string(out)) {
+		path, dir, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if path != modulePath {
+			continue
+		}
+		file := filepath.Join(b.work, "room.mod")
+		if err := os.WriteFile(file, []byte("module "+modulePath+"/room\n"), 0o666); err != nil {
+			return nil, err
+		}
+		for _, room := range rooms {
+			overlay[filepath.Join(dir, room, "go.mod")] = file
+		}
+	}
+	return overlay, nil
+}
+
+// writeOverlay writes the overlay to a file and returns the flag that names it.
+func (b *Builder) writeOverlay(overlay map[string]string) (string, error) {
 	data, err := json.Marshal(map[string]any{"Replace": overlay})
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	return append(flags, "-overlay", name), os.WriteFile(name, data, 0o666)
+	name := filepath.Join(b.work, "overlay.json")
+	return "-overlay=" + name, os.WriteFile(name, data, 0o666)
 }
 
 // hasKernel tells whether this checkout has the start package yet.
@@ -62,7 +96,7 @@ func (b *Builder) hasKernel() bool {
 
 // relocate overlays the module of p, which is in the module cache, at a place under the main module. It returns the
 // package's folder there and the flags that make the go command use it.
-func (b *Builder) relocate(p *listed, work string, overlay map[string]string) (string, []string, error) {
+func (b *Builder) relocate(p *listed, overlay map[string]string) (string, []string, error) {
 	out, err := runQuiet(b.command("env", "GOMOD", "GOWORK"))
 	if err != nil {
 		return "", nil, err
@@ -99,12 +133,12 @@ func (b *Builder) relocate(p *listed, work string, overlay map[string]string) (s
 	if err != nil {
 		return "", nil, err
 	}
-	modfile := filepath.Join(work, "go.mod")
+	modfile := filepath.Join(b.work, "go.mod")
 	if err := os.WriteFile(modfile, mod, 0o666); err != nil {
 		return "", nil, err
 	}
 	if sum, err := os.ReadFile(strings.TrimSuffix(gomod, ".mod") + ".sum"); err == nil {
-		if err := os.WriteFile(filepath.Join(work, "go.sum"), sum, 0o666); err != nil {
+		if err := os.WriteFile(filepath.Join(b.work, "go.sum"), sum, 0o666); err != nil {
 			return "", nil, err
 		}
 	}

@@ -114,6 +114,7 @@ func irqRunnable(pp *p) *g {
 		return nil
 	}
 	if irqTook == pp.schedtick && (!runqempty(pp) || !sched.runq.empty()) {
+		irqTook-- // once, even if those who run now inherit the slice
 		return nil
 	}
 	gp := irqTake()
@@ -169,7 +170,8 @@ func bwInterrupt(ctx *ucontext) {
 		return
 	}
 	setg(gp.m.gsignal)
-	bwPreempt(gp, &sigctxt{nil, unsafe.Pointer(ctx)})
+	c := sigctxt{nil, unsafe.Pointer(ctx)}
+	bwPreempt(gp, (*sigctxt)(noescape(unsafe.Pointer(&c))))
 	setg(gp)
 }
 
@@ -229,3 +231,17 @@ func bwStart() {
 
 // bwMaxProcs is the number of CPUs that run goroutines.
 func bwMaxProcs() int32 { return max(numCPUStartup, 1) }
+
+// The board refers to these by linkname.
+//
+//go:linkname bwSetTimer
+//go:linkname bwXsaveSize
+//go:linkname irqEOI
+//go:linkname irqTickVector
+//go:linkname irqTicks
+//go:linkname irqCount
+//go:linkname irqSpurious
+//go:linkname irqLines
+//go:linkname bwSyscallAddr
+
+func bwSyscallAddr() uintptr

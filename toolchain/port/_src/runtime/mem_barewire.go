@@ -29,6 +29,8 @@ var bwMem struct {
 }
 
 // bwAddMemory gives [lo, hi) to the runtime. Called by the board from goos.Hwinit0 only.
+//
+//go:linkname bwAddMemory
 func bwAddMemory(lo, hi uintptr) {
 	lo, hi = alignUp(lo, 4096), alignDown(hi, 4096)
 	if hi > 1<<heapAddrBits {

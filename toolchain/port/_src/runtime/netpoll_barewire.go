@@ -8,6 +8,9 @@ import "unsafe"
 // interrupts.
 
 // Set by sys by linkname. They return 0 or an errno; EPERM says the descriptor cannot be polled.
+//
+//go:linkname pollOpenHook
+//go:linkname pollCloseHook
 var (
 	pollOpenHook  func(fd uintptr, pd uintptr) int32
 	pollCloseHook func(fd uintptr) int32

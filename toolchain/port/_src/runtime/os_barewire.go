@@ -105,7 +105,7 @@ func bwSigaction(sig uintptr, new, old *sigactiont, size uintptr) int32 {
 //go:nosplit
 func bwSigaltstack(new, old *stackt) {
 	if old != nil {
-		*old = stackt{ss_flags: _SS_DISABLE}
+		old.ss_flags = _SS_DISABLE
 	}
 	if new != nil && new.ss_flags&_SS_DISABLE == 0 && bwSetStacks != nil {
 		lo := uintptr(unsafe.Pointer(new.ss_sp))
@@ -174,3 +174,11 @@ const (
 	_EINVAL    = 22
 	_ETIMEDOUT = 110
 )
+
+// The board refers to these by linkname.
+//
+//go:linkname bwArgc
+//go:linkname bwArgv
+//go:linkname bwWallOffset
+//go:linkname bwSetStacks
+//go:linkname bwCrashReport

@@ -33,6 +33,8 @@ var bwCrashG g
 var bwCrashing bool
 
 // bwTrapTable is the address of the 256 vector stubs, bwTrapStub bytes apart.
+//
+//go:linkname bwTrapTable
 func bwTrapTable() uintptr { return abi.FuncPCABI0(bwTrapStubs) }
 
 const bwTrapStub = 5
@@ -74,7 +76,7 @@ func bwTrap(ctx *ucontext) {
 	if bwCrashing || gp == nil || gp.m == nil || gp.m.gsignal == nil || gp == gp.m.gsignal {
 		bwAbort(ctx)
 	}
-	sigtrampgo(sig, &info, unsafe.Pointer(ctx))
+	sigtrampgo(sig, (*siginfo)(noescape(unsafe.Pointer(&info))), unsafe.Pointer(ctx))
 }
 
 // bwAbort reports a fault in the runtime's or the kernel's own foundations, or an NMI, and ends the machine.
@@ -98,7 +100,8 @@ func bwAbort(ctx *ucontext) {
 
 //go:nowritebarrierrec
 func bwAbort1(ctx *ucontext, gp *g) {
-	c := &sigctxt{nil, unsafe.Pointer(ctx)}
+	ct := sigctxt{nil, unsafe.Pointer(ctx)}
+	c := (*sigctxt)(noescape(unsafe.Pointer(&ct)))
 	r := c.regs()
 	again := bwCrashing
 	bwCrashing = true

@@ -1,10 +1,15 @@
 package linux
 
-import "runtime/goos"
+import (
+	"runtime/goos"
+	_ "unsafe" // for go:linkname
+)
 
 // Hook is the kernel: every system call of the program is a call of this function, on the caller's goroutine.
 // r1 and r2 are the results, errno is 0 or the error. It may allocate and block. nil until the kernel is up; early
 // then answers.
+//
+//go:linkname Hook
 var Hook func(num, a1, a2, a3, a4, a5, a6 uintptr) (r1, r2, errno uintptr)
 
 // syscall6 is Syscall6, reached from asm_barewire_amd64.s.
