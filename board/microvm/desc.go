@@ -1,0 +1,120 @@
+//go:build tamago
+
+package microvm
+
+import "unsafe"
+
+// Descriptor tables (Intel SDM vol. 3, 3.5, 6.14, 7.7): flat code and data, one task state whose only use is its
+// interrupt stacks, and an interrupt gate for every vector.
+
+// Entries of the interrupt stack table.
+const (
+	istException = 1 // exceptions: lower half of the M's signal stack
+	istInterrupt = 2 // interrupts: upper half
+	istDouble    = 3 // double fault
+	istNMI       = 4
+	istMachine   = 5 // machine check
+)
+
+const (
+	selCode = 0x08
+	selData = 0x10
+	selTSS  = 0x18
+)
+
+type gate struct {
+	off0 uint16
+	sel  uint16
+	ist  uint8
+	attr uint8
+	off1 uint16
+	off2 uint32
+	_    uint32
+}
+
+var (
+	gdt [5]uint64
+	idt [256]gate
+	tss [104]byte
+
+	// Stacks for what may come at any time, also when every other stack is bad; the first two serve until
+	// the runtime has made its signal stack.
+	stackException [16 << 10]byte
+	stackInterrupt [16 << 10]byte
+	stackDouble    [24 << 10]byte
+	stackNMI       [24 << 10]byte
+	stackMachine   [24 << 10]byte
+)
+
+func setIST(i int, top uintptr) {
+	*(*[8]byte)(tss[36+8*(i-1):]) = le64(uint64(top &^ 15))
+}
+
+func top(s []byte) uintptr { return uintptr(unsafe.Pointer(&s[0])) + uintptr(len(s)) }
+
+func le64(v uint64) (b [8]byte) {
+	for i := range b {
+		b[i] = byte(v >> (8 * i))
+	}
+	return b
+}
+
+func pointer(limit int, base uintptr) (p [10]byte) {
+	p[0], p[1] = byte(limit-1), byte((limit-1)>>8)
+	*(*[8]byte)(p[2:]) = le64(uint64(base))
+	return p
+}
+
+func descSetup() {
+	setIST(istException, top(stackException[:]))
+	setIST(istInterrupt, top(stackInterrupt[:]))
+	setIST(istDouble, top(stackDouble[:]))
+	setIST(istNMI, top(stackNMI[:]))
+	setIST(istMachine, top(stackMachine[:]))
+	tss[102] = 104 // I/O map base beyond the limit: no map
+
+	base := uint64(uintptr(unsafe.Pointer(&tss)))
+	gdt = [5]uint64{
+		1: 0x00209a0000000000,
+		2: 0x0000920000000000,
+		3: (104 - 1) | base&0xffffff<<16 | 0x89<<40 | base>>24&0xff<<56,
+		4: base >> 32,
+	}
+	p := pointer(len(gdt)*8, uintptr(unsafe.Pointer(&gdt)))
+	lgdt(&p)
+	ltr(selTSS)
+
+	stubs := trapTable()
+	for i := range idt {
+		off := stubs + uintptr(i)*trapStub
+		ist := uint8(istInterrupt)
+		switch {
+		case i == 2:
+			ist = istNMI
+		case i == 8:
+			ist = istDouble
+		case i == 18:
+			ist = istMachine
+		case i < 32:
+			ist = istException
+		}
+		idt[i] = gate{off0: uint16(off), sel: selCode, ist: ist, attr: 0x8e, off1: uint16(off >> 16), off2: uint32(off >> 32)}
+	}
+	p = pointer(len(idt)*16, uintptr(unsafe.Pointer(&idt)))
+	lidt(&p)
+
+	// SYSCALL: both segment bases of STAR so that the code segment is ours; interrupts stay as they are.
+	wrmsr(0xc0000081, selCode<<32)
+	wrmsr(0xc0000082, uint64(syscallAddr()))
+	wrmsr(0xc0000084, 0)
+}
+
+// setStacks makes [lo, hi), an M's signal stack, the CPU's interrupt and exception stack.
+//
+//go:nosplit
+func setStacks(lo, hi uintptr) {
+	flags := cli()
+	setIST(istInterrupt, hi)
+	setIST(istException, lo+(hi-lo)/2)
+	restore(flags)
+}

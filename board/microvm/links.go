@@ -1,0 +1,69 @@
+//go:build tamago
+
+package microvm
+
+import _ "unsafe" // for go:linkname
+
+// The runtime port's side of the contract: toolchain/port/_src/runtime/{os,mem,irq,trap}_barewire.go says what each means.
+
+//go:linkname argc runtime.bwArgc
+var argc int32
+
+//go:linkname argv runtime.bwArgv
+var argv **byte
+
+//go:linkname wallOffset runtime.bwWallOffset
+var wallOffset int64
+
+//go:linkname hookSetStacks runtime.bwSetStacks
+var hookSetStacks func(lo, hi uintptr)
+
+//go:linkname hookCrash runtime.bwCrashReport
+var hookCrash func(stage int, pc, trap, code, cr2 uintptr)
+
+//go:linkname hookTimer runtime.bwSetTimer
+var hookTimer func(t int64)
+
+//go:linkname xsaveSize runtime.bwXsaveSize
+var xsaveSize uintptr
+
+//go:linkname irqEOI runtime.irqEOI
+var irqEOI uintptr
+
+//go:linkname irqTickVector runtime.irqTickVector
+var irqTickVector uint32
+
+//go:linkname irqTicks runtime.irqTicks
+var irqTicks uint64
+
+//go:linkname irqCount runtime.irqCount
+var irqCount uint64
+
+//go:linkname irqSpurious runtime.irqSpurious
+var irqSpurious uint64
+
+//go:linkname irqLines runtime.irqLines
+var irqLines [256]irqLine
+
+type irqLine struct{ ioapic, reg uintptr }
+
+//go:linkname addMemory runtime.bwAddMemory
+func addMemory(lo, hi uintptr)
+
+//go:linkname trapTable runtime.bwTrapTable
+func trapTable() uintptr
+
+//go:linkname syscallAddr runtime.bwSyscallAddr
+func syscallAddr() uintptr
+
+//go:linkname irqWait runtime.barewire_irqWait
+func irqWait(bits *[4]uint64)
+
+//go:linkname irqRaise runtime.barewire_irqRaise
+func irqRaise(vector uint8)
+
+//go:linkname nanotime runtime.nanotime
+func nanotime() int64
+
+// trapStub is the size of one vector's stub, runtime.bwTrapStub.
+const trapStub = 5

@@ -1,0 +1,44 @@
+//go:build tamago
+
+package microvm
+
+import (
+	"runtime/goos"
+	_ "unsafe" // for go:linkname
+
+	"barewire/board/pvh"
+)
+
+// setup is the board's first Go code: on the boot stack, before the heap, before interrupts. Nothing here
+// may allocate.
+//
+//go:linkname setup runtime/goos.Hwinit0
+func setup() {
+	goos.Exit = exit
+	hookSetStacks = setStacks
+	uartSetup()
+	cpuSetup()
+	descSetup()
+	if err := pvh.Parse(early, startInfo, &info); err != nil {
+		failErr(err)
+	}
+	clockSetup()
+	argsSetup()
+	memorySetup()
+}
+
+// The rest of what goos asks a board for has its place elsewhere here; these are called by nobody.
+
+//go:linkname hwinit1 runtime/goos.Hwinit1
+func hwinit1() {}
+
+//go:linkname initRNG runtime/goos.InitRNG
+func initRNG() {}
+
+// fail ends a boot that cannot go on.
+func fail(why string) {
+	print("barewire: cannot boot: ", why, "\n")
+	exit(2)
+}
+
+func failErr(err error) { fail(err.Error()) }
