@@ -199,8 +199,12 @@ func excused(comments []*ast.CommentGroup) bool {
 	return false
 }
 
-// makesError reports whether v is errors.New(…) or fmt.Errorf(…).
+// makesError reports whether v is errors.New(…), fmt.Errorf(…) or syscall.E….
 func makesError(v ast.Expr) bool {
+	if sel, ok := v.(*ast.SelectorExpr); ok {
+		pkg, ok := sel.X.(*ast.Ident)
+		return ok && pkg.Name == "syscall" && sel.Sel.Name[0] == 'E'
+	}
 	call, ok := v.(*ast.CallExpr)
 	if !ok {
 		return false

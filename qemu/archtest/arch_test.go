@@ -60,6 +60,7 @@ func TestCheck_Fixture(t *testing.T) {
 		{"skb/v.go", "var _ error = nil", ""},
 		{"skb/v.go", `import "errors"; var ErrA, ErrB = errors.New("a"), errors.New("b")`, ""},
 		{"skb/v.go", `import "errors"; var ErrA, n = errors.New("a"), 3`, "variable n"},
+		{"skb/v.go", `import "syscall"; var errAgain = syscall.EAGAIN`, ""},
 		{"skb/v.go", "// table of things, read-only.\nvar table = [...]int{1, 2}", ""},
 		{"skb/v.go", "var (\n\tgood = 1 // read-only\n\tbad = 2\n)", "variable bad"},
 		{"skb/v.go", "var table = []int{ // read-only\n\t1,\n}", ""},
