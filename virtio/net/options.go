@@ -1,5 +1,7 @@
 package net
 
+import "barewire/napi"
+
 // Options for Probe. The zero value is usable where virtual and device
 // addresses are the same.
 type Options struct {
@@ -15,6 +17,10 @@ type Options struct {
 	// Disable are feature bits, as a mask, that are not accepted even though
 	// the driver knows them.
 	Disable uint64
+	// Announce is called, in process context, when the device asks for the
+	// address to be announced, as after a migration (virtio 1.2, 5.1.6.5.4);
+	// nil means that the driver does not offer to.
+	Announce func(dev *napi.NetDevice)
 	// Log gets one line for each event an administrator should see; nil means
 	// the stack's log.
 	Log func(line string)

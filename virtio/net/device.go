@@ -1,0 +1,322 @@
+package net
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"unsafe"
+
+	"barewire/napi"
+	"barewire/skb"
+	"barewire/virtio"
+)
+
+// Queues of a device without VIRTIO_NET_F_MQ (virtio 1.2, 5.1.2).
+const (
+	queueRX   = 0
+	queueTX   = 1
+	queueCtrl = 2
+)
+
+const (
+	defaultRingSize = 256
+	ctrlRingSize    = 8
+)
+
+// Device is a virtio network device.
+type Device struct {
+	t     virtio.Transport
+	net   *napi.Net
+	pages *skb.PagePool
+	opts  Options
+	dev   *napi.NetDevice
+	napi  *napi.NAPI
+
+	probed bool
+	wanted uint64 // features chosen
+	feats  uint64 // features negotiated, VERSION_1 and the like included
+
+	rx   rxQueue
+	tx   txQueue
+	ctrl ctrlQueue
+
+	// running says that the rings are in use: it is what poll and transmit
+	// look at. Only fail clears it outside mu.
+	running atomic.Bool
+
+	mu       sync.Mutex // serialises everything below and the device's life
+	opened   bool       // by the administrator
+	polling  bool       // napi is enabled
+	lost     bool       // a reset was not confirmed
+	mac      [6]byte    // to be set on the device, zero if it has its own
+	promisc  bool
+	allmulti bool
+
+	cfgPending atomic.Bool // configuration work is on its way
+	recovery   recovery
+
+	stats stats
+}
+
+// stats are the counters behind [Stats].
+type stats struct {
+	broken, recovered, rxNoPage, heldPages, ctrlCommands atomic.Uint64
+}
+
+// Stats are the driver's own counters.
+type Stats struct {
+	Broken       uint64 // times the device broke the rules
+	Recovered    uint64 // times it came back after that
+	RxNoPage     uint64 // refills cut short by an empty page pool
+	HeldPages    uint64 // buffers kept because a reset was not confirmed
+	CtrlCommands uint64 // commands given on the control queue
+}
+
+// Probe takes over a virtio network device and registers an interface for it.
+// The interface is down; the device is left reset. The errors say what is
+// missing; those of package virtio are wrapped.
+func Probe(t virtio.Transport, n *napi.Net, o Options) (*Device, error) {
+	if t.DeviceID() != virtio.IDNet {
+		return nil, fmt.Errorf("%s: %w: device type %d is not a network device", t.Name(), virtio.ErrNoDevice, t.DeviceID())
+	}
+	if o.Name == "" {
+		o.Name = "eth%d"
+	}
+	if o.RingSize == 0 {
+		o.RingSize = defaultRingSize
+	}
+	if o.RingSize < virtio.MinQueueSize || o.RingSize > virtio.MaxQueueSize {
+		return nil, fmt.Errorf("%s: ring size %d: %w", t.Name(), o.RingSize, syscall.EINVAL)
+	}
+	if o.Log == nil {
+		o.Log = func(s string) { n.Logf("%s", s) }
+	}
+	d := &Device{t: t, net: n, pages: n.SKB().Pool(), opts: o, allmulti: true}
+	if err := d.checkPool(); err != nil {
+		return nil, err
+	}
+	d.dev = napi.AllocNetdev(o.Name, d, 1)
+	napi.EtherSetup(d.dev)
+	d.dev.Priv = d
+	if err := d.identify(); err != nil {
+		return nil, err
+	}
+	d.napi = d.dev.AddNAPI(d, 0)
+	d.tx.nq = d.dev.TxQueues[0]
+	d.tx.watchdog.Init(n.Timers(), d.txTimeout)
+	d.rx.retry.Init(n.Timers(), func(*napi.Timer) { d.napi.Schedule() })
+	d.dev.CarrierOff()
+	if err := n.RegisterNetdev(d.dev); err != nil {
+		return nil, fmt.Errorf("%s: %w", t.Name(), err)
+	}
+	return d, nil
+}
+
+// checkPool catches a page pool whose pages a device cannot find.
+func (d *Device) checkPool() error {
+	if size := d.pages.PageSize(); size < rxFrameOff+napi.EthHdrLen+virtioMinMTU {
+		return fmt.Errorf("%s: pages of %d bytes are too small to receive into: %w", d.t.Name(), size, syscall.EINVAL)
+	}
+	p := d.pages.Alloc()
+	if p == nil {
+		return fmt.Errorf("%s: page pool is empty: %w", d.t.Name(), syscall.ENOMEM)
+	}
+	defer p.Put()
+	if d.opts.Map == nil && p.DMA() != uint64(uintptr(unsafe.Pointer(&p.Bytes()[0]))) {
+		return fmt.Errorf("%s: page pool is not mapped for devices (skb.PageConfig.Map): %w", d.t.Name(), syscall.EINVAL)
+	}
+	return nil
+}
+
+// identify negotiates once to learn what the device is, allocates the queues
+// and leaves the device reset.
+func (d *Device) identify() error {
+	feats, err := virtio.Negotiate(d.t, d.choose)
+	if err != nil {
+		return err
+	}
+	d.feats = feats
+	if err := d.readIdentity(); err != nil {
+		return err
+	}
+	if err := d.allocQueues(); err != nil {
+		return err
+	}
+	d.probed = true
+	d.dev.SetFeatures(netFeatures(d.feats))
+	return d.t.Reset()
+}
+
+func (d *Device) allocQueues() error {
+	base := virtio.QueueConfig{EventIdx: d.has(virtio.FeatEventIdx), Map: d.opts.Map}
+	mk := func(i, limit, indirect int) (*virtio.Queue, error) {
+		size, err := virtio.RingSize(d.t.QueueMax(i), limit)
+		if err != nil {
+			return nil, fmt.Errorf("%s: queue %d: %w", d.t.Name(), i, err)
+		}
+		c := base
+		c.Index, c.Size = i, size
+		if d.has(virtio.FeatIndirectDesc) {
+			c.Indirect = indirect
+		}
+		return virtio.NewQueue(d.t, c)
+	}
+	q, err := mk(queueRX, d.opts.RingSize, 0)
+	if err != nil {
+		return err
+	}
+	d.rx.init(q)
+	if q, err = mk(queueTX, d.opts.RingSize, txMaxSegs); err != nil {
+		return err
+	}
+	if err := d.tx.init(q, d.opts.Map); err != nil {
+		return err
+	}
+	if !d.has(FeatCtrlVQ) {
+		return nil
+	}
+	if q, err = mk(queueCtrl, ctrlRingSize, 0); err != nil {
+		return err
+	}
+	return d.ctrl.init(q, d.opts.Map)
+}
+
+// NetDevice returns the interface.
+func (d *Device) NetDevice() *napi.NetDevice { return d.dev }
+
+// Features returns what was negotiated, as a mask.
+func (d *Device) Features() uint64 { return d.feats }
+
+// Stats returns a copy of the driver's counters.
+func (d *Device) Stats() Stats {
+	s := &d.stats
+	return Stats{
+		Broken: s.broken.Load(), Recovered: s.recovered.Load(), RxNoPage: s.rxNoPage.Load(),
+		HeldPages: s.heldPages.Load(), CtrlCommands: s.ctrlCommands.Load(),
+	}
+}
+
+// Remove closes and unregisters the interface; the device is left reset.
+// Process context only.
+func (d *Device) Remove() { d.net.UnregisterNetdev(d.dev) }
+
+// errLost: memory of the device could not be taken back, so it is not given
+// any more.
+var errLost = errors.New("device did not confirm an earlier reset")
+
+// Open implements [napi.Ops]: it starts the device.
+func (d *Device) Open(*napi.NetDevice) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.recovery.attempts = 0
+	if err := d.up(); err != nil {
+		d.log("%v", err)
+		return fmt.Errorf("%w: %w", syscall.EIO, err)
+	}
+	d.opened = true
+	return nil
+}
+
+// Stop implements [napi.Ops]: it resets the device and takes every buffer
+// back.
+func (d *Device) Stop(*napi.NetDevice) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.opened = false
+	d.down()
+	return nil
+}
+
+// up takes the device from reset to running: virtio 1.2, 3.1.1 and 5.1.5. The
+// caller holds mu. On error the device is reset again.
+func (d *Device) up() error {
+	if d.lost {
+		if err := d.t.Reset(); err != nil {
+			return fmt.Errorf("%w: %w", errLost, err)
+		}
+		d.reclaim()
+	}
+	err := d.start()
+	if err != nil {
+		d.down()
+	}
+	return err
+}
+
+func (d *Device) start() error {
+	feats, err := virtio.Negotiate(d.t, d.choose)
+	if err != nil {
+		return err
+	}
+	if feats != d.feats {
+		return fmt.Errorf("%s: %w: %#x, was %#x", d.t.Name(), errFeaturesChanged, feats, d.feats)
+	}
+	// Receive and transmit queue have interrupts; the control queue is polled.
+	if err := d.t.SetHandler(d, 2); err != nil {
+		return err
+	}
+	queues := []*virtio.Queue{d.rx.q, d.tx.q}
+	if d.has(FeatCtrlVQ) {
+		queues = append(queues, d.ctrl.q)
+	}
+	for i, q := range queues {
+		if max := d.t.QueueMax(i); max < q.Size() {
+			return fmt.Errorf("%s: %w: queue %d shrank from %d to %d", d.t.Name(), virtio.ErrBadDevice, i, q.Size(), max)
+		}
+		q.Reset()
+		if err := q.Enable(); err != nil {
+			return err
+		}
+	}
+	virtio.DriverOK(d.t)
+	if err := d.restoreState(); err != nil {
+		return err
+	}
+	d.refill()
+	d.running.Store(true)
+	d.napi.Enable()
+	d.polling = true
+	d.napi.Schedule() // the first poll turns callbacks on
+	d.tx.nq.Wake()
+	return d.linkState()
+}
+
+// down takes a device, running or broken, to reset. The caller holds mu.
+func (d *Device) down() {
+	d.running.Store(false)
+	if d.polling {
+		d.napi.Disable()
+		d.polling = false
+	}
+	d.rx.retry.Del()
+	d.tx.watchdog.Del()
+	d.dev.CarrierOff()
+	// A transmit that saw running still set is over when we have its lock.
+	d.tx.mu.Lock()
+	d.tx.mu.Unlock()
+	if err := d.t.Reset(); err != nil {
+		d.lost = true
+		n := d.rx.q.Inflight() + d.tx.q.Inflight()
+		d.stats.heldPages.Store(uint64(n))
+		d.log("%v: %d buffers stay out of use", err, n)
+		return
+	}
+	d.reclaim()
+}
+
+// reclaim takes back every buffer. The device has confirmed its reset.
+func (d *Device) reclaim() {
+	d.lost = false
+	d.stats.heldPages.Store(0)
+	d.rx.reclaim()
+	d.tx.reclaim()
+	if d.ctrl.q != nil {
+		d.ctrl.q.Reset()
+	}
+}
+
+func (d *Device) log(format string, args ...any) {
+	d.opts.Log(fmt.Sprintf("virtio-net %s: ", d.dev.Name()) + fmt.Sprintf(format, args...))
+}
