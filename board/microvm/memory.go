@@ -19,7 +19,7 @@ var (
 
 // early reads physical memory while cpuinit's map of the first 4 GiB is in force.
 func early(addr, n uint64) []byte {
-	if addr < page || addr+n < addr || addr+n > 4<<30 {
+	if addr == 0 || addr+n < addr || addr+n > 4<<30 {
 		return nil
 	}
 	return unsafe.Slice(phys[byte](uintptr(addr)), n)
