@@ -1,0 +1,25 @@
+// Package neigh is the neighbour table: it maps the address of a next hop on a
+// link to its hardware address, and holds packets back while the mapping is
+// sought (Linux: net/core/neighbour.c; RFC 4861 section 7.3 for the states).
+//
+//	NONE → INCOMPLETE → REACHABLE ⇄ STALE → DELAY → PROBE → FAILED
+//
+// The table knows nothing of ARP: [Ops] sends the solicitations and hears of
+// failures. Answers come in through [Table.Update].
+//
+// # Bounds
+//
+// The packets waiting for one neighbour are bounded in bytes; the oldest goes
+// first. The table holds at most [Params.GCThresh3] entries. When it is full,
+// or over GCThresh2 and not cleaned for five seconds, entries are evicted,
+// oldest first, until GCThresh2 are left. An entry may be evicted if it is
+// FAILED, if it was only ever learnt and never used to send, or if it is STALE
+// and was not used for five seconds. One that is being resolved or is known to
+// be reachable stays: a flood of unknown neighbours cannot push out those that
+// work, it makes creation fail with ENOBUFS until its own entries have failed.
+//
+// # Contexts
+//
+// Lookups and the fast path of Output take no lock and allocate nothing. Timers
+// run in softirq context. No lock is held while a packet is transmitted.
+package neigh
