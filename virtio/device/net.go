@@ -1,0 +1,506 @@
+package device
+
+import (
+	"encoding/binary"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"barewire/virtio"
+	vnet "barewire/virtio/net"
+)
+
+// AllFeatures is everything the device model knows.
+const AllFeatures = virtio.FeatVersion1 | virtio.FeatIndirectDesc | virtio.FeatEventIdx |
+	vnet.FeatCSUM | vnet.FeatGuestCSUM | vnet.FeatMTU | vnet.FeatMAC | vnet.FeatGuestTSO4 |
+	vnet.FeatGuestECN | vnet.FeatHostTSO4 | vnet.FeatHostECN | vnet.FeatMrgRxbuf | vnet.FeatStatus |
+	vnet.FeatCtrlVQ | vnet.FeatCtrlRX | vnet.FeatGuestAnnounce | vnet.FeatCtrlMACAddr
+
+// Queue numbers.
+const (
+	QueueRX = iota
+	QueueTX
+	QueueCtrl
+	numQueues
+)
+
+// HdrLen is the length of the header in front of each frame.
+const HdrLen = 12
+
+// Hdr is struct virtio_net_hdr (virtio 1.2, 5.1.6).
+type Hdr struct {
+	Flags, GSOType                                    uint8
+	HdrLen, GSOSize, CsumStart, CsumOffset, NumBuffer uint16
+}
+
+func (h *Hdr) put(p []byte) {
+	p[0], p[1] = h.Flags, h.GSOType
+	for i, v := range [...]uint16{h.HdrLen, h.GSOSize, h.CsumStart, h.CsumOffset, h.NumBuffer} {
+		binary.LittleEndian.PutUint16(p[2+2*i:], v)
+	}
+}
+
+func (h *Hdr) get(p []byte) {
+	h.Flags, h.GSOType = p[0], p[1]
+	for i, v := range [...]*uint16{&h.HdrLen, &h.GSOSize, &h.CsumStart, &h.CsumOffset, &h.NumBuffer} {
+		*v = binary.LittleEndian.Uint16(p[2+2*i:])
+	}
+}
+
+// Config describes a device. Zero fields take defaults.
+type Config struct {
+	Features uint64 // offered
+	QueueMax int    // of each queue; 0 means 256
+	MAC      [6]byte
+	MTU      uint16
+	LinkDown bool
+	// Transmit gets each frame the driver sends. It runs with the transmit
+	// ring locked and may call Inject. frame is valid until it returns.
+	Transmit func(h Hdr, frame []byte)
+	// Manual keeps a notification from being acted upon: the test calls
+	// Process.
+	Manual bool
+	// Paranoid also looks for memory that is posted twice, which takes time.
+	Paranoid bool
+}
+
+// Net is a virtio network device.
+type Net struct {
+	mem *Memory
+	cfg Config
+
+	mu       sync.Mutex
+	status   uint8
+	drvFeats uint64
+	gen      uint32
+	space    [12]byte              // device configuration
+	vectors  [numQueues + 1]uint16 // of the configuration, then of the queues
+
+	rings [numQueues]ring
+	frame []byte   // transmit ring's
+	heads []uint16 // receive ring's
+
+	// irq delivers: queue number, or -1 for the configuration.
+	irq func(queue int)
+
+	hostile Hostile
+
+	// Promisc, Allmulti and MAC are what the control queue set.
+	Promisc, Allmulti atomic.Bool
+	ctrlMAC           atomic.Uint64
+	acked             atomic.Uint64
+
+	// Counters of events.
+	Notified, Interrupts, NoBuffer, Resets atomic.Uint64
+}
+
+// New makes a device that sees mem.
+func New(mem *Memory, cfg Config) *Net {
+	if cfg.QueueMax == 0 {
+		cfg.QueueMax = 256
+	}
+	if cfg.MAC == ([6]byte{}) {
+		cfg.MAC = [6]byte{0x52, 0x54, 0, 0x12, 0x34, 0x56}
+	}
+	if cfg.MTU == 0 {
+		cfg.MTU = 1500
+	}
+	d := &Net{mem: mem, cfg: cfg, irq: func(int) {}}
+	copy(d.space[:], cfg.MAC[:])
+	binary.LittleEndian.PutUint16(d.space[10:], cfg.MTU)
+	d.setLink(!cfg.LinkDown, false)
+	d.hostile.dev = d
+	d.frame = make([]byte, 0, 1<<17)
+	d.heads = make([]uint16, 0, 64)
+	for i := range d.rings {
+		r := &d.rings[i]
+		r.dev, r.index = d, i
+		r.segs = make([]seg, 0, 64)
+	}
+	return d
+}
+
+// violation notes a rule that the driver broke.
+func (d *Net) violation(format string, args ...any) {
+	d.hostile.note(fmt.Sprintf(format, args...))
+}
+
+// Violations returns the rules the driver broke so far. A test of an honest
+// device ends with none.
+func (d *Net) Violations() []string { return d.hostile.notes() }
+
+// Features returns what the driver accepted.
+func (d *Net) Features() uint64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.drvFeats
+}
+
+// Live reports whether the driver set DRIVER_OK.
+func (d *Net) Live() bool { return d.Status()&virtio.StatusDriverOK != 0 }
+
+// Status returns the device status field.
+func (d *Net) Status() uint8 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.status
+}
+
+// setStatus is a driver's write of the status field.
+func (d *Net) setStatus(s uint8) {
+	if s == 0 {
+		d.reset()
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.status&^s&^virtio.StatusDeviceNeedsReset != 0 && s&virtio.StatusFailed == 0 {
+		d.violation("status %#x cleared bits of %#x (2.1.1)", s, d.status)
+	}
+	if s&virtio.StatusFeaturesOK != 0 && d.status&virtio.StatusFeaturesOK == 0 {
+		if d.drvFeats&^d.offered() != 0 || d.drvFeats&virtio.FeatVersion1 == 0 || d.hostile.RefuseFeatures {
+			s &^= virtio.StatusFeaturesOK
+		}
+	}
+	d.status = s | d.status&virtio.StatusDeviceNeedsReset
+}
+
+func (d *Net) reset() {
+	d.Resets.Add(1)
+	if d.hostile.IgnoreReset {
+		return
+	}
+	if d.hostile.BeforeReset != nil {
+		d.hostile.BeforeReset()
+	}
+	for i := range d.rings {
+		d.rings[i].reset()
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.status, d.drvFeats = 0, 0
+	for i := range d.vectors {
+		d.vectors[i] = 0xffff
+	}
+}
+
+func (d *Net) offered() uint64 { return d.cfg.Features }
+
+// readStatus is a driver's read of the status field.
+func (d *Net) readStatus() uint8 {
+	s := d.Status()
+	if d.hostile.IgnoreReset && s == 0 {
+		return virtio.StatusAcknowledge
+	}
+	return s
+}
+
+// setFeatures is a driver's write of one half of the accepted features.
+func (d *Net) setFeatures(sel, v uint32) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.status&virtio.StatusFeaturesOK != 0 {
+		d.violation("features changed after FEATURES_OK")
+	}
+	switch sel {
+	case 0:
+		d.drvFeats = d.drvFeats&^0xffffffff | uint64(v)
+	case 1:
+		d.drvFeats = d.drvFeats&0xffffffff | uint64(v)<<32
+	}
+}
+
+// vector returns the MSI-X entry of a queue, or -1 of the configuration.
+func (d *Net) vector(queue int) uint16 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.vectors[queue+1]
+}
+
+// setVector maps an event to an MSI-X entry, NO_VECTOR where there is none
+// (4.1.5.1.2.1).
+func (d *Net) setVector(queue int, v uint16, n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if int(v) >= n {
+		v = 0xffff
+	}
+	d.vectors[queue+1] = v
+}
+
+// queueMax answers the driver's question for the size of a queue.
+func (d *Net) queueMax(i int) int {
+	if i >= numQueues || i == QueueCtrl && d.cfg.Features&vnet.FeatCtrlVQ == 0 {
+		return 0
+	}
+	return d.cfg.QueueMax
+}
+
+// enable is the driver handing over a queue.
+func (d *Net) enable(i int, a virtio.QueueAddrs) bool {
+	d.mu.Lock()
+	feats, st := d.drvFeats, d.status
+	d.mu.Unlock()
+	if i >= numQueues || st&virtio.StatusFeaturesOK == 0 || st&virtio.StatusDriverOK != 0 {
+		d.violation("queue %d enabled with status %#x", i, st)
+		return false
+	}
+	return d.rings[i].enable(a, feats)
+}
+
+// notify is the driver's notification.
+func (d *Net) notify(i int) {
+	d.Notified.Add(1)
+	if i >= numQueues {
+		d.violation("notification of queue %d", i)
+		return
+	}
+	if !d.Live() {
+		d.violation("queue %d notified with status %#x (3.1.1)", i, d.Status())
+		return
+	}
+	if !d.cfg.Manual || i == QueueCtrl {
+		d.Process(i)
+	}
+}
+
+// Process works through a queue: frames to transmit, control commands; the
+// receive queue only has its notifications rearmed.
+func (d *Net) Process(i int) {
+	r := &d.rings[i]
+	r.mu.Lock()
+	if !r.enabled {
+		r.mu.Unlock()
+		return
+	}
+	n := 0
+	for {
+		if i != QueueRX {
+			for {
+				c, ok := r.pop()
+				if !ok {
+					break
+				}
+				used := uint32(0)
+				if i == QueueTX {
+					d.transmit(c)
+				} else if d.hostile.CtrlMute {
+					continue
+				} else {
+					used = d.control(c)
+				}
+				if !r.enabled {
+					break // Transmit had the device reset
+				}
+				r.fill(uint32(c.head), used)
+				n++
+			}
+		}
+		if !r.rearm() || i == QueueRX {
+			break
+		}
+		if len(d.hostile.notes()) > 0 {
+			break // an index that makes no sense stays there
+		}
+	}
+	d.finish(r, n > 0)
+}
+
+// finish flushes, unlocks and interrupts.
+func (d *Net) finish(r *ring, flush bool) {
+	want := false
+	if flush {
+		r.flush()
+		want = r.wantIRQ()
+	}
+	r.mu.Unlock()
+	if want {
+		d.Interrupts.Add(1)
+		d.irq(r.index)
+	}
+}
+
+// transmit gathers a frame and hands it to the backend.
+func (d *Net) transmit(c chain) {
+	f := d.frame[:0]
+	for _, s := range c.segs {
+		if s.write {
+			d.violation("writable descriptor on the transmit queue")
+		}
+		f = append(f, s.buf...)
+	}
+	d.frame = f
+	if len(f) < HdrLen {
+		d.violation("transmit buffer of %d bytes", len(f))
+		return
+	}
+	var h Hdr
+	h.get(f)
+	if d.cfg.Transmit != nil {
+		d.cfg.Transmit(h, f[HdrLen:])
+	}
+}
+
+// Inject delivers a frame to the driver and interrupts it where it wants that.
+// It reports false when there was no room for it.
+func (d *Net) Inject(h Hdr, frame []byte) bool {
+	r := &d.rings[QueueRX]
+	r.mu.Lock()
+	ok := d.deliver(r, h, frame)
+	d.finish(r, ok)
+	return ok
+}
+
+// InjectBatch delivers frames with one interrupt for all and returns how many
+// there was room for.
+func (d *Net) InjectBatch(h Hdr, frames [][]byte) int {
+	r := &d.rings[QueueRX]
+	r.mu.Lock()
+	n := 0
+	for n < len(frames) && d.deliver(r, h, frames[n]) {
+		n++
+	}
+	d.finish(r, n > 0)
+	return n
+}
+
+// deliver puts a frame into receive buffers: one, or with MRG_RXBUF as many as
+// it takes, all used together (5.1.6.4.1). The caller holds the ring's lock.
+func (d *Net) deliver(r *ring, h Hdr, frame []byte) bool {
+	merge := d.cfg.Features&vnet.FeatMrgRxbuf != 0 && d.Features()&vnet.FeatMrgRxbuf != 0
+	var hdr [HdrLen]byte
+	h.NumBuffer = 1
+	h.put(hdr[:])
+	heads := d.heads[:0]
+	start := r.usedIdx
+	var first []byte // where the header went
+	left, lead := frame, hdr[:]
+	for len(left) > 0 || len(lead) > 0 {
+		c, ok := r.pop()
+		if ok && (c.out > 0 || c.in < HdrLen) {
+			d.violation("receive buffer with %d bytes to write, %d to read", c.in, c.out)
+			ok = false
+		}
+		if ok && !merge && c.in < len(frame)+HdrLen {
+			heads = append(heads, c.head)
+			ok = false
+		}
+		if !ok {
+			r.unpop(heads)
+			r.usedIdx = start
+			d.NoBuffer.Add(1)
+			return false
+		}
+		heads = append(heads, c.head)
+		n := 0
+		for _, s := range c.segs {
+			if len(lead) > 0 && first == nil {
+				first = s.buf
+			}
+			for _, src := range [...]*[]byte{&lead, &left} {
+				k := copy(s.buf, *src)
+				*src = (*src)[k:]
+				s.buf = s.buf[k:]
+				n += k
+			}
+		}
+		r.fill(uint32(c.head), uint32(n))
+		r.out[c.head] = true // until all of the frame is there
+	}
+	for _, hd := range heads {
+		r.out[hd] = false
+	}
+	d.heads = heads
+	binary.LittleEndian.PutUint16(first[10:], uint16(len(heads)))
+	return true
+}
+
+// control carries out a command and returns how many bytes it wrote.
+func (d *Net) control(c chain) uint32 {
+	var cmd []byte
+	for _, s := range c.segs {
+		if !s.write {
+			cmd = append(cmd, s.buf...)
+		}
+	}
+	ack := byte(1)
+	if len(cmd) >= 2 {
+		arg := cmd[2:]
+		switch class := [2]byte(cmd); {
+		case class == [2]byte{0, 0} && len(arg) == 1:
+			d.Promisc.Store(arg[0] != 0)
+			ack = 0
+		case class == [2]byte{0, 1} && len(arg) == 1:
+			d.Allmulti.Store(arg[0] != 0)
+			ack = 0
+		case class == [2]byte{1, 1} && len(arg) == 6:
+			var b [8]byte
+			copy(b[:], arg)
+			d.ctrlMAC.Store(binary.LittleEndian.Uint64(b[:]))
+			ack = 0
+		case class == [2]byte{3, 0} && len(arg) == 0:
+			d.acked.Add(1)
+			ack = 0
+		}
+	}
+	if d.hostile.CtrlNack {
+		ack = 1
+	}
+	last := c.segs[len(c.segs)-1]
+	if !last.write || len(last.buf) != 1 {
+		d.violation("control command without room for the answer")
+		return 0
+	}
+	last.buf[0] = ack
+	return 1
+}
+
+// CtrlMAC returns the address the driver set by command, zero if none.
+func (d *Net) CtrlMAC() (mac [6]byte) {
+	var b [8]byte
+	binary.LittleEndian.PutUint64(b[:], d.ctrlMAC.Load())
+	copy(mac[:], b[:])
+	return mac
+}
+
+// AnnounceAcks returns how often the driver acknowledged an announcement.
+func (d *Net) AnnounceAcks() uint64 { return d.acked.Load() }
+
+// SetLink changes the link state and raises a configuration interrupt.
+func (d *Net) SetLink(up, announce bool) {
+	d.setLink(up, announce)
+	d.irq(-1)
+}
+
+func (d *Net) setLink(up, announce bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var s uint16
+	if up {
+		s |= 1
+	}
+	if announce {
+		s |= 2
+	}
+	binary.LittleEndian.PutUint16(d.space[6:], s)
+	d.gen++
+}
+
+// configByte is a driver's read of the configuration.
+func (d *Net) configByte(off int) byte {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if off < len(d.space) {
+		return d.space[off]
+	}
+	return 0
+}
+
+func (d *Net) generation() uint32 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.hostile.UnstableConfig {
+		d.gen++
+	}
+	return d.gen
+}
