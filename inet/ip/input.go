@@ -1,0 +1,169 @@
+package ip
+
+import (
+	"barewire/inet/fib"
+	"barewire/inet/header"
+	"barewire/napi"
+	"barewire/netfilter"
+	"barewire/skb"
+)
+
+// Rcv takes every IPv4 packet a device hands up (Linux: ip_rcv); it is the
+// handler of ETH_P_IP. The checks come in the order of RFC 1122 section
+// 3.2.1 and Linux's ip_rcv_core, each with its counter. Consumes b.
+func (n *Net) Rcv(b *skb.Buff, dev *napi.NetDevice) {
+	m := &n.MIB.IP
+	// In promiscuous mode we see what is for others.
+	if b.PktType == skb.PacketOtherHost {
+		n.drop(b, skb.OtherHost)
+		return
+	}
+	m.InReceives.Add(1)
+	m.InOctets.Add(uint64(b.Len()))
+	b = b.ShareCheck()
+	if !b.MayPull(header.IPv4MinLen) {
+		n.headerError(b, skb.HdrTrunc)
+		return
+	}
+	p := b.Data()
+	if hl := int(p[0]&15) * 4; hl > len(p) && hl <= header.IPv4MaxLen {
+		if !b.MayPull(hl) {
+			n.headerError(b, skb.HdrTrunc)
+			return
+		}
+		p = b.Data()
+	}
+	h, ok := header.ParseIPv4(p)
+	if !ok {
+		n.headerError(b, skb.IPInHdr)
+		return
+	}
+	switch h.TOS() & 3 { // ECN codepoint, RFC 3168
+	case 0:
+		m.InNoECTPkts.Add(1)
+	case 1:
+		m.InECT1Pkts.Add(1)
+	case 2:
+		m.InECT0Pkts.Add(1)
+	case 3:
+		m.InCEPkts.Add(1)
+	}
+	if !h.ChecksumOK() {
+		m.InCsumErrors.Add(1)
+		n.headerError(b, skb.IPCsum)
+		return
+	}
+	total, hlen := h.TotalLen(), h.HeaderLen()
+	if total > b.Len() {
+		m.InTruncatedPkts.Add(1)
+		n.drop(b, skb.PktTooSmall)
+		return
+	}
+	if total < hlen {
+		n.headerError(b, skb.IPInHdr)
+		return
+	}
+	// Ethernet pads short frames; what is behind the packet goes.
+	if total < b.Len() && !b.TrimRcsum(total) {
+		m.InDiscards.Add(1)
+		n.drop(b, skb.NoMem)
+		return
+	}
+	b.ResetNetworkHeader()
+	b.SetTransportHeader(hlen)
+	b.Orphan() // a packet over loopback no longer counts against its sender
+
+	if n.Hooks.Run(netfilter.PreRouting, b, dev, nil, nil) {
+		n.rcvFinish(b, dev)
+	}
+}
+
+// headerError is the common exit for malformed headers (InHdrErrors).
+func (n *Net) headerError(b *skb.Buff, r skb.Reason) {
+	n.MIB.IP.InHdrErrors.Add(1)
+	n.drop(b, r)
+}
+
+// rcvFinish finds out where the packet goes (Linux: ip_rcv_finish).
+func (n *Net) rcvFinish(b *skb.Buff, dev *napi.NetDevice) {
+	// Hooks may have changed the packet, but not so that it is none.
+	h, ok := header.ParseIPv4(b.Data())
+	if !ok {
+		n.headerError(b, skb.IPInHdr)
+		return
+	}
+	rt, ok := b.Dst.(*Rtable)
+	if !ok {
+		var why skb.Reason
+		if rt, why = n.routeInput(h.Src(), h.Dst(), h.TOS(), dev); rt == nil {
+			n.drop(b, why)
+			return
+		}
+		b.Dst = rt
+	}
+	if h.HeaderLen() > header.IPv4MinLen && !n.rcvOptions(b, h) {
+		return
+	}
+	m := &n.MIB.IP
+	switch rt.Type {
+	case fib.Multicast:
+		m.InMcastPkts.Add(1)
+		m.InMcastOctets.Add(uint64(b.Len()))
+	case fib.Broadcast:
+		m.InBcastPkts.Add(1)
+		m.InBcastOctets.Add(uint64(b.Len()))
+	}
+	rt.Input(b)
+}
+
+// rcvOptions checks the options of a packet (Linux: ip_rcv_options). When it
+// returns false the packet is gone: malformed, which the sender is told, or
+// with a source route, which Linux does not accept by default either.
+func (n *Net) rcvOptions(b *skb.Buff, h header.IPv4) bool {
+	o, at, ok := h.ParseOptions()
+	if !ok {
+		n.MIB.IP.InHdrErrors.Add(1)
+		if n.ICMP != nil {
+			n.ICMP.Send(b, header.ICMPParameterProb, 0, uint32(at)<<24)
+		}
+		n.drop(b, skb.IPInHdr)
+		return false
+	}
+	if o.SourceRoute != 0 {
+		n.drop(b, skb.IPInHdr)
+		return false
+	}
+	return true
+}
+
+// LocalDeliver takes a packet for this host (Linux: ip_local_deliver): a
+// fragment waits for the others first. Consumes b.
+func (n *Net) LocalDeliver(b *skb.Buff) {
+	if header.IPv4(b.NetworkHeader()).IsFragment() {
+		if b = n.defrag(b); b == nil {
+			return
+		}
+	}
+	if n.Hooks.Run(netfilter.LocalIn, b, b.Dev, nil, nil) {
+		n.localDeliverFinish(b)
+	}
+}
+
+// localDeliverFinish hands the packet to its protocol (Linux:
+// ip_local_deliver_finish).
+func (n *Net) localDeliverFinish(b *skb.Buff) {
+	h := header.IPv4(b.NetworkHeader())
+	b.Pull(h.HeaderLen())
+	b.ResetTransportHeader()
+	p := n.protos[h.Protocol()].Load()
+	if p == nil {
+		n.MIB.IP.InUnknownProtos.Add(1)
+		if n.ICMP != nil {
+			n.ICMP.Send(b, header.ICMPDestUnreach, header.ICMPProtUnreach, 0)
+		}
+		n.drop(b, skb.IPNoProto)
+		return
+	}
+	n.MIB.IP.InDelivers.Add(1)
+	p.Handler(b)
+}

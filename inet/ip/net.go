@@ -1,0 +1,113 @@
+package ip
+
+import (
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"barewire/inet/fib"
+	"barewire/inet/header"
+	"barewire/inet/mib"
+	"barewire/inet/neigh"
+	"barewire/napi"
+	"barewire/netfilter"
+	"barewire/skb"
+)
+
+// DefaultTTL is the time to live of packets sent from here (RFC 1340; Linux:
+// IPDEFTTL).
+const DefaultTTL = 64
+
+// Protocol receives the packets of one IP protocol number (Linux:
+// net_protocol). Both functions run in softirq context.
+type Protocol struct {
+	// Handler consumes b. Data is at the transport header, NetworkHeader is
+	// the checked IP header, Dst the *Rtable of the packet.
+	Handler func(b *skb.Buff)
+	// Err hears of an ICMP error about a packet this protocol sent. Data is at
+	// the quoted IP header, of which the header and eight more bytes are
+	// linear. It borrows b. info is the MTU or the pointer of the message.
+	Err func(b *skb.Buff, typ, code uint8, info uint32)
+}
+
+// ErrorSender makes ICMP errors about a packet (Linux: icmp_send). It borrows
+// b and decides by itself whether one may be sent.
+type ErrorSender interface {
+	Send(b *skb.Buff, typ, code uint8, info uint32)
+}
+
+// Net is the IPv4 part of a network namespace (Linux: struct netns_ipv4).
+type Net struct {
+	Dev   *napi.Net
+	MIB   *mib.MIB
+	FIB   fib.Table
+	Hooks netfilter.Hooks
+
+	// Neigh and ICMP are set when the stack is wired, before packets flow.
+	Neigh *neigh.Table
+	ICMP  ErrorSender
+
+	protos  [256]atomic.Pointer[Protocol]
+	indevs  atomic.Pointer[[]*InDev] // by ifindex
+	locals  atomic.Pointer[map[header.Addr]*InDev]
+	mu      sync.Mutex // writers of the two above
+	loop    atomic.Pointer[InDev]
+	frags   fragTable
+	idents  identTable
+	portMin atomic.Uint32
+	portMax atomic.Uint32
+}
+
+// Default local port range (net.ipv4.ip_local_port_range).
+const (
+	DefaultPortMin = 32768
+	DefaultPortMax = 60999
+)
+
+// NewNet makes the IPv4 part of the namespace whose devices are in dev.
+func NewNet(dev *napi.Net, m *mib.MIB) *Net {
+	n := &Net{Dev: dev, MIB: m, FIB: fib.NewLinear()}
+	n.indevs.Store(&[]*InDev{})
+	n.locals.Store(&map[header.Addr]*InDev{})
+	n.portMin.Store(DefaultPortMin)
+	n.portMax.Store(DefaultPortMax)
+	n.frags.init(n)
+	n.idents.init(dev)
+	return n
+}
+
+// AddProtocol enters a protocol handler (Linux: inet_add_protocol). EEXIST
+// when the number is taken.
+func (n *Net) AddProtocol(num uint8, p *Protocol) error {
+	if !n.protos[num].CompareAndSwap(nil, p) {
+		return syscall.EEXIST
+	}
+	return nil
+}
+
+// DelProtocol removes a protocol handler (Linux: inet_del_protocol).
+func (n *Net) DelProtocol(num uint8, p *Protocol) { n.protos[num].CompareAndSwap(p, nil) }
+
+// Proto returns the handler of a protocol number, nil if there is none.
+func (n *Net) Proto(num uint8) *Protocol { return n.protos[num].Load() }
+
+// LocalPortRange returns the range ephemeral ports are taken from.
+func (n *Net) LocalPortRange() (lo, hi uint16) {
+	return uint16(n.portMin.Load()), uint16(n.portMax.Load())
+}
+
+// SetLocalPortRange sets the range; EINVAL unless 1 ≤ lo ≤ hi.
+func (n *Net) SetLocalPortRange(lo, hi uint16) error {
+	if lo < 1 || lo > hi {
+		return syscall.EINVAL
+	}
+	n.portMin.Store(uint32(lo))
+	n.portMax.Store(uint32(hi))
+	return nil
+}
+
+// Close drops what is being reassembled; for the end of a namespace.
+func (n *Net) Close() { n.frags.close() }
+
+// drop ends a packet that is refused.
+func (n *Net) drop(b *skb.Buff, r skb.Reason) { b.Free(r) }

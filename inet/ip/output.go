@@ -1,0 +1,150 @@
+package ip
+
+import (
+	"syscall"
+
+	"barewire/inet/header"
+	"barewire/inet/neigh"
+	"barewire/napi"
+	"barewire/netfilter"
+	"barewire/skb"
+)
+
+// Xmit says how the header of a packet is made.
+type Xmit struct {
+	Src, Dst header.Addr
+	Proto    uint8
+	TOS      uint8
+	TTL      uint8
+	DF       bool   // must not be fragmented on the way
+	ID       uint16 // used when FixedID
+	FixedID  bool
+}
+
+// Headroom is what a packet made here needs in front of its transport header.
+const Headroom = skb.MaxHeader
+
+// Push puts the IP header in front of a packet whose Data is the transport
+// header, and sets its route. Then LocalOut may send it. The packet has the
+// headroom.
+func (n *Net) Push(b *skb.Buff, rt *Rtable, x *Xmit) {
+	b.ResetTransportHeader()
+	f := header.Fields{TOS: x.TOS, TotalLen: b.Len() + header.IPv4MinLen, TTL: x.TTL, Protocol: x.Proto, Src: x.Src, Dst: x.Dst}
+	switch {
+	case x.FixedID:
+		f.ID = x.ID
+	case !x.DF || b.IgnoreDF:
+		f.ID = n.idents.next(x.Src, x.Dst, x.Proto)
+	}
+	// An identification means nothing in a packet that is never cut (RFC
+	// 6864), so those have zero, as in Linux.
+	if x.DF {
+		f.Frag = header.IPDF
+	}
+	header.PutIPv4(b.Push(header.IPv4MinLen), &f)
+	b.ResetNetworkHeader()
+	b.Protocol = header.EthPIP
+	b.Dst = rt
+}
+
+// LocalOut sends a packet made here (Linux: ip_local_out): Data is the IP
+// header, Dst the *Rtable. Consumes b. Errors are those of the path: EPERM
+// from a hook, EMSGSIZE, ENOBUFS, ENETDOWN. A packet that waits for its
+// neighbour is no error.
+func (n *Net) LocalOut(b *skb.Buff) error {
+	rt := b.Dst.(*Rtable)
+	n.MIB.IP.OutRequests.Add(1)
+	h := header.IPv4(b.Data())
+	h.SetTotalLen(b.Len())
+	h.UpdateChecksum()
+	if !n.Hooks.Run(netfilter.LocalOut, b, nil, rt.Dev, b.Sk) {
+		return syscall.EPERM
+	}
+	return rt.Output(b)
+}
+
+// output is ip_output.
+func (n *Net) output(b *skb.Buff, rt *Rtable) error {
+	in := b.Dev
+	n.MIB.IP.OutTransmits.Add(1)
+	n.MIB.IP.OutOctets.Add(uint64(b.Len()))
+	b.Dev = rt.Dev
+	b.Protocol = header.EthPIP
+	if rt.Flags&RTCFMulticast != 0 {
+		n.MIB.IP.OutMcastPkts.Add(1)
+		n.MIB.IP.OutMcastOctets.Add(uint64(b.Len()))
+	}
+	if !n.Hooks.Run(netfilter.PostRouting, b, in, rt.Dev, b.Sk) {
+		return syscall.EPERM
+	}
+	return n.finishOutput(b, rt)
+}
+
+// mcOutput sends a broadcast: also up to this host (Linux: ip_mc_output).
+func (n *Net) mcOutput(b *skb.Buff, rt *Rtable) error {
+	n.MIB.IP.OutBcastPkts.Add(1)
+	n.MIB.IP.OutBcastOctets.Add(uint64(b.Len()))
+	if rt.Dev.Flags()&napi.IFF_LOOPBACK == 0 {
+		n.loopback(b, rt)
+	}
+	return n.output(b, rt)
+}
+
+// loopback hands a copy of an outgoing broadcast up as if it had come in
+// (Linux: dev_loopback_xmit). A copy: the original still gets headers.
+func (n *Net) loopback(b *skb.Buff, rt *Rtable) {
+	c := b.Copy()
+	if c == nil {
+		return
+	}
+	c.Dev = rt.Dev
+	c.PktType = skb.PacketLoopback
+	c.IPSummed = skb.ChecksumUnnecessary
+	c.Iif = 0
+	n.Dev.NetifRx(c)
+}
+
+// finishOutput cuts what is too large for the link (Linux: ip_finish_output).
+func (n *Net) finishOutput(b *skb.Buff, rt *Rtable) error {
+	if b.Len() > rt.MTU() && !b.IsGSO() {
+		return n.fragment(b, rt)
+	}
+	return n.finishOutput2(b, rt)
+}
+
+// finishOutput2 finds the neighbour and leaves the IP layer (Linux:
+// ip_finish_output2).
+func (n *Net) finishOutput2(b *skb.Buff, rt *Rtable) error {
+	if need := rt.Dev.HardHeaderLen; b.Headroom() < need && !b.Cow(Headroom) {
+		n.MIB.IP.OutDiscards.Add(1)
+		n.drop(b, skb.NoMem)
+		return syscall.ENOMEM
+	}
+	nb, err := n.neighbour(rt, header.IPv4(b.Data()).Dst())
+	if nb == nil {
+		n.MIB.IP.OutDiscards.Add(1)
+		n.drop(b, skb.NeighCreateFail)
+		return err
+	}
+	return nb.Output(b)
+}
+
+// neighbour returns the table's entry for the next hop.
+func (n *Net) neighbour(rt *Rtable, dst header.Addr) (*neigh.Neigh, error) {
+	hop := rt.Nexthop(dst)
+	if rt.Dev.Flags()&napi.IFF_LOOPBACK != 0 {
+		hop = 0 // all of loopback is one neighbour (Linux: arp_constructor)
+	}
+	if nb := n.Neigh.Lookup(rt.Dev, hop); nb != nil {
+		return nb, nil
+	}
+	return n.Neigh.Get(rt.Dev, hop)
+}
+
+// ConfirmNeigh notes that the next hop of a route answers (Linux:
+// dst_confirm_neigh, for MSG_CONFIRM).
+func (n *Net) ConfirmNeigh(rt *Rtable, dst header.Addr) {
+	if nb := n.Neigh.Lookup(rt.Dev, rt.Nexthop(dst)); nb != nil {
+		nb.Confirm()
+	}
+}

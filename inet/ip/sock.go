@@ -1,0 +1,273 @@
+package ip
+
+import (
+	"sync/atomic"
+	"syscall"
+
+	"barewire/inet/fib"
+	"barewire/inet/header"
+	"barewire/inet/sock"
+	"barewire/napi"
+	"barewire/skb"
+)
+
+// SockaddrLen is the size of struct sockaddr_in.
+const SockaddrLen = 16
+
+// Sockaddr is the content of a struct sockaddr_in, in host byte order.
+type Sockaddr struct {
+	Family uint16
+	Port   uint16
+	Addr   header.Addr
+}
+
+// ParseSockaddr reads a struct sockaddr_in. EINVAL when it is too short for
+// one. The family is the caller's to judge.
+func ParseSockaddr(sa []byte) (Sockaddr, error) {
+	if len(sa) < SockaddrLen {
+		return Sockaddr{}, syscall.EINVAL
+	}
+	return Sockaddr{
+		Family: uint16(sa[0]) | uint16(sa[1])<<8,
+		Port:   uint16(sa[2])<<8 | uint16(sa[3]),
+		Addr:   header.Addr(uint32(sa[4])<<24 | uint32(sa[5])<<16 | uint32(sa[6])<<8 | uint32(sa[7])),
+	}, nil
+}
+
+// Put writes a struct sockaddr_in into p, as much as fits, and returns its full
+// length.
+func (a Sockaddr) Put(p []byte) int {
+	var sa [SockaddrLen]byte
+	sa[0], sa[1] = byte(a.Family), byte(a.Family>>8)
+	sa[2], sa[3] = byte(a.Port>>8), byte(a.Port)
+	ip := a.Addr.As4()
+	copy(sa[4:], ip[:])
+	copy(p, sa[:])
+	return SockaddrLen
+}
+
+// Ident is who a sock is: its addresses and ports (Linux: the inet_* fields of
+// struct inet_sock). It does not change; a bind or connect replaces it.
+type Ident struct {
+	RcvSaddr header.Addr // address packets must be for, 0 for any
+	Saddr    header.Addr // address packets are sent from, 0 for the route's
+	Daddr    header.Addr // peer, 0 for none
+	Num      uint16      // local port, 0 while not bound
+	Dport    uint16      // peer's port
+	BoundDev int32       // SO_BINDTODEVICE as of this identity
+
+	UserAddr bool // the program chose the address (SOCK_BINDADDR_LOCK)
+	UserPort bool // the program chose the port (SOCK_BINDPORT_LOCK)
+}
+
+// Connected reports whether there is a peer.
+func (id *Ident) Connected() bool { return id.Daddr != 0 }
+
+// Option bits of a Sock (Linux: inet_flags and the IP_CMSG_* bits).
+const (
+	OptPktInfo uint32 = 1 << iota
+	OptRecvTTL
+	OptRecvTOS
+	OptRecvErr
+	OptFreeBind
+	OptTransparent
+	OptMulticastLoop
+	OptMulticastAll
+	OptOrigDstAddr
+)
+
+// PMTU discovery modes (Linux: IP_PMTUDISC_*).
+const (
+	PMTUDiscDont = iota
+	PMTUDiscWant
+	PMTUDiscDo
+	PMTUDiscProbe
+	PMTUDiscInterface
+	PMTUDiscOmit
+)
+
+// Sock is a sock of the Internet family (Linux: struct inet_sock). Protocols
+// embed it.
+type Sock struct {
+	sock.Sock
+	IP *Net
+
+	ident atomic.Pointer[Ident]
+	opts  atomic.Uint32
+	tos   atomic.Uint32
+	ttl   atomic.Int32 // -1 for the default
+	disc  atomic.Uint32
+	mcTTL atomic.Uint32
+	mcDev atomic.Int32
+	id    atomic.Uint32 // identification of connected socks' packets
+	route atomic.Pointer[cachedRoute]
+}
+
+// cachedRoute is the route of a connected sock (Linux: sk_dst_cache): good as
+// long as identity and routing table are those it was made for.
+type cachedRoute struct {
+	rt    *Rtable
+	ident *Ident
+	gen   uint32
+	src   header.Addr
+}
+
+// InitSock prepares s for the namespace n (Linux: the inet part of
+// inet_create).
+func (s *Sock) InitSock(n *Net, c sock.Config) {
+	c.Clock = n.Dev.Clock()
+	c.Family = syscall.AF_INET
+	s.Sock.Init(c)
+	s.IP = n
+	s.ident.Store(&Ident{})
+	s.ttl.Store(-1)
+	s.disc.Store(PMTUDiscWant)
+	s.mcTTL.Store(1)
+	s.opts.Store(OptMulticastLoop | OptMulticastAll)
+	s.LookupDev = func(name string) (int32, bool) {
+		if d := n.Dev.DevByName(name); d != nil {
+			return d.Ifindex(), true
+		}
+		return 0, false
+	}
+	s.DevName = func(i int32) string {
+		if d := n.Dev.DevByIndex(i); d != nil {
+			return d.Name()
+		}
+		return ""
+	}
+}
+
+// Ident returns the identity.
+func (s *Sock) Ident() *Ident { return s.ident.Load() }
+
+// SetIdent replaces the identity and forgets the cached route; the sock is
+// owned (sock.Sock.Lock).
+func (s *Sock) SetIdent(id *Ident) {
+	s.ident.Store(id)
+	s.route.Store(nil)
+}
+
+// Opt reports whether an Opt* bit is set.
+func (s *Sock) Opt(o uint32) bool { return s.opts.Load()&o != 0 }
+
+func (s *Sock) setOpt(o uint32, on bool) {
+	if on {
+		s.opts.Or(o)
+	} else {
+		s.opts.And(^o)
+	}
+}
+
+// TTL returns the time to live for packets to dst.
+func (s *Sock) TTL(multicast bool) uint8 {
+	if multicast {
+		return uint8(s.mcTTL.Load())
+	}
+	if t := s.ttl.Load(); t > 0 {
+		return uint8(t)
+	}
+	return DefaultTTL
+}
+
+// TOS returns IP_TOS.
+func (s *Sock) TOS() uint8 { return uint8(s.tos.Load()) }
+
+// MulticastDev returns the device IP_MULTICAST_IF chose, 0 for the route's.
+func (s *Sock) MulticastDev() int32 { return s.mcDev.Load() }
+
+// IgnoreDF reports whether packets larger than the path are cut here (Linux:
+// ip_sk_ignore_df).
+func (s *Sock) IgnoreDF() bool {
+	d := s.disc.Load()
+	return d < PMTUDiscDo || d == PMTUDiscOmit
+}
+
+// DontFragment reports whether a packet of n bytes gets the DF bit on a path
+// with the given MTU (Linux: ip_dont_fragment and __ip_make_skb).
+func (s *Sock) DontFragment(n, mtu int) bool {
+	switch s.disc.Load() {
+	case PMTUDiscDo, PMTUDiscProbe:
+		return true
+	case PMTUDiscWant:
+		return n <= mtu
+	}
+	return false
+}
+
+// NextID returns the next identification of a connected sock's packets (Linux:
+// inet_id).
+func (s *Sock) NextID() uint16 { return uint16(s.id.Add(1)) }
+
+// SeedID makes the identifications of a new connection start anywhere.
+func (s *Sock) SeedID() {
+	var r [2]byte
+	s.IP.Dev.Rand(r[:])
+	s.id.Store(uint32(r[0]) | uint32(r[1])<<8)
+}
+
+// CachedRoute returns the route kept for identity id and the source address it
+// goes with; nil when there is none or something changed (Linux:
+// sk_dst_check).
+func (s *Sock) CachedRoute(id *Ident) (*Rtable, header.Addr) {
+	c := s.route.Load()
+	if c == nil || c.ident != id || c.gen != s.IP.FIB.Generation() || !c.rt.Dev.IsUp() {
+		return nil, 0
+	}
+	return c.rt, c.src
+}
+
+// CacheRoute keeps a route (Linux: sk_dst_set).
+func (s *Sock) CacheRoute(id *Ident, rt *Rtable, src header.Addr, gen uint32) {
+	s.route.Store(&cachedRoute{rt: rt, ident: id, gen: gen, src: src})
+}
+
+// Bind is inet_bind without the port: it checks the address of sa and returns
+// the identity it makes. EADDRNOTAVAIL when the address is not of this host.
+func (s *Sock) Bind(sa Sockaddr) (*Ident, error) {
+	if sa.Family != syscall.AF_INET {
+		// Old programs leave the family zero for the wildcard.
+		if sa.Family != syscall.AF_UNSPEC || sa.Addr != 0 {
+			return nil, syscall.EAFNOSUPPORT
+		}
+	}
+	t := s.IP.AddrType(sa.Addr)
+	if sa.Addr != 0 && t == fib.Unicast && s.opts.Load()&(OptFreeBind|OptTransparent) == 0 {
+		return nil, syscall.EADDRNOTAVAIL
+	}
+	id := &Ident{RcvSaddr: sa.Addr, Saddr: sa.Addr, Num: sa.Port, BoundDev: s.BoundDev(), UserAddr: sa.Addr != 0, UserPort: sa.Port != 0}
+	if t == fib.Multicast || t == fib.Broadcast {
+		id.Saddr = 0 // to listen to, not to send from
+	}
+	return id, nil
+}
+
+// Getname is inet_getname.
+func (s *Sock) Getname(peer bool, buf []byte) (int, error) {
+	id := s.Ident()
+	sa := Sockaddr{Family: syscall.AF_INET}
+	if peer {
+		if id.Dport == 0 || s.State() == sock.StateClose {
+			return 0, syscall.ENOTCONN
+		}
+		sa.Port, sa.Addr = id.Dport, id.Daddr
+	} else {
+		sa.Port, sa.Addr = id.Num, id.RcvSaddr
+		if sa.Addr == 0 {
+			sa.Addr = id.Saddr
+		}
+	}
+	return sa.Put(buf), nil
+}
+
+// RtableOf returns the routing decision of a packet, nil if it has none.
+func RtableOf(b *skb.Buff) *Rtable {
+	rt, _ := b.Dst.(*Rtable)
+	return rt
+}
+
+// DevOf returns the device of a packet, nil if it has none.
+func DevOf(b *skb.Buff) *napi.NetDevice {
+	d, _ := b.Dev.(*napi.NetDevice)
+	return d
+}
