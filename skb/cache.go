@@ -59,30 +59,57 @@ func (c *Cache) SetDropMonitor(fn func(b *Buff, r Reason)) {
 func (c *Cache) get() *Buff {
 	c.mu.Lock()
 	if c.free == nil {
-		slab := make([]Buff, buffSlab)
-		for i := range slab {
-			slab[i].next = c.free
-			c.free = &slab[i]
-		}
+		c.grow()
 	}
 	b := c.free
 	c.free = b.next
 	c.inUse++
 	c.mu.Unlock()
-	b.next = nil
-	b.cache = c
-	b.users.Store(1)
-	b.transport, b.network, b.mac = unset, unset, unset
+	b.init(c)
 	return b
 }
 
-// put takes back a Buff that let go of its data area.
-func (c *Cache) put(b *Buff) {
-	*b = Buff{}
+// getBatch fills dst with Buffs without a data area.
+func (c *Cache) getBatch(dst []*Buff) {
 	c.mu.Lock()
-	b.next = c.free
-	c.free = b
-	c.inUse--
+	for i := range dst {
+		if c.free == nil {
+			c.grow()
+		}
+		dst[i] = c.free
+		c.free = c.free.next
+	}
+	c.inUse += len(dst)
+	c.mu.Unlock()
+	for _, b := range dst {
+		b.init(c)
+	}
+}
+
+// grow adds one slab; the caller holds mu. Buffs are small, and bounded by the
+// pages and clones that exist, so there is no limit of their own.
+func (c *Cache) grow() {
+	slab := make([]Buff, buffSlab)
+	for i := range slab {
+		slab[i].next = c.free
+		c.free = &slab[i]
+	}
+}
+
+// init makes a cleared Buff usable. Nobody else knows it yet: plain stores do.
+func (b *Buff) init(c *Cache) {
+	b.next = nil
+	b.cache = c
+	b.users = 1
+	b.transport, b.network, b.mac = unset, unset, unset
+}
+
+// putChain takes back n Buffs, cleared and chained by next from first to last.
+func (c *Cache) putChain(first, last *Buff, n int) {
+	c.mu.Lock()
+	last.next = c.free
+	c.free = first
+	c.inUse -= n
 	c.mu.Unlock()
 }
 
@@ -94,16 +121,39 @@ const buffSize = 256 + 320
 // nil when the page pool is at its limit. Nothing is reserved: call Reserve
 // for headroom. The room is at least a page whatever the size.
 func (c *Cache) Alloc(size int) *Buff {
-	var p *Page
-	if size <= c.pool.size {
-		p = c.pool.Alloc()
-	} else {
-		p = c.pool.allocLarge(size)
-	}
+	p := c.area(size)
 	if p == nil {
 		return nil
 	}
 	return c.Build(p, 0, 0)
+}
+
+// area returns memory for a data area of at least size bytes.
+func (c *Cache) area(size int) *Page {
+	if size <= c.pool.size {
+		return c.pool.Alloc()
+	}
+	return c.pool.allocLarge(size)
+}
+
+// AllocBatch fills dst with empty Buffs of one page each and returns how many
+// it got; fewer than len(dst) means the page pool is at its limit.
+func (c *Cache) AllocBatch(dst []*Buff) int {
+	done := 0
+	for done < len(dst) {
+		var pages [bulkSize]*Page
+		want := min(bulkSize, len(dst)-done)
+		n := c.pool.AllocBatch(pages[:want])
+		part := dst[done : done+n]
+		c.getBatch(part)
+		for i, b := range part {
+			b.attach(pages[i], 0, 0)
+		}
+		if done += n; n < want {
+			break
+		}
+	}
+	return done
 }
 
 // Build makes a Buff around a page that holds n bytes of packet at offset
@@ -111,259 +161,19 @@ func (c *Cache) Alloc(size int) *Buff {
 // panics when the page is too small: lengths a device reports are checked
 // before they get here.
 func (c *Cache) Build(p *Page, headroom, n int) *Buff {
-	if headroom < 0 || n < 0 || headroom+n > len(p.buf) {
+	if headroom < 0 || n < 0 || headroom > len(p.buf) || n > len(p.buf)-headroom {
 		panic("skb: Build beyond the page")
 	}
 	b := c.get()
+	b.attach(p, headroom, n)
+	return b
+}
+
+func (b *Buff) attach(p *Page, headroom, n int) {
 	b.page = p
 	b.head = p.buf
 	b.data = uint32(headroom)
 	b.tail = uint32(headroom + n)
 	b.truesize = uint32(len(p.buf)) + buffSize
-	si := &p.shinfo
-	si.dataref.Store(1)
-	si.NrFrags, si.TxFlags, si.GSOSize, si.GSOSegs, si.GSOType = 0, 0, 0, 0, 0
-	si.FragList = nil
-	return b
-}
-
-// Get takes another reference on the Buff (Linux: skb_get).
-func (b *Buff) Get() *Buff {
-	b.users.Add(1)
-	return b
-}
-
-// Shared reports whether somebody else holds this Buff (Linux: skb_shared).
-func (b *Buff) Shared() bool { return b.users.Load() != 1 }
-
-// Cloned reports whether the data area is shared with another Buff (Linux:
-// skb_cloned).
-func (b *Buff) Cloned() bool { return b.cloned && b.page.shinfo.dataref.Load() != 1 }
-
-// Users returns the reference count of the Buff.
-func (b *Buff) Users() int { return int(b.users.Load()) }
-
-// Dataref returns the number of Buffs that share the data area.
-func (b *Buff) Dataref() int { return int(b.page.shinfo.dataref.Load()) }
-
-// Free ends the caller's use of a packet that is dropped for reason r (Linux:
-// kfree_skb_reason). A nil b is ignored.
-func (b *Buff) Free(r Reason) {
-	if b == nil || !b.unref() {
-		return
-	}
-	c := b.cache
-	c.drops[r].Add(1)
-	if fn := c.onDrop.Load(); fn != nil {
-		(*fn)(b, r)
-	}
-	b.release()
-}
-
-// Consume ends the caller's use of a packet that reached its destination
-// (Linux: consume_skb). A nil b is ignored.
-func (b *Buff) Consume() {
-	if b == nil || !b.unref() {
-		return
-	}
-	b.cache.consumed.Add(1)
-	b.release()
-}
-
-func (b *Buff) unref() bool {
-	switch n := b.users.Add(-1); {
-	case n == 0:
-		return true
-	case n < 0:
-		panic("skb: packet released twice")
-	}
-	return false
-}
-
-func (b *Buff) release() {
-	b.Orphan()
-	b.releaseData()
-	b.cache.put(b)
-}
-
-// Orphan detaches the packet from its sock, running the destructor (Linux:
-// skb_orphan).
-func (b *Buff) Orphan() {
-	if fn := b.Destructor; fn != nil {
-		b.Destructor = nil
-		fn(b)
-	}
-	b.Sk = nil
-}
-
-// releaseData drops b's share of the data area (Linux: skb_release_data).
-func (b *Buff) releaseData() {
-	p := b.page
-	si := &p.shinfo
-	if si.dataref.Add(-1) != 0 {
-		return
-	}
-	for i := range si.Frags[:si.NrFrags] {
-		f := &si.Frags[i]
-		f.Page.Put()
-		f.Page = nil
-	}
-	si.NrFrags = 0
-	for f := si.FragList; f != nil; {
-		next := f.next
-		f.next = nil
-		f.Consume()
-		f = next
-	}
-	si.FragList = nil
-	p.Put()
-}
-
-// Clone returns a second Buff over the same data area (Linux: skb_clone): new
-// metadata, same bytes. Neither may write to the bytes afterwards without
-// Unshare or Cow. The clone belongs to no sock and no queue.
-func (b *Buff) Clone() *Buff {
-	n := b.cache.get()
-	b.copyMeta(n)
-	n.page, n.head = b.page, b.head
-	n.data, n.tail, n.dataLen, n.truesize = b.data, b.tail, b.dataLen, b.truesize
-	n.transport, n.network, n.mac = b.transport, b.network, b.mac
-	n.CsumStart = b.CsumStart
-	n.cloned, b.cloned = true, true
-	b.page.shinfo.dataref.Add(1)
-	return n
-}
-
-func (b *Buff) copyMeta(n *Buff) {
-	n.CB = b.CB
-	n.Dev, n.Dst = b.Dev, b.Dst
-	n.Tstamp = b.Tstamp
-	n.Protocol, n.VlanTCI, n.VlanProto, n.QueueMapping = b.Protocol, b.VlanTCI, b.VlanProto, b.QueueMapping
-	n.Hash, n.Mark, n.Priority, n.Iif = b.Hash, b.Mark, b.Priority, b.Iif
-	n.Csum, n.CsumOffset, n.CsumLevel = b.Csum, b.CsumOffset, b.CsumLevel
-	n.PktType, n.IPSummed, n.L4Hash, n.IgnoreDF = b.PktType, b.IPSummed, b.L4Hash, b.IgnoreDF
-}
-
-// ShareCheck returns a Buff the caller alone holds (Linux: skb_share_check): b
-// itself, or a clone in exchange for the caller's reference on b.
-func (b *Buff) ShareCheck() *Buff {
-	if !b.Shared() {
-		return b
-	}
-	n := b.Clone()
-	b.Consume()
-	return n
-}
-
-// Unshare returns a Buff whose data area nobody else sees (Linux:
-// skb_unshare): b itself, or a copy in exchange for b. It returns nil, and b
-// is gone, when memory ran out.
-func (b *Buff) Unshare() *Buff {
-	if !b.Cloned() {
-		return b
-	}
-	n := b.Copy()
-	if n == nil {
-		b.Free(NoMem)
-		return nil
-	}
-	b.Consume()
-	return n
-}
-
-// Copy returns a packet with its own data area and the same bytes, all of
-// them private and, where a page can hold them, linear (Linux: skb_copy). Nil
-// means memory ran out; b is untouched.
-func (b *Buff) Copy() *Buff { return b.copyExpand(b.Headroom()) }
-
-// copyExpand copies b into a fresh linear area with the given headroom.
-func (b *Buff) copyExpand(headroom int) *Buff {
-	n := b.cache.Alloc(headroom + b.Len())
-	if n == nil {
-		return nil
-	}
-	b.copyMeta(n)
-	n.Reserve(headroom)
-	b.CopyBits(0, n.Put(b.Len()))
-	n.moveHeaders(b, headroom-int(b.data))
-	si, ns := b.Shinfo(), n.Shinfo()
-	ns.GSOSize, ns.GSOSegs, ns.GSOType = si.GSOSize, si.GSOSegs, si.GSOType
-	return n
-}
-
-// moveHeaders takes from's header offsets, shifted by delta.
-func (b *Buff) moveHeaders(from *Buff, delta int) {
-	shift := func(o uint32) uint32 {
-		if o == unset || int(o)+delta < 0 {
-			return unset
-		}
-		return uint32(int(o) + delta)
-	}
-	b.transport, b.network, b.mac = shift(from.transport), shift(from.network), shift(from.mac)
-	if from.IPSummed == ChecksumPartial {
-		b.CsumStart = uint16(int(from.CsumStart) + delta)
-	}
-}
-
-// Cow makes the linear part private and its headroom at least headroom bytes,
-// so that headers may be written and pushed (Linux: skb_cow). It reports
-// false, leaving b as it was, when memory ran out.
-func (b *Buff) Cow(headroom int) bool {
-	if !b.Cloned() && b.Headroom() >= headroom {
-		return true
-	}
-	return b.expandHead(max(headroom, b.Headroom()))
-}
-
-// expandHead gives b a private linear area with the given headroom (Linux:
-// pskb_expand_head). Fragments stay shared pages: they are never written.
-func (b *Buff) expandHead(headroom int) bool {
-	old := b.page
-	size := headroom + b.Headlen()
-	var p *Page
-	if size <= b.cache.pool.size {
-		p = b.cache.pool.Alloc()
-	} else {
-		p = b.cache.pool.allocLarge(size)
-	}
-	if p == nil {
-		return false
-	}
-	copy(p.buf[headroom:], b.Data())
-	si, osi := &p.shinfo, &old.shinfo
-	si.dataref.Store(1)
-	si.NrFrags, si.TxFlags = osi.NrFrags, osi.TxFlags
-	si.GSOSize, si.GSOSegs, si.GSOType = osi.GSOSize, osi.GSOSegs, osi.GSOType
-	for i := range osi.Frags[:osi.NrFrags] {
-		si.Frags[i] = osi.Frags[i]
-		si.Frags[i].Page.Get()
-	}
-	si.FragList = nil
-	for f := osi.FragList; f != nil; f = f.next {
-		// The chain is linked through its members: sharing it means a clone
-		// of every member.
-		si.FragList = appendList(si.FragList, f.Clone())
-	}
-	delta := headroom - int(b.data)
-	hl := uint32(b.Headlen())
-	dl := b.dataLen
-	b.releaseData()
-	b.page, b.head = p, p.buf
-	b.data, b.tail, b.dataLen = uint32(headroom), uint32(headroom)+hl, dl
-	b.cloned = false
-	b.truesize += uint32(len(p.buf)) - uint32(len(old.buf))
-	b.moveHeaders(b, delta)
-	return true
-}
-
-func appendList(list, f *Buff) *Buff {
-	if list == nil {
-		return f
-	}
-	last := list
-	for last.next != nil {
-		last = last.next
-	}
-	last.next = f
-	return list
+	p.shinfo.reset()
 }

@@ -72,6 +72,15 @@ func CsumBlockAdd(sum, block uint32, offset int) uint32 {
 	return CsumAdd(sum, block)
 }
 
+// CsumSub takes b off the partial sum a (Linux: csum_sub).
+func CsumSub(a, b uint32) uint32 { return CsumAdd(a, ^b) }
+
+// CsumBlockSub takes off the sum of a block that began offset bytes into the
+// data (Linux: csum_block_sub).
+func CsumBlockSub(sum, block uint32, offset int) uint32 {
+	return CsumBlockAdd(sum, ^block, offset)
+}
+
 // Checksum adds the sum of n packet bytes from offset off, linear or not, to
 // sum (Linux: skb_checksum).
 func (b *Buff) Checksum(off, n int, sum uint32) uint32 {
@@ -88,26 +97,33 @@ func (b *Buff) Checksum(off, n int, sum uint32) uint32 {
 }
 
 // ChecksumHelp computes a ChecksumPartial checksum in software, for a device
-// that cannot (Linux: skb_checksum_help). False means memory ran out or the
-// offsets do not lie in the packet.
+// that cannot (Linux: skb_checksum_help). False means memory ran out, the
+// offsets do not lie in the packet, or it is a super-packet, whose segments
+// have checksums of their own.
 func (b *Buff) ChecksumHelp() bool {
-	if b.IPSummed != ChecksumPartial {
+	switch b.IPSummed {
+	case ChecksumPartial:
+	case ChecksumComplete: // says nothing about a packet on its way out
+		b.IPSummed = ChecksumNone
+		return true
+	default:
 		return true
 	}
 	start := b.CsumStartOffset()
 	at := start + int(b.CsumOffset)
-	if start < 0 || at+2 > b.Len() {
+	if start < 0 || at+2 > b.Len() || b.IsGSO() {
 		return false
 	}
-	if !b.MayPull(at+2) || b.Cloned() && !b.expandHead(b.Headroom()) {
+	if !b.MayPull(at+2) || !b.private() {
 		return false
 	}
 	sum := CsumFold(b.Checksum(start, b.Len()-start, 0))
 	if sum == 0 {
-		sum = 0xffff // RFC 768: zero means no checksum; all ones is the same sum
+		// RFC 768: zero means no checksum. All ones is the same sum to every
+		// protocol (RFC 1071, section 2), so the protocol does not matter.
+		sum = 0xffff
 	}
-	d := b.Data()
-	binary.BigEndian.PutUint16(d[at:], sum)
+	binary.BigEndian.PutUint16(b.Data()[at:], sum)
 	b.IPSummed = ChecksumNone
 	return true
 }

@@ -2,15 +2,16 @@ package skb
 
 // AddFrag appends a page fragment and takes over the caller's page reference
 // (Linux: skb_add_rx_frag). truesize is the memory the fragment costs. It
-// reports false, taking nothing, when all fragment slots are used.
+// reports false, taking nothing, when all fragment slots are used or the
+// shared data area could not be made private.
 func (b *Buff) AddFrag(p *Page, off, size, truesize int) bool {
-	si := &b.page.shinfo
-	if int(si.NrFrags) == MaxFrags {
-		return false
-	}
-	if off < 0 || size < 0 || off+size > len(p.buf) {
+	if off < 0 || size < 0 || off > len(p.buf) || size > len(p.buf)-off {
 		panic("skb: fragment beyond its page")
 	}
+	if int(b.page.shinfo.NrFrags) == MaxFrags || b.page.shinfo.FragList != nil || !b.private() {
+		return false
+	}
+	si := &b.page.shinfo
 	si.Frags[si.NrFrags] = Frag{Page: p, Off: uint32(off), Size: uint32(size)}
 	si.NrFrags++
 	b.dataLen += uint32(size)
@@ -18,13 +19,20 @@ func (b *Buff) AddFrag(p *Page, off, size, truesize int) bool {
 	return true
 }
 
-// AddFragList appends f to the chain of Buffs behind b and takes it over, as
-// reassembly does.
-func (b *Buff) AddFragList(f *Buff) {
-	f.next, f.prev = nil, nil
-	b.page.shinfo.FragList = appendList(b.page.shinfo.FragList, f)
+// AddFragList appends f, which only the caller holds, to the chain of Buffs
+// behind b and takes it over, as reassembly does. It reports false, taking
+// nothing, when the shared data area could not be made private.
+func (b *Buff) AddFragList(f *Buff) bool {
+	if f.Shared() || f.next != nil || f.prev != nil {
+		panic("skb: frag list member is held elsewhere")
+	}
+	if !b.private() {
+		return false
+	}
+	b.page.shinfo.appendList(f)
 	b.dataLen += uint32(f.Len())
 	b.truesize += f.truesize
+	return true
 }
 
 // Trim cuts the packet to n bytes from the front; longer packets only (Linux:
@@ -42,11 +50,21 @@ func (b *Buff) Trim(n int) bool {
 		return true
 	}
 	// Fragments belong to the shared info: other Buffs must not see the cut.
-	if b.Cloned() && !b.expandHead(b.Headroom()) {
+	if !b.private() {
 		return false
 	}
 	si := &b.page.shinfo
 	left := n - b.Headlen()
+	// First the member of the frag list that the cut goes through: the only
+	// step that can fail.
+	rest := left - si.fragBytes()
+	for f := si.FragList; f != nil && rest > 0; f = f.next {
+		l := f.Len()
+		if rest < l && !f.Trim(rest) {
+			return false
+		}
+		rest -= l
+	}
 	if left < 0 {
 		b.tail = b.data + uint32(n)
 		left = 0
@@ -65,33 +83,80 @@ func (b *Buff) Trim(n int) bool {
 		keep = i + 1
 	}
 	si.NrFrags = uint8(keep)
-	link := &si.FragList
-	for f := *link; f != nil; f = *link {
-		if left == 0 {
-			*link = f.next
-			f.next = nil
-			f.Consume()
-			continue
-		}
-		if l := f.Len(); l > left {
-			f.Trim(left)
-			left = 0
-		} else {
-			left -= l
-		}
-		link = &f.next
+	var last *Buff
+	f := si.FragList
+	for ; f != nil && left > 0; f = f.next {
+		left -= f.Len()
+		last = f
 	}
+	if last == nil {
+		si.FragList = nil
+	} else {
+		last.next = nil
+	}
+	si.fragLast = last
+	releaseList(f, nil)
 	return true
+}
+
+// TrimRcsum is Trim for a received packet: it keeps the checksum state true
+// (Linux: pskb_trim_rcsum). It also reports false when the cut would go
+// through a checksum still to be filled in.
+func (b *Buff) TrimRcsum(n int) bool {
+	if n < 0 {
+		return false
+	}
+	l := b.Len()
+	if n >= l {
+		return true
+	}
+	switch b.IPSummed {
+	case ChecksumComplete:
+		cut := b.Checksum(n, l-n, 0)
+		if !b.Trim(n) {
+			return false
+		}
+		b.Csum = CsumBlockSub(b.Csum, cut, n)
+		return true
+	case ChecksumPartial:
+		if b.CsumStartOffset()+int(b.CsumOffset)+2 > n {
+			return false
+		}
+	}
+	return b.Trim(n)
+}
+
+// PullRcsum is Pull for a received packet: it keeps the checksum state true
+// (Linux: skb_pull_rcsum).
+func (b *Buff) PullRcsum(n int) []byte {
+	if n < 0 || n > b.Headlen() {
+		return nil
+	}
+	switch b.IPSummed {
+	case ChecksumComplete:
+		// The rest keeps its place: with n odd its bytes change sides.
+		b.Csum = CsumSub(b.Csum, CsumPartial(b.Data()[:n], 0))
+		if n&1 != 0 {
+			b.Csum = CsumBlockAdd(0, b.Csum, 1)
+		}
+	case ChecksumPartial:
+		if b.CsumStartOffset() < n {
+			b.IPSummed = ChecksumNone
+		}
+	}
+	return b.Pull(n)
 }
 
 // pullTail moves n bytes from the fragments to the end of the linear part
 // (Linux: __pskb_pull_tail). n is at most DataLen.
 func (b *Buff) pullTail(n int) bool {
 	if b.Cloned() || int(b.tail)+n > len(b.head) {
-		// A private area that holds what is linear plus n.
-		if !b.regrow(n) {
+		if !b.expandHead(b.Headroom(), n) {
 			return false
 		}
+	}
+	if !b.mayEat(n) {
+		return false
 	}
 	b.CopyBits(b.Headlen(), b.head[b.tail:int(b.tail)+n])
 	b.tail += uint32(n)
@@ -99,26 +164,19 @@ func (b *Buff) pullTail(n int) bool {
 	return true
 }
 
-// regrow makes the linear area private with room for n more bytes behind it.
-func (b *Buff) regrow(n int) bool {
-	room := b.Headroom()
-	if size := b.cache.pool.size; room+b.Headlen()+n > size {
-		room = max(0, min(room, size-b.Headlen()-n))
+// mayEat prepares for eatFrags(n): a frag list member that loses only part of
+// its fragments must not share them. False means memory ran out.
+func (b *Buff) mayEat(n int) bool {
+	si := &b.page.shinfo
+	n -= si.fragBytes()
+	for f := si.FragList; f != nil && n > 0; f = f.next {
+		l := f.Len()
+		if n < l {
+			n -= f.Headlen()
+			return n <= 0 || f.private() && f.mayEat(n)
+		}
+		n -= l
 	}
-	need := room + b.Headlen() + n
-	if need <= b.cache.pool.size {
-		return b.expandHead(room)
-	}
-	// Oversized: expandHead allocates for headroom plus head, so ask for the
-	// missing bytes as headroom and slide the head down into it.
-	if !b.expandHead(room + n) {
-		return false
-	}
-	copy(b.head[room:], b.Data())
-	hl := uint32(b.Headlen())
-	b.data = uint32(room)
-	b.tail = b.data + hl
-	b.moveHeaders(b, -n)
 	return true
 }
 
@@ -141,23 +199,23 @@ func (b *Buff) eatFrags(n int) {
 		drop = i + 1
 	}
 	if drop > 0 {
-		copy(si.Frags[:], si.Frags[drop:si.NrFrags])
-		for i := int(si.NrFrags) - drop; i < int(si.NrFrags); i++ {
-			si.Frags[i] = Frag{}
-		}
-		si.NrFrags -= uint8(drop)
+		left := copy(si.Frags[:], si.Frags[drop:si.NrFrags])
+		clear(si.Frags[left:si.NrFrags])
+		si.NrFrags = uint8(left)
 	}
 	for n > 0 {
 		f := si.FragList
-		if l := f.Len(); l <= n {
-			n -= l
-			si.FragList = f.next
-			f.next = nil
-			f.Consume()
-			continue
+		l := f.Len()
+		if n < l {
+			f.skip(n)
+			return
 		}
-		f.skip(n)
-		n = 0
+		n -= l
+		if si.FragList = f.next; si.FragList == nil {
+			si.fragLast = nil
+		}
+		f.next = nil
+		releaseList(f, nil)
 	}
 }
 
@@ -171,10 +229,13 @@ func (b *Buff) skip(n int) {
 }
 
 // PullAny removes n bytes from the front wherever they are, without making
-// them linear; false when the packet is shorter. The fragments must not be
-// shared (see Cloned).
+// them linear. It reports false, changing nothing, when the packet is shorter
+// or a shared data area could not be made private.
 func (b *Buff) PullAny(n int) bool {
 	if n < 0 || n > b.Len() {
+		return false
+	}
+	if n > b.Headlen() && !(b.private() && b.mayEat(n-b.Headlen())) {
 		return false
 	}
 	b.skip(n)
@@ -188,6 +249,13 @@ func (b *Buff) Linearize() bool { return b.MayPull(b.Len()) }
 // CopyBits copies packet bytes from offset off into dst and returns how many
 // there were (Linux: skb_copy_bits).
 func (b *Buff) CopyBits(off int, dst []byte) int {
+	if off >= 0 && off < b.Headlen() {
+		// Nearly always all of it is here.
+		n := copy(dst, b.Data()[off:])
+		if n == len(dst) || b.dataLen == 0 {
+			return n
+		}
+	}
 	n := 0
 	b.Walk(off, len(dst), func(p []byte) bool {
 		n += copy(dst[n:], p)
@@ -196,50 +264,54 @@ func (b *Buff) CopyBits(off int, dst []byte) int {
 	return n
 }
 
-// Walk calls fn with consecutive pieces of the n bytes from offset off, less
-// if the packet is shorter, until fn returns false.
+// Walk calls fn with consecutive non-empty pieces of the n bytes from offset
+// off, fewer if the packet is shorter, until fn returns false; then Walk does.
 func (b *Buff) Walk(off, n int, fn func(p []byte) bool) bool {
 	if off < 0 || n <= 0 {
 		return true
 	}
-	step := func(p []byte) bool {
-		if off >= len(p) {
-			off -= len(p)
-			return true
-		}
-		p = p[off:]
-		off = 0
-		if len(p) > n {
-			p = p[:n]
-		}
-		n -= len(p)
-		return fn(p)
-	}
-	if !step(b.Data()) || n == 0 {
-		return n == 0
+	w := walk{off, n}
+	if !w.piece(b.Data(), fn) {
+		return false
 	}
 	if b.dataLen == 0 {
 		return true
 	}
-	for i := range b.Frags() {
-		if !step(b.Frags()[i].Bytes()) {
+	si := &b.page.shinfo
+	for i := 0; i < int(si.NrFrags) && w.n > 0; i++ {
+		if !w.piece(si.Frags[i].Bytes(), fn) {
 			return false
-		}
-		if n == 0 {
-			return true
 		}
 	}
-	for f := b.page.shinfo.FragList; f != nil && n > 0; f = f.next {
+	for f := si.FragList; f != nil && w.n > 0; f = f.next {
 		l := f.Len()
-		if off >= l {
-			off -= l
-			continue
+		if w.off < l {
+			if !f.Walk(w.off, w.n, fn) {
+				return false
+			}
+			w.n -= min(w.n, l-w.off)
 		}
-		if !f.Walk(off, n, fn) {
-			return false
-		}
-		n -= min(n, l-off)
-		off = 0
+		w.off = max(0, w.off-l)
 	}
 	return true
+}
+
+// walk is what is left of a Walk: n bytes, off bytes from here.
+type walk struct{ off, n int }
+
+func (w *walk) piece(p []byte, fn func(p []byte) bool) bool {
+	if w.off >= len(p) {
+		w.off -= len(p)
+		return true
+	}
+	p = p[w.off:]
+	w.off = 0
+	if len(p) > w.n {
+		p = p[:w.n]
+	}
+	if len(p) == 0 {
+		return true
+	}
+	w.n -= len(p)
+	return fn(p)
 }

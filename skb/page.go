@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"unsafe"
 )
 
 // DefaultPageSize is the size of a page pool page in bytes. It equals the
@@ -24,7 +25,7 @@ type Page struct {
 	buf    []byte
 	dma    uint64
 	pool   *PagePool
-	ref    atomic.Int32
+	ref    int32 // atomic once the page was handed out
 	shinfo SharedInfo
 }
 
@@ -38,20 +39,32 @@ func (p *Page) DMA() uint64 { return p.dma }
 func (p *Page) Pool() *PagePool { return p.pool }
 
 // Refs returns the current reference count (Linux: page_count).
-func (p *Page) Refs() int { return int(p.ref.Load()) }
+func (p *Page) Refs() int { return int(atomic.LoadInt32(&p.ref)) }
 
 // Get takes another reference (Linux: get_page).
-func (p *Page) Get() { p.ref.Add(1) }
+func (p *Page) Get() { atomic.AddInt32(&p.ref, 1) }
 
 // Put drops one reference; the last one gives the page back to its pool
 // (Linux: put_page, page_pool_put_page).
-func (p *Page) Put() {
-	switch n := p.ref.Add(-1); {
-	case n == 0:
-		p.pool.release(p)
-	case n < 0:
-		panic("skb: page reference count below zero")
+func (p *Page) Put() { p.put(nil) }
+
+func (p *Page) put(k *bulk) {
+	// A sole holder needs no read-modify-write, as with Buff.unref.
+	if atomic.LoadInt32(&p.ref) != 1 {
+		switch n := atomic.AddInt32(&p.ref, -1); {
+		case n > 0:
+			return
+		case n < 0:
+			panic("skb: page reference count below zero")
+		}
+	} else {
+		p.ref = 0
 	}
+	if k != nil {
+		k.page(p)
+		return
+	}
+	p.pool.release(p)
 }
 
 // PageConfig describes a pool. The zero value is a usable default.
@@ -59,27 +72,32 @@ type PageConfig struct {
 	// PageSize in bytes; 0 means DefaultPageSize. Must be a power of two of
 	// at least 512.
 	PageSize int
-	// MaxPages bounds the pool's memory; 0 means 16384 (64 MiB of default
-	// pages). Allocation beyond it fails, which the caller counts as a drop.
+	// MaxPages bounds the pages in use at a time, oversized buffers counted by
+	// the pages they are worth; 0 means 16384 (64 MiB of default pages).
+	// Allocation beyond it fails, which the caller counts as a drop.
 	MaxPages int
-	// Map gives the device address of a slab (Linux: dma_map_page). Nil means
-	// that virtual and device addresses are the same thing and that no device
-	// looks at them.
+	// Map gives the device address of memory that devices may access from now
+	// on (Linux: dma_map_page): once per slab of pages, which are contiguous
+	// for the device too, and once per oversized buffer. Nil means the
+	// identity: the machine has no IOMMU and maps memory one to one.
 	Map func(mem []byte) (dma uint64, err error)
+	// Unmap is told when an oversized buffer goes away; may be nil. Slabs stay.
+	Unmap func(mem []byte, dma uint64)
 }
 
 // PagePool hands out fixed-size pages and takes them back for reuse (Linux:
 // page_pool). It grows by slabs up to its limit and never shrinks. Safe for
 // concurrent use; the batch calls take the lock once.
 type PagePool struct {
-	size   int
-	max    int
-	mapper func([]byte) (uint64, error)
+	size  int
+	max   int
+	mapFn func([]byte) (uint64, error)
+	unmap func([]byte, uint64)
 
 	mu    sync.Mutex
 	free  []*Page // a stack: the page used last is warm in the cache
-	total int
-
+	total int     // pages that exist, without oversized buffers
+	inUse int     // in pages
 	stats PageStats
 }
 
@@ -90,7 +108,13 @@ type PageStats struct {
 	Recycle uint64 // pages that came back
 	Slab    uint64 // slabs taken from the heap
 	Large   uint64 // oversized one-off buffers handed out
-	Empty   uint64 // requests refused because the pool was at its limit
+	Freed   uint64 // oversized buffers that came back
+	Empty   uint64 // requests refused, wholly or partly, because of the limit
+
+	InUse int // pages handed out now, oversized buffers by their size
+	Peak  int // largest InUse so far
+	Total int // pages the pool holds, in use or free
+	Limit int // InUse never exceeds it
 }
 
 // ErrPageConfig reports an impossible PageConfig.
@@ -104,31 +128,48 @@ func NewPagePool(cfg PageConfig) (*PagePool, error) {
 	if cfg.MaxPages == 0 {
 		cfg.MaxPages = 16384
 	}
-	if cfg.PageSize < 512 || cfg.PageSize&(cfg.PageSize-1) != 0 {
-		return nil, fmt.Errorf("%w: page size %d is not a power of two of at least 512", ErrPageConfig, cfg.PageSize)
+	if cfg.PageSize < 512 || cfg.PageSize > 1<<20 || cfg.PageSize&(cfg.PageSize-1) != 0 {
+		return nil, fmt.Errorf("%w: page size %d is not a power of two between 512 and 1048576", ErrPageConfig, cfg.PageSize)
 	}
 	if cfg.MaxPages < 1 {
 		return nil, fmt.Errorf("%w: limit of %d pages", ErrPageConfig, cfg.MaxPages)
 	}
-	return &PagePool{size: cfg.PageSize, max: cfg.MaxPages, mapper: cfg.Map}, nil
+	if cfg.Map == nil {
+		cfg.Map = identity
+	}
+	return &PagePool{size: cfg.PageSize, max: cfg.MaxPages, mapFn: cfg.Map, unmap: cfg.Unmap}, nil
+}
+
+// identity is the device address where there is no IOMMU and virtual equals
+// physical: the Go heap does not move.
+func identity(mem []byte) (uint64, error) {
+	return uint64(uintptr(unsafe.Pointer(unsafe.SliceData(mem)))), nil
 }
 
 // PageSize returns the size of the pool's pages in bytes.
 func (pp *PagePool) PageSize() int { return pp.size }
 
-// InUse returns the number of pages handed out and not yet returned. A test
-// that ends with InUse() != 0 leaked.
+// InUse returns the number of pages handed out and not yet returned, oversized
+// buffers counted by their size. A test that ends with InUse() != 0 leaked.
 func (pp *PagePool) InUse() int {
 	pp.mu.Lock()
 	defer pp.mu.Unlock()
-	return int(pp.stats.Alloc + pp.stats.Large - pp.stats.Recycle)
+	return pp.inUse
 }
 
 // Stats returns a copy of the counters.
 func (pp *PagePool) Stats() PageStats {
 	pp.mu.Lock()
 	defer pp.mu.Unlock()
-	return pp.stats
+	s := pp.stats
+	s.InUse, s.Total, s.Limit = pp.inUse, pp.total, pp.max
+	return s
+}
+
+// use accounts n pages more in use; the caller holds mu.
+func (pp *PagePool) use(n int) {
+	pp.inUse += n
+	pp.stats.Peak = max(pp.stats.Peak, pp.inUse)
 }
 
 // Alloc returns a page with one reference, or nil when the pool is at its
@@ -142,25 +183,24 @@ func (pp *PagePool) Alloc() *Page {
 }
 
 // AllocBatch fills dst from the front and returns how many pages it got;
-// fewer than len(dst) means the pool is at its limit.
+// fewer than len(dst) means the pool is at its limit. What a page holds is
+// left over from its last use.
 func (pp *PagePool) AllocBatch(dst []*Page) int {
 	pp.mu.Lock()
-	for len(pp.free) < len(dst) {
-		if !pp.grow() {
-			break
-		}
+	n := min(len(dst), pp.max-pp.inUse)
+	for len(pp.free) < n && pp.grow() {
 	}
-	n := min(len(dst), len(pp.free))
-	if n < len(dst) {
+	if n = min(n, len(pp.free)); n < len(dst) {
 		pp.stats.Empty++
 	}
 	cut := len(pp.free) - n
 	copy(dst[:n], pp.free[cut:])
 	pp.free = pp.free[:cut]
 	pp.stats.Alloc += uint64(n)
+	pp.use(n)
 	pp.mu.Unlock()
 	for _, p := range dst[:n] {
-		p.ref.Store(1)
+		p.ref = 1
 	}
 	return n
 }
@@ -172,12 +212,9 @@ func (pp *PagePool) grow() bool {
 		return false
 	}
 	mem := make([]byte, n*pp.size)
-	var dma uint64
-	if pp.mapper != nil {
-		var err error
-		if dma, err = pp.mapper(mem); err != nil {
-			return false
-		}
+	dma, err := pp.mapFn(mem)
+	if err != nil {
+		return false
 	}
 	pages := make([]Page, n)
 	pp.total += n
@@ -199,31 +236,74 @@ func (pp *PagePool) grow() bool {
 	return true
 }
 
+// pagesOf returns what a buffer of n bytes counts for.
+func (pp *PagePool) pagesOf(n int) int { return (n + pp.size - 1) / pp.size }
+
 // allocLarge makes a one-off page of n bytes for the rare linear area that
-// exceeds a page (Linux: kmalloc_reserve of a high order). It is counted
-// against nothing but the statistics and goes to the garbage collector when
-// released, so it is for slow paths only.
+// exceeds a page (Linux: kmalloc_reserve of a high order), or returns nil at
+// the limit. It goes to the garbage collector when released, so it is for slow
+// paths only.
 func (pp *PagePool) allocLarge(n int) *Page {
-	p := &Page{buf: make([]byte, n), pool: pp}
-	if pp.mapper != nil {
-		dma, err := pp.mapper(p.buf)
-		if err != nil {
-			return nil
-		}
-		p.dma = dma
-	}
-	p.ref.Store(1)
+	worth := pp.pagesOf(n)
 	pp.mu.Lock()
+	if worth > pp.max-pp.inUse {
+		pp.stats.Empty++
+		pp.mu.Unlock()
+		return nil
+	}
+	pp.use(worth)
 	pp.stats.Large++
 	pp.mu.Unlock()
+	p := &Page{buf: make([]byte, n), pool: pp, ref: 1}
+	var err error
+	if p.dma, err = pp.mapFn(p.buf); err != nil {
+		pp.mu.Lock()
+		pp.inUse -= worth
+		pp.stats.Freed++
+		pp.mu.Unlock()
+		return nil
+	}
 	return p
 }
 
 func (pp *PagePool) release(p *Page) {
-	pp.mu.Lock()
-	pp.stats.Recycle++
-	if len(p.buf) == pp.size {
-		pp.free = append(pp.free, p)
+	if len(p.buf) != pp.size {
+		pp.releaseLarge(p)
+		return
 	}
+	pp.mu.Lock()
+	pp.free = append(pp.free, p)
+	pp.inUse--
+	pp.stats.Recycle++
+	pp.mu.Unlock()
+}
+
+// releaseBatch is release for many at once; ps is not changed.
+func (pp *PagePool) releaseBatch(ps []*Page) {
+	n := 0
+	pp.mu.Lock()
+	for _, p := range ps {
+		if len(p.buf) == pp.size {
+			pp.free = append(pp.free, p)
+			n++
+		}
+	}
+	pp.inUse -= n
+	pp.stats.Recycle += uint64(n)
+	pp.mu.Unlock()
+	for _, p := range ps {
+		if n < len(ps) && len(p.buf) != pp.size {
+			pp.releaseLarge(p)
+		}
+	}
+}
+
+func (pp *PagePool) releaseLarge(p *Page) {
+	if pp.unmap != nil {
+		pp.unmap(p.buf, p.dma)
+	}
+	pp.mu.Lock()
+	pp.inUse -= pp.pagesOf(len(p.buf))
+	pp.stats.Freed++
 	pp.mu.Unlock()
 }

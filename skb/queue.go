@@ -32,9 +32,18 @@ func (l *List) Tail() *Buff { return l.tail }
 // Next returns the packet after b on its list.
 func (b *Buff) Next() *Buff { return b.next }
 
+// enlist notes the length a list accounts for b, which may change meanwhile.
+func (b *Buff) enlist() {
+	if b.next != nil || b.prev != nil {
+		panic("skb: packet is on a list already")
+	}
+	b.queued = uint32(b.Len())
+}
+
 // PushBack appends b (Linux: __skb_queue_tail).
 func (l *List) PushBack(b *Buff) {
-	b.next, b.prev = nil, l.tail
+	b.enlist()
+	b.prev = l.tail
 	if l.tail == nil {
 		l.head = b
 	} else {
@@ -42,12 +51,13 @@ func (l *List) PushBack(b *Buff) {
 	}
 	l.tail = b
 	l.n++
-	l.bytes += b.Len()
+	l.bytes += int(b.queued)
 }
 
 // PushFront puts b first (Linux: __skb_queue_head).
 func (l *List) PushFront(b *Buff) {
-	b.prev, b.next = nil, l.head
+	b.enlist()
+	b.next = l.head
 	if l.head == nil {
 		l.tail = b
 	} else {
@@ -55,7 +65,7 @@ func (l *List) PushFront(b *Buff) {
 	}
 	l.head = b
 	l.n++
-	l.bytes += b.Len()
+	l.bytes += int(b.queued)
 }
 
 // PopFront removes and returns the first packet, nil if there is none (Linux:
@@ -82,7 +92,7 @@ func (l *List) Remove(b *Buff) {
 	}
 	b.next, b.prev = nil, nil
 	l.n--
-	l.bytes -= b.Len()
+	l.bytes -= int(b.queued)
 }
 
 // Splice moves all packets of from to the end of l (Linux:
@@ -105,9 +115,28 @@ func (l *List) Splice(from *List) {
 
 // Purge drops every packet for reason r (Linux: skb_queue_purge_reason).
 func (l *List) Purge(r Reason) {
-	for b := l.PopFront(); b != nil; b = l.PopFront() {
-		b.Free(r)
+	l.end(func(b *Buff) { b.cache.dropped(b, r) })
+}
+
+// Consume ends every packet normally.
+func (l *List) Consume() {
+	l.end(func(b *Buff) { b.cache.consumed.Add(1) })
+}
+
+// end empties the list and gives the memory back in bulk. count sees every
+// packet that has no other holder.
+func (l *List) end(count func(b *Buff)) {
+	if l.head == nil {
+		return
 	}
+	k := bulk{cache: l.head.cache}
+	for b := l.PopFront(); b != nil; b = l.PopFront() {
+		if b.unref() {
+			count(b)
+			b.release(&k)
+		}
+	}
+	k.flush()
 }
 
 // Len returns the number of packets queued (Linux: skb_queue_len).
@@ -117,7 +146,8 @@ func (q *Queue) Len() int {
 	return q.list.n
 }
 
-// Bytes returns the sum of the queued packets' lengths.
+// Bytes returns the sum of the queued packets' lengths as they were when
+// queued.
 func (q *Queue) Bytes() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -1,7 +1,5 @@
 package skb
 
-import "sync/atomic"
-
 // MaxFrags is the most page fragments one Buff carries (Linux:
 // MAX_SKB_FRAGS): with 4 KiB pages a 64 KiB packet at any alignment.
 const MaxFrags = 17
@@ -31,7 +29,7 @@ const (
 // SharedInfo is what all Buffs that share one data area share (Linux:
 // skb_shared_info).
 type SharedInfo struct {
-	dataref atomic.Int32
+	dataref int32 // Buffs over this area; atomic once there is a second
 
 	NrFrags uint8
 	TxFlags uint8
@@ -41,6 +39,40 @@ type SharedInfo struct {
 	Frags   [MaxFrags]Frag
 
 	// FragList is a chain of further Buffs by their next pointers, as
-	// reassembly leaves it.
+	// reassembly leaves it. Only AddFragList adds to it.
 	FragList *Buff
+	fragLast *Buff
+}
+
+// reset prepares the info for a fresh data area with one user. The fragments
+// were cleared when the last one let go.
+func (si *SharedInfo) reset() {
+	si.dataref = 1
+	si.NrFrags, si.TxFlags = 0, 0
+	si.GSOSize, si.GSOSegs, si.GSOType = 0, 0, 0
+	si.FragList, si.fragLast = nil, nil
+}
+
+// copyGSO takes over what describes the packet rather than its memory.
+func (si *SharedInfo) copyGSO(from *SharedInfo) {
+	si.TxFlags = from.TxFlags
+	si.GSOSize, si.GSOSegs, si.GSOType = from.GSOSize, from.GSOSegs, from.GSOType
+}
+
+func (si *SharedInfo) appendList(f *Buff) {
+	if si.fragLast == nil {
+		si.FragList = f
+	} else {
+		si.fragLast.next = f
+	}
+	si.fragLast = f
+}
+
+// fragBytes returns the bytes in page fragments.
+func (si *SharedInfo) fragBytes() int {
+	n := 0
+	for i := range si.Frags[:si.NrFrags] {
+		n += int(si.Frags[i].Size)
+	}
+	return n
 }

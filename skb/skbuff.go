@@ -1,9 +1,5 @@
 package skb
 
-import (
-	"sync/atomic"
-)
-
 // Sizes that drivers and protocols share.
 const (
 	// Pad is the headroom a driver leaves in front of a received frame
@@ -104,8 +100,8 @@ type Buff struct {
 	L4Hash   bool
 	IgnoreDF bool
 
-	cloned bool
-	users  atomic.Int32
+	queued uint32 // Len when it was put on its List
+	users  int32  // atomic once the Buff is known to others
 	cache  *Cache
 }
 
@@ -159,7 +155,7 @@ func (b *Buff) IsGSO() bool { return b.page.shinfo.GSOSize != 0 }
 
 // Reserve makes n bytes of headroom in an empty Buff.
 func (b *Buff) Reserve(n int) {
-	if b.tail != b.data || int(b.tail)+n > len(b.head) {
+	if n < 0 || b.Len() != 0 || int(b.tail)+n > len(b.head) {
 		panic("skb: Reserve on a filled buffer or beyond its end")
 	}
 	b.data += uint32(n)
@@ -275,11 +271,17 @@ func (b *Buff) from(off uint32) []byte {
 
 // SetCsumPartial asks for the checksum of everything from start (relative to
 // Data) to be stored at start+offset, as the transmit side does with
-// ChecksumPartial.
-func (b *Buff) SetCsumPartial(start, offset int) {
+// ChecksumPartial (Linux: skb_partial_csum_set). False, with nothing changed,
+// means that the place is not in the linear part; a driver that passes on what
+// a device said must check it.
+func (b *Buff) SetCsumPartial(start, offset int) bool {
+	if start < 0 || offset < 0 || start > b.Headlen() || offset > b.Headlen()-start-2 || int(b.data)+start > 0xffff {
+		return false
+	}
 	b.IPSummed = ChecksumPartial
 	b.CsumStart = uint16(int(b.data) + start)
 	b.CsumOffset = uint16(offset)
+	return true
 }
 
 // CsumStartOffset returns the ChecksumPartial start relative to Data (Linux:
