@@ -14,6 +14,7 @@ const (
 	pvhNoteName = "Xen\x00"
 	pvhNoteType = 18
 	pvhNoteSize = 12 + len(pvhNoteName) + 8 // header, name, 64-bit entry address
+	maxNoteSize = 1 << 16                   // what is read of a PT_NOTE
 )
 
 // SetPVHNote replaces what the linker left in the PT_NOTE segment of the ELF file at name by one PVH note whose entry is
@@ -51,6 +52,9 @@ func setPVHNote(f interface {
 		if prog.Filesz < uint64(pvhNoteSize) {
 			return fmt.Errorf("its PT_NOTE has %d bytes, a PVH note needs %d", prog.Filesz, pvhNoteSize)
 		}
+		if prog.Filesz > maxNoteSize {
+			return fmt.Errorf("its PT_NOTE claims %d bytes, no linker writes more than %d", prog.Filesz, maxNoteSize)
+		}
 		note := make([]byte, prog.Filesz) // what follows our note is cleared
 		le := binary.LittleEndian
 		le.PutUint32(note[0:], uint32(len(pvhNoteName)))
@@ -87,7 +91,7 @@ func PVHEntry(name string) (uint64, error) {
 	}
 	defer e.Close()
 	for _, prog := range e.Progs {
-		if prog.Type != elf.PT_NOTE || prog.Filesz > 1<<16 {
+		if prog.Type != elf.PT_NOTE || prog.Filesz > maxNoteSize {
 			continue
 		}
 		data, err := io.ReadAll(prog.Open())
