@@ -99,3 +99,69 @@ func known(key string) bool {
 }
 
 func space(c byte) bool { return c == ' ' || c >= '\t' && c <= '\r' }
+
+// VirtioMMIO reads Linux's virtio_mmio.device=<size>@<base>:<irq>[:<id>]; size may end in K, M or G.
+func VirtioMMIO(word string) (size, base uint64, irq uint32, ok bool) {
+	const key = "virtio_mmio.device="
+	if len(word) < len(key) || word[:len(key)] != key {
+		return 0, 0, 0, false
+	}
+	s := word[len(key):]
+	if size, s, ok = number(s); !ok {
+		return 0, 0, 0, false
+	}
+	if len(s) > 0 {
+		shift := 0
+		switch s[0] | 0x20 {
+		case 'k':
+			shift = 10
+		case 'm':
+			shift = 20
+		case 'g':
+			shift = 30
+		}
+		if shift > 0 {
+			if size<<shift>>shift != size {
+				return 0, 0, 0, false
+			}
+			size, s = size<<shift, s[1:]
+		}
+	}
+	if len(s) == 0 || s[0] != '@' {
+		return 0, 0, 0, false
+	}
+	if base, s, ok = number(s[1:]); !ok || len(s) == 0 || s[0] != ':' {
+		return 0, 0, 0, false
+	}
+	n, s, ok := number(s[1:])
+	if !ok || n > 1<<16 || len(s) > 0 && s[0] != ':' {
+		return 0, 0, 0, false
+	}
+	return size, base, uint32(n), true
+}
+
+// number reads a decimal or 0x number from the front of s.
+func number(s string) (n uint64, rest string, ok bool) {
+	radix := uint64(10)
+	if len(s) > 2 && s[0] == '0' && s[1]|0x20 == 'x' {
+		radix, s = 16, s[2:]
+	}
+	i := 0
+	for ; i < len(s); i++ {
+		d := uint64(255)
+		switch c := s[i] | 0x20; {
+		case s[i] >= '0' && s[i] <= '9':
+			d = uint64(s[i] - '0')
+		case c >= 'a' && c <= 'f':
+			d = uint64(c-'a') + 10
+		}
+		if d >= radix {
+			break
+		}
+		if n > (1<<64-1-d)/radix {
+			return 0, s, false
+		}
+		n = n*radix + d
+	}
+	return n, s[i:], i > 0
+}

@@ -6,6 +6,7 @@ import (
 	"runtime/goos"
 	_ "unsafe" // for go:linkname
 
+	"barewire/board/acpi"
 	"barewire/board/pvh"
 )
 
@@ -22,9 +23,16 @@ func setup() {
 	if err := pvh.Parse(early, startInfo, &info); err != nil {
 		failErr(err)
 	}
+	if info.RSDP != 0 {
+		acpi.Parse(acpi.Memory(early), info.RSDP, &platform) // without ACPI the PC's fixed places have to do
+	}
+	apicFind()
 	clockSetup()
 	argsSetup()
 	memorySetup()
+	if apic.base != 0 && MapMMIO(apic.base, page) == nil {
+		fail("the local APIC cannot be mapped")
+	}
 }
 
 // The rest of what goos asks a board for has its place elsewhere here; these are called by nobody.

@@ -1,4 +1,4 @@
-// Hello is the smallest program: it prints a line and ends with status 0.
+// Hello is the smallest program: it prints a line and its arguments, and ends with status 0.
 package main
 
 import (
@@ -8,5 +8,5 @@ import (
 )
 
 func main() {
-	fmt.Println("hello from", runtime.GOOS, runtime.GOARCH, runtime.Version(), os.Args)
+	fmt.Println("hello from", runtime.GOOS, runtime.GOARCH, runtime.Version(), os.Args, os.Environ())
 }

@@ -1,0 +1,208 @@
+//go:build tamago
+
+package microvm
+
+import (
+	"math/bits"
+
+	"barewire/board/acpi"
+	"github.com/usbarmory/tamago/amd64/lapic"
+)
+
+// Interrupt controllers: the CPU's local APIC (Intel SDM vol. 3, chapter 11) with its timer, and the I/O APICs
+// (82093AA). tamago's lapic package names the registers and is used for those in memory; its ioapic package is not: it
+// knows neither level-triggered lines nor masks.
+
+const (
+	vectorFirst    = 0x30
+	vectorLast     = 0xef
+	vectorTick     = 0xf0
+	vectorSpurious = 0xff
+
+	msrAPICBase    = 0x1b
+	msrX2APIC      = 0x800 // + register offset / 16
+	msrTSCDeadline = 0x6e0
+
+	lapicLVTTimer = lapic.LAPIC_LVT_TIMER
+	lapicInitial  = 0x380
+	lapicCurrent  = 0x390
+	lapicDivide   = 0x3e0
+
+	timerMasked   = 1 << 16
+	timerDeadline = lapic.TIMER_MODE_TSC_DEADLINE << lapic.TIMER_MODE
+)
+
+var (
+	platform acpi.Info // what ACPI told
+
+	apic struct {
+		base   uintptr // registers in memory; 0 in x2APIC mode
+		id     uint32
+		clock  uint64 // timer counts per second, divided by 1
+		toTick uint64 // timer counts per ns, <<32; TSC ticks per ns in deadline mode
+		useTSC bool
+	}
+)
+
+//go:nosplit
+func apicRead(reg uintptr) uint32 {
+	if apic.base == 0 {
+		return uint32(rdmsr(msrX2APIC + uint32(reg)/16))
+	}
+	return mmioRead32(apic.base + reg)
+}
+
+//go:nosplit
+func apicWrite(reg uintptr, v uint32) {
+	if apic.base == 0 {
+		wrmsr(msrX2APIC+uint32(reg)/16, uint64(v))
+		return
+	}
+	mmioWrite32(apic.base+reg, v)
+}
+
+// apicFind turns the local APIC on as firmware left its mode, the timer masked. Before the final page tables.
+func apicFind() {
+	// The PICs of the PC: every line masked. Their lines also reach the I/O APIC.
+	out8(0x21, 0xff)
+	out8(0xa1, 0xff)
+	base := rdmsr(msrAPICBase)
+	if base&(1<<11) == 0 {
+		base |= 1 << 11
+		wrmsr(msrAPICBase, base)
+	}
+	if base&(1<<10) != 0 { // x2APIC: registers are MSRs
+		apic.base = 0
+		apic.id = apicRead(lapic.LAPIC_ID)
+	} else {
+		apic.base = uintptr(base & 0xffffff000)
+		apic.id = apicRead(lapic.LAPIC_ID) >> 24
+	}
+	apicWrite(lapicLVTTimer, timerMasked)
+	apicWrite(lapicDivide, 0xb) // by 1
+	apicWrite(lapic.LAPIC_SVR, 1<<lapic.SVR_ENABLE|vectorSpurious)
+}
+
+// timerSetup makes the timer interrupt and hands it to the runtime.
+func timerSetup() {
+	apic.useTSC = cpu.deadline
+	hz := apic.clock
+	if apic.useTSC {
+		hz = clk.hz
+		apicWrite(lapicLVTTimer, vectorTick|timerDeadline)
+	} else {
+		apicWrite(lapicLVTTimer, vectorTick)
+	}
+	apic.toTick, _ = bits.Div64(hz>>32, hz<<32, 1e9)
+	irqEOI = 0
+	if apic.base != 0 {
+		irqEOI = apic.base + lapic.LAPIC_EOI
+	}
+	irqTickVector = vectorTick
+}
+
+// setTimer has the timer interrupt at nanotime t. A time gone by is as soon as possible.
+//
+//go:nosplit
+func setTimer(t int64) {
+	d := t - clockNow()
+	if d < 0 {
+		d = 0
+	}
+	if d > 1<<40 { // 18 minutes, or never: look again then
+		d = 1 << 40
+	}
+	hi, lo := bits.Mul64(uint64(d), apic.toTick)
+	n := hi<<32 | lo>>32
+	n++ // never early by a rounded count
+	if apic.useTSC {
+		wrmsr(msrTSCDeadline, rdtsc()+n)
+		return
+	}
+	if n > 1<<32-1 {
+		n = 1<<32 - 1
+	}
+	apicWrite(lapicInitial, uint32(n))
+}
+
+// An ioapic is one I/O APIC.
+type ioapic struct {
+	base    uintptr
+	gsi     uint32 // first global system interrupt
+	entries uint32
+}
+
+var ioapics []ioapic
+
+const (
+	ioSelect = 0x00
+	ioWindow = 0x10
+
+	ioVersion = 1
+	ioTable   = 0x10
+
+	ioMasked = 1 << 16
+	ioLevel  = 1 << 15
+	ioLow    = 1 << 13
+)
+
+// The interrupt entry masks entries through the same two registers, so nothing may come between.
+func (io *ioapic) read(reg uint32) uint32 {
+	flags := cli()
+	mmioWrite32(io.base+ioSelect, reg)
+	v := mmioRead32(io.base + ioWindow)
+	restore(flags)
+	return v
+}
+
+func (io *ioapic) write(reg, v uint32) {
+	flags := cli()
+	mmioWrite32(io.base+ioSelect, reg)
+	mmioWrite32(io.base+ioWindow, v)
+	restore(flags)
+}
+
+// ioapicSetup maps the I/O APICs that ACPI names, or the one every PC has, and masks all entries.
+func ioapicSetup() {
+	list := platform.IOAPICs()
+	if len(list) == 0 {
+		list = []acpi.IOAPIC{{Addr: 0xfec00000, GSIBase: 0}}
+	}
+	for _, a := range list {
+		if MapMMIO(uintptr(a.Addr), page) == nil {
+			continue
+		}
+		io := ioapic{base: uintptr(a.Addr), gsi: a.GSIBase}
+		v := io.read(ioVersion)
+		if v == 0 || v == 1<<32-1 {
+			continue
+		}
+		io.entries = v>>16&0xff + 1
+		for i := range io.entries {
+			io.write(ioTable+2*i, ioMasked)
+		}
+		ioapics = append(ioapics, io)
+	}
+}
+
+// route sends a global system interrupt to a vector of this CPU, masked.
+func route(gsi uint32, vector uint8, level, low bool) (io *ioapic, reg uint32, ok bool) {
+	for i := range ioapics {
+		io = &ioapics[i]
+		if gsi < io.gsi || gsi >= io.gsi+io.entries {
+			continue
+		}
+		reg = ioTable + 2*(gsi-io.gsi)
+		v := uint32(vector) | ioMasked
+		if level {
+			v |= ioLevel
+		}
+		if low {
+			v |= ioLow
+		}
+		io.write(reg+1, apic.id<<24)
+		io.write(reg, v)
+		return io, reg, true
+	}
+	return nil, 0, false
+}

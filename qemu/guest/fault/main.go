@@ -1,0 +1,113 @@
+// Fault shows what becomes of faults. Without arguments it makes each recoverable one in a goroutine, recovers and prints "ok"
+// lines, then "PASS". With an argument it ends the machine in the named way; the harness looks at the console and the status.
+//
+//	fault            PASS, status 0
+//	fault panic      "panic: unrecovered", "goroutine", status 2
+//	fault stack      "goroutine stack exceeds", "stack overflow", status 2
+//	fault wild       "unexpected fault address", the crash report's "instruction:" line, status 2
+//	fault exit N     status N
+//	fault nx         a jump into data: "unexpected fault address", status 2
+//	fault text       a write to code: "unexpected fault address", status 2
+//	fault rodata     a write to constants: "unexpected fault address", status 2
+//	fault oom        "out of memory", status 2
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"unsafe"
+)
+
+type pair struct{ a, b int }
+
+//go:noinline
+func deref(p *pair) int { return p.b }
+
+//go:noinline
+func divide(a, b int) int { return a / b }
+
+//go:noinline
+func index(s []int, i int) int { return s[i] }
+
+//go:noinline
+func recurse(n int) int { return recurse(n+1) + n }
+
+// catch runs f in a goroutine and returns what it panicked with.
+func catch(f func()) (err any) {
+	done := make(chan any)
+	go func() {
+		defer func() { done <- recover() }()
+		f()
+	}()
+	return <-done
+}
+
+var data = [16]byte{0xc3}
+
+func main() {
+	if len(os.Args) > 1 {
+		end(os.Args[1])
+		fmt.Println("FAIL: still alive")
+		os.Exit(99)
+	}
+	ok := true
+	for _, c := range []struct {
+		name string
+		f    func()
+		want string
+	}{
+		{"nil", func() { deref(nil) }, "runtime error: invalid memory address or nil pointer dereference"},
+		{"nil write", func() { var p *pair; p.b = 1 }, "runtime error: invalid memory address or nil pointer dereference"},
+		{"nil func", func() { var f func(); f() }, "runtime error: invalid memory address or nil pointer dereference"},
+		{"divide", func() { divide(1, 0) }, "runtime error: integer divide by zero"},
+		{"index", func() { index([]int{1}, 5) }, "runtime error: index out of range [5] with length 1"},
+	} {
+		for i := range 100 {
+			err := catch(c.f)
+			e, isErr := err.(runtime.Error)
+			if !isErr || e.Error() != c.want {
+				fmt.Printf("FAIL %s, round %d: %v\n", c.name, i, err)
+				ok = false
+				break
+			}
+		}
+		fmt.Println("ok", c.name)
+	}
+	if !ok {
+		os.Exit(1)
+	}
+	fmt.Println("PASS")
+}
+
+func end(how string) {
+	switch how {
+	case "panic":
+		panic("unrecovered")
+	case "stack":
+		recurse(0)
+	case "wild":
+		*(*int)(unsafe.Pointer(uintptr(0x7f0000001234))) = 1
+	case "exit":
+		n, _ := strconv.Atoi(os.Args[2])
+		os.Exit(n)
+	case "nx":
+		p := unsafe.Pointer(&data)
+		f := *(*func())(unsafe.Pointer(&p))
+		pp := &p
+		f = *(*func())(unsafe.Pointer(&pp))
+		f()
+	case "text":
+		f := main
+		*(*byte)(**(**unsafe.Pointer)(unsafe.Pointer(&f))) = 0
+	case "rodata":
+		s := "constant"
+		*unsafe.StringData(s) = 'C'
+	case "oom":
+		var keep [][]byte
+		for {
+			keep = append(keep, make([]byte, 1<<20))
+		}
+	}
+}
