@@ -12,8 +12,10 @@ import (
 	"strings"
 )
 
-// startPackage is the package whose import links the kernel into a program.
-const startPackage = modulePath + "/sys/start"
+const (
+	startPackage = modulePath + "/sys/start"     // start_kernel: importing it links the whole kernel in
+	boardPackage = modulePath + "/board/microvm" // the machine alone
+)
 
 // A Builder makes images. Make one with [NewBuilder]; it is for one goroutine.
 type Builder struct {

@@ -32,12 +32,12 @@ func (b *Builder) inject(p *listed, inject injection) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !b.hasKernel() {
-		flag, err := b.writeOverlay(overlay)
-		return []string{flag}, err
+	kernel, err := b.kernelPackage()
+	if err != nil {
+		return nil, err
 	}
 	file := filepath.Join(b.work, inject.name)
-	text := "package " + p.Name + inject.suffix + "\n\nimport _ \"" + startPackage + "\"\n"
+	text := "package " + p.Name + inject.suffix + "\n\nimport _ \"" + kernel + "\"\n"
 	if err := os.WriteFile(file, []byte(text), 0o666); err != nil {
 		return nil, err
 	}
@@ -88,10 +88,16 @@ func (b *Builder) writeOverlay(overlay map[string]string) (string, error) {
 	return "-overlay=" + name, os.WriteFile(name, data, 0o666)
 }
 
-// hasKernel tells whether this checkout has the start package yet.
-func (b *Builder) hasKernel() bool {
-	_, err := os.Stat(filepath.Join(b.Derived.Root, "src", filepath.FromSlash(startPackage)))
-	return err == nil
+// kernelPackage is the package whose import links the kernel in: the start package, which brings every room, or the board
+// alone in a checkout that has no more.
+func (b *Builder) kernelPackage() (string, error) {
+	for _, p := range []string{startPackage, boardPackage} {
+		files, err := filepath.Glob(filepath.Join(b.Derived.Root, "src", filepath.FromSlash(p), "*.go"))
+		if err == nil && len(files) > 0 {
+			return p, nil
+		}
+	}
+	return "", fmt.Errorf("%s holds no kernel: neither %s nor %s is there", b.Source.Root, startPackage, boardPackage)
 }
 
 // relocate overlays the module of p, which is in the module cache, at a place under the main module. It returns the
