@@ -144,6 +144,9 @@ func (t *tty) edit(echo []byte, c byte) []byte {
 	cc := &t.tio.cc
 	switch {
 	case c == '\n':
+		if len(t.buf)+len(t.line) >= ttyBufSize {
+			break
+		}
 		t.line = append(t.line, c)
 		t.endLine()
 		if show || t.tio.lflag&syscall.ECHONL != 0 {
