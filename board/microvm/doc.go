@@ -26,10 +26,10 @@
 //
 // A handler is a function run in goroutine context by the one interrupt goroutine, never in the ISR:
 //
-//	vector, err := microvm.RequestIRQ(microvm.IRQ{Line: 5}, func() bool { ... })   // an I/O APIC line (virtio-mmio)
-//	vector, err := microvm.RequestMSI(func() bool { ... })                          // then dev.SetMSIX(entry, vector)
+//	err := dev.MMIO.RequestIRQ(func() bool { ... })          // a virtio-mmio slot's line, by RequestIRQ(IRQ{GSI: n}, ...)
+//	err := dev.PCI.RequestVector(entry, func() { ... })      // an MSI-X table entry, by RequestMSI
 //
-// The handler returns whether its device had asked (shared lines have several handlers; all are called). It may take locks
+// [Devices] returns the devices with these functions bound. A line's handler returns whether its device had asked (shared lines have several handlers; all are called). It may take locks
 // and allocate, but should only acknowledge the device and schedule the rest (napi): all handlers of a round run one
 // after another, then the function given to [IRQExit] runs once (the softirq exit). Nothing is lost: a level-triggered
 // line is masked by the ISR and unmasked after its handlers have run, so an interrupt that comes in between comes again; a message
