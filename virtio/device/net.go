@@ -50,7 +50,7 @@ func (h *Hdr) get(p []byte) {
 // Config describes a device. Zero fields take defaults.
 type Config struct {
 	Features uint64 // offered
-	QueueMax int    // of each queue; 0 means 256
+	QueueMax int    // of each queue; 0 means 256, less that there is none
 	MAC      [6]byte
 	MTU      uint16
 	LinkDown bool
@@ -233,7 +233,7 @@ func (d *Net) queueMax(i int) int {
 	if i >= numQueues || i == QueueCtrl && d.cfg.Features&vnet.FeatCtrlVQ == 0 {
 		return 0
 	}
-	return d.cfg.QueueMax
+	return max(0, d.cfg.QueueMax)
 }
 
 // enable is the driver handing over a queue.
