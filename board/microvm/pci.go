@@ -202,6 +202,13 @@ func (f pciFunc) bar(i int) (addr, size uint64, wide bool) {
 	if i < 0 || i > 5 {
 		return 0, 0, false
 	}
+	for j := 0; j < i; j++ { // a 64-bit BAR takes the next register too
+		if f.read(pciBAR0+4*j, 4)&7 == 4 {
+			if j++; j == i {
+				return 0, 0, false
+			}
+		}
+	}
 	off := pciBAR0 + 4*i
 	lo := f.read(off, 4)
 	if lo&1 != 0 { // I/O space
