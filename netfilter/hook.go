@@ -72,8 +72,9 @@ type State struct {
 }
 
 // Func is a hook. It borrows b unless it returns Stolen. It runs in softirq
-// context or, on the way out, in the sender's; it must not block.
-type Func func(b *skb.Buff, s *State) Verdict
+// context or, on the way out, in the sender's; it must not block. The state is
+// passed by value so that calling a hook allocates nothing.
+type Func func(b *skb.Buff, s State) Verdict
 
 // QueueFunc takes over a packet that got the verdict Queue, and ends it. It
 // reports false, taking nothing, when it cannot.
@@ -171,14 +172,14 @@ func (h *Hooks) Run(p Point, b *skb.Buff, in, out skb.Device, sk any) bool {
 // slow is nf_hook_slow.
 func (h *Hooks) slow(list []entry, b *skb.Buff, s State) bool {
 	for i := range list {
-		v := list[i].fn(b, &s)
+		v := list[i].fn(b, s)
 		for n := 0; v == Repeat; n++ {
 			if n == maxRepeat {
 				h.repeats.Add(1)
 				v = Drop
 				break
 			}
-			v = list[i].fn(b, &s)
+			v = list[i].fn(b, s)
 		}
 		switch v {
 		case Accept:

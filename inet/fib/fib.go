@@ -136,8 +136,9 @@ type Result struct {
 // takes no lock; the others serialise themselves.
 type Table interface {
 	// Lookup finds the longest matching prefix. ENETUNREACH if there is none,
-	// the error of its type if that is not usable.
-	Lookup(f *Flow) (Result, syscall.Errno)
+	// the error of its type if that is not usable. The flow is passed by
+	// value: through an interface a pointer would put it on the heap.
+	Lookup(f Flow) (Result, syscall.Errno)
 	// Insert adds a route; EEXIST when prefix, table, metric and device are
 	// taken.
 	Insert(r Route) error
@@ -166,7 +167,7 @@ func NewLinear() *Linear {
 }
 
 // Lookup implements Table.
-func (l *Linear) Lookup(f *Flow) (Result, syscall.Errno) {
+func (l *Linear) Lookup(f Flow) (Result, syscall.Errno) {
 	rs := *l.routes.Load()
 	for i := range rs {
 		r := &rs[i]

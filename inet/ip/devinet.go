@@ -258,7 +258,7 @@ func (n *Net) AddrType(a header.Addr) fib.Type {
 	case a.IsMulticast():
 		return fib.Multicast
 	}
-	res, err := n.FIB.Lookup(&fib.Flow{Dst: a})
+	res, err := n.FIB.Lookup(fib.Flow{Dst: a})
 	if err == 0 && (res.Type == fib.Local || res.Type == fib.Broadcast) {
 		return res.Type
 	}

@@ -118,7 +118,7 @@ func (n *Net) AddRoute(dst netip.Prefix, gw netip.Addr, dev *napi.NetDevice, pre
 			f.OIF = dev.Ifindex()
 		}
 		// The gateway must be on a link itself (Linux: fib_check_nh).
-		res, err := n.FIB.Lookup(&f)
+		res, err := n.FIB.Lookup(f)
 		if err != 0 || res.Type != fib.Unicast || res.NH.Gateway != 0 {
 			return syscall.ENETUNREACH
 		}
@@ -185,7 +185,7 @@ func (n *Net) RouteOutput(f *fib.Flow) (*Rtable, syscall.Errno) {
 		// route of 255.255.255.255, which is the default route's device).
 		return n.limitedBroadcastOut(f)
 	}
-	res, err := n.FIB.Lookup(f)
+	res, err := n.FIB.Lookup(*f)
 	if err != 0 {
 		if err == syscall.ENETUNREACH && dev != nil {
 			// The device was named: the destination must be on its link.
@@ -260,7 +260,7 @@ func (n *Net) prefSrc(res *fib.Result, dst header.Addr) header.Addr {
 }
 
 func (n *Net) limitedBroadcastOut(f *fib.Flow) (*Rtable, syscall.Errno) {
-	res, err := n.FIB.Lookup(f)
+	res, err := n.FIB.Lookup(*f)
 	if err != 0 {
 		return nil, err
 	}
@@ -310,7 +310,7 @@ func (n *Net) routeInput(src, dst header.Addr, tos uint8, dev *napi.NetDevice) (
 		}
 		return nil, skb.IPInAddrErrors
 	}
-	res, err := n.FIB.Lookup(&fib.Flow{Dst: dst, Src: src, IIF: dev.Ifindex(), TOS: tos})
+	res, err := n.FIB.Lookup(fib.Flow{Dst: dst, Src: src, IIF: dev.Ifindex(), TOS: tos})
 	switch {
 	case err == 0 && res.Type == fib.Broadcast:
 		return n.broadcastInput(d, src)

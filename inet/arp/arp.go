@@ -1,0 +1,186 @@
+// Package arp resolves IPv4 addresses on Ethernet (RFC 826; Linux:
+// net/ipv4/arp.c). It is the protocol behind the neighbour table and the
+// handler of ETH_P_ARP.
+//
+// The settings are Linux's defaults: arp_ignore 0 (answer for any address of
+// this host, whichever device has it), arp_announce 0, arp_accept 0 (an
+// unasked announcement updates entries but makes none), no proxy ARP.
+package arp
+
+import (
+	"barewire/inet/fib"
+	"barewire/inet/header"
+	"barewire/inet/ip"
+	"barewire/inet/neigh"
+	"barewire/napi"
+	"barewire/skb"
+)
+
+// ARP is the protocol of one stack. It implements neigh.Ops.
+type ARP struct {
+	ip    *ip.Net
+	net   *napi.Net
+	table *neigh.Table
+}
+
+// New makes the protocol and its neighbour table, and gives the table to the
+// IP layer (Linux: arp_init). The caller registers Rcv for ETH_P_ARP.
+func New(n *ip.Net, p neigh.Params) *ARP {
+	a := &ARP{ip: n, net: n.Dev}
+	a.table = neigh.New(n.Dev, a, &n.MIB.ARP, p)
+	n.Neigh = a.table
+	return a
+}
+
+// Rcv takes every ARP packet a device hands up (Linux: arp_rcv). Consumes b.
+func (a *ARP) Rcv(b *skb.Buff, dev *napi.NetDevice) {
+	if dev.Flags()&napi.IFF_NOARP != 0 || b.PktType == skb.PacketOtherHost || b.PktType == skb.PacketLoopback {
+		b.Free(skb.OtherHost)
+		return
+	}
+	b = b.ShareCheck()
+	if !b.MayPull(header.ARPLen) {
+		b.Free(skb.HdrTrunc)
+		return
+	}
+	h, ok := header.ParseARP(b.Data())
+	if !ok || !a.valid(h, dev) {
+		b.Free(skb.ARPInvalid)
+		return
+	}
+	a.process(h, b.PktType, dev)
+	b.Consume()
+}
+
+// valid checks what RFC 826 has the receiver ask first: do I have the hardware
+// type, do I speak the protocol; and that it is an operation we know.
+func (a *ARP) valid(h header.ARP, dev *napi.NetDevice) bool {
+	if a.ip.InDev(dev.Ifindex()) == nil || dev.Type != napi.ARPHRD_ETHER {
+		return false
+	}
+	if h.HType() != header.ARPEther && h.HType() != header.ARPIEEE802 || h.PType() != header.EthPIP {
+		return false
+	}
+	if op := h.Op(); op != header.ARPRequest && op != header.ARPReply {
+		return false
+	}
+	// Nobody asks for these, nobody has a group address for a station.
+	tip, sha := h.TargetIP(), h.SenderHW()
+	return !tip.IsMulticast() && !tip.IsLoopback() && sha[0]&1 == 0
+}
+
+// process is arp_process.
+func (a *ARP) process(h header.ARP, pkt skb.PktType, dev *napi.NetDevice) {
+	sip, tip, sha := h.SenderIP(), h.TargetIP(), h.SenderHW()
+	request := h.Op() == header.ARPRequest
+
+	// Address conflict detection (RFC 5227): a probe has no sender address.
+	// Answer it if the address is ours, and learn nothing.
+	if sip == 0 {
+		if request && a.ip.AddrType(tip) == fib.Local {
+			a.send(header.ARPReply, dev, sha, tip, sha, sip)
+		}
+		return
+	}
+	// Nobody but us has our addresses, and none of these is a station's.
+	if sip.IsMulticast() || sip.IsLBcast() || sip.IsLoopback() {
+		return
+	}
+	if request && a.ip.AddrOwner(sip) == nil && a.ip.AddrType(tip) == fib.Local {
+		// Who asks will soon be talked to.
+		if n, err := a.table.Get(dev, sip); err == nil {
+			n.Update(sha, neigh.NUDStale, true)
+		}
+		a.send(header.ARPReply, dev, sha, tip, sha, sip)
+		return
+	}
+	// Not a request for us: it can only refresh what we have. Announcements
+	// (RFC 5227: sender and target address are the same) count as news at
+	// once, other changes only when the entry has settled.
+	n := a.table.Lookup(dev, sip)
+	if n == nil {
+		return
+	}
+	garp := sip == tip && (request || h.TargetHW() == sha || h.TargetHW() == dev.Broadcast)
+	p := a.table.Params()
+	override := garp || a.net.Clock().Now() > n.Updated()+p.LockTime
+	state := uint32(neigh.NUDReachable)
+	if request || pkt != skb.PacketHost {
+		state = neigh.NUDStale // not an answer to us
+	}
+	n.Update(sha, state, override)
+}
+
+// Solicit implements neigh.Ops (Linux: arp_solicit).
+func (a *ARP) Solicit(n *neigh.Neigh, b *skb.Buff, unicast bool, hw [6]byte) {
+	dev, target := n.Dev(), n.Addr()
+	var src header.Addr
+	// Ask with the address the waiting packet has, if it is ours: the answer
+	// will then fit the conversation.
+	if b != nil {
+		if h, ok := header.ParseIPv4(b.NetworkHeader()); ok && a.ip.AddrType(h.Src()) == fib.Local {
+			src = h.Src()
+		}
+	}
+	if src == 0 {
+		src = a.ip.SelectAddr(dev, target, fib.ScopeLink)
+	}
+	if src == 0 {
+		return
+	}
+	to := dev.Broadcast
+	if unicast {
+		to = hw
+	}
+	a.send(header.ARPRequest, dev, to, src, [6]byte{}, target)
+}
+
+// Error implements neigh.Ops: the sender hears that the host is unreachable
+// (Linux: arp_error_report, ipv4_link_failure).
+func (a *ARP) Error(n *neigh.Neigh, b *skb.Buff) {
+	if a.ip.ICMP != nil {
+		a.ip.ICMP.Send(b, header.ICMPDestUnreach, header.ICMPHostUnreach, 0)
+	}
+	b.Free(skb.NeighFailed)
+}
+
+// Static implements neigh.Ops: addresses that map to a hardware address by rule
+// (Linux: arp_constructor; RFC 1112 section 6.4).
+func (a *ARP) Static(dev *napi.NetDevice, addr header.Addr) (hw [6]byte, ok bool) {
+	if f := dev.Flags(); f&(napi.IFF_NOARP|napi.IFF_LOOPBACK) != 0 {
+		return dev.HardwareAddr(), true
+	}
+	switch a.ip.AddrType(addr) {
+	case fib.Multicast:
+		g := addr.As4()
+		return [6]byte{0x01, 0x00, 0x5e, g[1] & 0x7f, g[2], g[3]}, true
+	case fib.Broadcast:
+		return dev.Broadcast, true
+	}
+	return hw, false
+}
+
+// Announce sends a gratuitous ARP request for an address of dev (RFC 5227
+// section 3), as Linux does with arp_notify.
+func (a *ARP) Announce(dev *napi.NetDevice, addr header.Addr) {
+	a.send(header.ARPRequest, dev, dev.Broadcast, addr, [6]byte{}, addr)
+}
+
+// send makes and transmits an ARP packet (Linux: arp_send): to is the link
+// destination, tha the target in the packet.
+func (a *ARP) send(op uint16, dev *napi.NetDevice, to [6]byte, spa header.Addr, tha [6]byte, tpa header.Addr) {
+	if dev.Flags()&napi.IFF_NOARP != 0 {
+		return
+	}
+	b := a.net.SKB().Alloc(skb.MaxHeader + header.ARPLen)
+	if b == nil {
+		return // counted by the pool; the next probe may do better
+	}
+	b.Reserve(skb.MaxHeader)
+	header.PutARP(b.Put(header.ARPLen), op, dev.HardwareAddr(), spa, tha, tpa)
+	b.ResetNetworkHeader()
+	b.Protocol = header.EthPARP
+	b.Dev = dev
+	dev.HardHeader(b, header.EthPARP, &to, nil)
+	a.net.DevQueueXmit(b) // its errors are counted by the queue
+}

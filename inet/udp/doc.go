@@ -1,0 +1,14 @@
+// Package udp is UDP of one stack (RFC 768, RFC 1122 section 4.1; Linux:
+// net/ipv4/udp.c).
+//
+// [UDP] is the protocol: it receives from the IP layer, finds the sock and
+// queues the packet, or answers port unreachable. [Sock] is a UDP socket's
+// packet half with the calls of the socket layer. A table of immutable entries
+// joins them, so that the lookup per packet takes no lock.
+//
+// A datagram is copied once on the way out, into pool pages, and once on the
+// way in, from the page it arrived in to the program's buffer.
+//
+// Not here yet: corking (MSG_MORE is refused), the error queue, multicast
+// groups, UDP-Lite, segmentation offload, encapsulation.
+package udp

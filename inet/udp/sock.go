@@ -1,0 +1,176 @@
+package udp
+
+import (
+	"syscall"
+
+	"barewire/inet/fib"
+	"barewire/inet/header"
+	"barewire/inet/ip"
+	"barewire/inet/sock"
+)
+
+// Sock is the packet half of a UDP socket (Linux: struct udp_sock).
+type Sock struct {
+	ip.Sock
+	udp   *UDP
+	entry *entry // guarded by the table
+}
+
+// NewSock makes a sock (Linux: udp_init_sock).
+func (u *UDP) NewSock() *Sock {
+	s := &Sock{udp: u}
+	s.InitSock(u.ip, sock.Config{Type: syscall.SOCK_DGRAM, Protocol: header.ProtoUDP, Memory: u.memory})
+	s.Changed = s.optionsChanged
+	return s
+}
+
+// optionsChanged makes the table follow SO_REUSEADDR, SO_REUSEPORT and
+// SO_BINDTODEVICE.
+func (s *Sock) optionsChanged() {
+	s.Lock()
+	defer s.Unlock()
+	id := *s.Ident()
+	id.BoundDev = s.BoundDev()
+	s.udp.table.rehash(s, &id)
+}
+
+// Bind gives the sock a local address and port (Linux: inet_bind). Errors:
+// EINVAL when it is bound already, EADDRNOTAVAIL, EADDRINUSE.
+func (s *Sock) Bind(sa ip.Sockaddr) error {
+	id, err := s.Sock.Bind(sa)
+	if err != nil {
+		return err
+	}
+	s.Lock()
+	defer s.Unlock()
+	if s.Ident().Num != 0 || s.State() != sock.StateClose {
+		return syscall.EINVAL
+	}
+	if !s.udp.table.getPort(s, id) {
+		return syscall.EADDRINUSE
+	}
+	return nil
+}
+
+// autobind gives an unbound sock a port (Linux: inet_autobind). EAGAIN when
+// there is none left.
+func (s *Sock) autobind() error {
+	s.Lock()
+	defer s.Unlock()
+	return s.autobindLocked()
+}
+
+func (s *Sock) autobindLocked() error {
+	id := *s.Ident()
+	if id.Num != 0 {
+		return nil
+	}
+	id.BoundDev = s.BoundDev()
+	if !s.udp.table.getPort(s, &id) {
+		return syscall.EAGAIN
+	}
+	return nil
+}
+
+// Connect sets the peer (Linux: ip4_datagram_connect); AF_UNSPEC dissolves the
+// association. Errors: those of routing, EACCES for a broadcast address without
+// SO_BROADCAST.
+func (s *Sock) Connect(sa ip.Sockaddr) error {
+	s.Lock()
+	defer s.Unlock()
+	if sa.Family == syscall.AF_UNSPEC {
+		s.disconnect()
+		return nil
+	}
+	if sa.Family != syscall.AF_INET {
+		return syscall.EAFNOSUPPORT
+	}
+	if err := s.autobindLocked(); err != nil {
+		return err
+	}
+	id := *s.Ident()
+	f := fib.Flow{Dst: sa.Addr, Src: id.Saddr, OIF: s.BoundDev(), Proto: header.ProtoUDP, SPort: id.Num, DPort: sa.Port, TOS: s.TOS(), Mark: s.Mark()}
+	if sa.Addr.IsMulticast() && f.OIF == 0 {
+		f.OIF = s.MulticastDev()
+	}
+	gen := s.IP.FIB.Generation()
+	rt, errno := s.IP.RouteOutput(&f)
+	if errno != 0 {
+		if errno == syscall.ENETUNREACH {
+			s.IP.MIB.IP.OutNoRoutes.Add(1)
+		}
+		return errno
+	}
+	if rt.Flags&ip.RTCFBroadcast != 0 && !s.Flag(sock.FlagBroadcast) {
+		return syscall.EACCES
+	}
+	if id.Saddr == 0 {
+		id.Saddr = f.Src
+	}
+	if id.RcvSaddr == 0 {
+		id.RcvSaddr = f.Src
+	}
+	id.Daddr, id.Dport = f.Dst, sa.Port
+	s.SeedID()
+	s.udp.table.rehash(s, &id)
+	s.SetState(sock.StateEstablished)
+	s.CacheRoute(&id, rt, f.Src, gen)
+	return nil
+}
+
+// disconnect is __udp_disconnect: what the program did not choose itself is
+// given back. The sock is owned.
+func (s *Sock) disconnect() {
+	id := *s.Ident()
+	id.Daddr, id.Dport = 0, 0
+	if !id.UserAddr {
+		id.RcvSaddr, id.Saddr = 0, 0
+	}
+	s.SetState(sock.StateClose)
+	if !id.UserPort {
+		id.Num = 0
+		s.udp.table.unhash(s, &id)
+		return
+	}
+	s.udp.table.rehash(s, &id)
+}
+
+// Close ends the sock (Linux: udp_destroy_sock).
+func (s *Sock) Close() {
+	s.Destroy() // from here on nothing is queued and no port is given
+	s.Lock()
+	s.udp.table.unhash(s, &ip.Ident{})
+	s.SetState(sock.StateClose)
+	s.Unlock()
+}
+
+// Shutdown is inet_shutdown for a datagram socket: an unconnected one is shut
+// down too, but says ENOTCONN.
+func (s *Sock) Shutdown(how int) error {
+	if how < syscall.SHUT_RD || how > syscall.SHUT_RDWR {
+		return syscall.EINVAL
+	}
+	s.AddShutdown(uint32(how + 1))
+	if s.State() == sock.StateClose {
+		return syscall.ENOTCONN
+	}
+	return nil
+}
+
+// Ioctl is udp_ioctl: SIOCOUTQ and SIOCINQ.
+func (s *Sock) Ioctl(cmd uint, arg []byte) error {
+	v := 0
+	switch cmd {
+	case syscall.TIOCOUTQ: // SIOCOUTQ
+		v = s.WmemAlloc()
+	case syscall.TIOCINQ: // SIOCINQ, FIONREAD
+		v = s.FirstLen(0)
+	default:
+		return syscall.ENOTTY
+	}
+	if len(arg) < 4 {
+		return syscall.EFAULT
+	}
+	arg[0], arg[1], arg[2], arg[3] = byte(v), byte(v>>8), byte(v>>16), byte(v>>24)
+	return nil
+}

@@ -1,0 +1,204 @@
+package udp
+
+import (
+	"syscall"
+
+	"barewire/inet/header"
+	"barewire/inet/ip"
+	"barewire/inet/mib"
+	"barewire/inet/sock"
+	"barewire/skb"
+)
+
+// UDP is the protocol of one stack.
+type UDP struct {
+	ip     *ip.Net
+	stats  *mib.UDP
+	table  table
+	memory *sock.Memory
+}
+
+// New makes the protocol and registers it with the IP layer (Linux: udp_init
+// and inet_add_protocol). memory bounds what all receive queues hold together,
+// in bytes (net.ipv4.udp_mem).
+func New(n *ip.Net, memory int64) (*UDP, error) {
+	u := &UDP{ip: n, stats: &n.MIB.UDP, memory: sock.NewMemory(memory)}
+	u.table.init(n.Dev)
+	return u, n.AddProtocol(header.ProtoUDP, &ip.Protocol{Handler: u.rcv, Err: u.err})
+}
+
+// Memory returns the bound on packet memory of all receive queues.
+func (u *UDP) Memory() *sock.Memory { return u.memory }
+
+// rcv takes UDP packets for this host (Linux: __udp4_lib_rcv). Consumes b.
+func (u *UDP) rcv(b *skb.Buff) {
+	if !b.MayPull(header.UDPLen) {
+		u.inError(b, skb.HdrTrunc)
+		return
+	}
+	h, _ := header.ParseUDP(b.Data())
+	l := h.Length()
+	if l > b.Len() || l < header.UDPLen {
+		u.inError(b, skb.PktTooSmall)
+		return
+	}
+	if l < b.Len() && !b.TrimRcsum(l) {
+		u.inError(b, skb.PktTooSmall)
+		return
+	}
+	in := header.IPv4(b.NetworkHeader())
+	src, dst := in.Src(), in.Dst()
+	if !checksumOK(b, h, src, dst) {
+		u.stats.InCsumErrors.Add(1)
+		u.inError(b, skb.UDPCsum)
+		return
+	}
+	dev := int32(0)
+	if b.Dev != nil {
+		dev = b.Dev.Ifindex()
+	}
+	if rt := ip.RtableOf(b); rt != nil && rt.Flags&(ip.RTCFBroadcast|ip.RTCFMulticast) != 0 {
+		u.groupDeliver(b, src, h.SrcPort(), dst, h.DstPort(), dev)
+		return
+	}
+	sk := u.table.lookup(src, h.SrcPort(), dst, h.DstPort(), dev)
+	if sk == nil {
+		u.stats.NoPorts.Add(1)
+		if u.ip.ICMP != nil {
+			u.ip.ICMP.Send(b, header.ICMPDestUnreach, header.ICMPPortUnreach, 0)
+		}
+		b.Free(skb.NoSocket)
+		return
+	}
+	u.queueRcv(sk, b)
+}
+
+// inError is the common exit for bad packets (InErrors).
+func (u *UDP) inError(b *skb.Buff, r skb.Reason) {
+	u.stats.InErrors.Add(1)
+	b.Free(r)
+}
+
+// checksumOK verifies the checksum unless the sender made none or the device
+// did it (Linux: udp4_csum_init and udp_lib_checksum_complete).
+func checksumOK(b *skb.Buff, h header.UDP, src, dst header.Addr) bool {
+	if h.Checksum() == 0 {
+		return true
+	}
+	switch b.IPSummed {
+	case skb.ChecksumUnnecessary:
+		return true
+	case skb.ChecksumPartial:
+		// Made on this machine, or below the hypervisor: never on a wire.
+		return true
+	}
+	pseudo := header.PseudoSum(src, dst, header.ProtoUDP, b.Len())
+	if b.IPSummed == skb.ChecksumComplete && skb.CsumFold(skb.CsumAdd(b.Csum, pseudo)) == 0 {
+		return true
+	}
+	return skb.CsumFold(b.Checksum(0, b.Len(), pseudo)) == 0
+}
+
+// queueRcv puts a checked packet on the queue of its sock (Linux:
+// udp_queue_rcv_skb). From here on Data is the payload. Consumes b.
+func (u *UDP) queueRcv(sk *Sock, b *skb.Buff) {
+	b.ResetTransportHeader()
+	b.Pull(header.UDPLen)
+	switch sk.QueueRcv(b) {
+	case sock.Queued:
+		u.stats.InDatagrams.Add(1)
+	case sock.QueueFull:
+		u.stats.RcvbufErrors.Add(1)
+		u.inError(b, skb.SocketRcvbuff)
+	case sock.QueueMem:
+		u.stats.MemErrors.Add(1)
+		u.inError(b, skb.ProtoMem)
+	default:
+		u.inError(b, skb.NoSocket)
+	}
+}
+
+// groupDeliver gives a broadcast or multicast packet to every sock that wants
+// it (Linux: __udp4_lib_mcast_deliver). Consumes b.
+func (u *UDP) groupDeliver(b *skb.Buff, src header.Addr, sport uint16, dst header.Addr, dport uint16, dev int32) {
+	var last *Sock
+	u.table.each(src, sport, dst, dport, dev, func(sk *Sock) {
+		if last != nil {
+			u.queueRcv(last, b.Clone())
+		}
+		last = sk
+	})
+	if last == nil {
+		u.stats.IgnoredMulti.Add(1)
+		b.Consume()
+		return
+	}
+	u.queueRcv(last, b)
+}
+
+// errConvert says which error an unreachable message is for the program, and
+// whether it ends the matter or may pass (Linux: icmp_err_convert).
+var errConvert = [header.ICMPMaxUnreach + 1]struct { // read-only
+	errno syscall.Errno
+	fatal bool
+}{
+	header.ICMPNetUnreach:    {syscall.ENETUNREACH, false},
+	header.ICMPHostUnreach:   {syscall.EHOSTUNREACH, false},
+	header.ICMPProtUnreach:   {syscall.ENOPROTOOPT, true},
+	header.ICMPPortUnreach:   {syscall.ECONNREFUSED, true},
+	header.ICMPFragNeeded:    {syscall.EMSGSIZE, false},
+	header.ICMPSRFailed:      {syscall.EOPNOTSUPP, false},
+	header.ICMPNetUnknown:    {syscall.ENETUNREACH, true},
+	header.ICMPHostUnknown:   {syscall.EHOSTDOWN, true},
+	header.ICMPHostIsolated:  {syscall.ENONET, true},
+	header.ICMPNetProhib:     {syscall.ENETUNREACH, true},
+	header.ICMPHostProhib:    {syscall.EHOSTUNREACH, true},
+	header.ICMPNetTOS:        {syscall.ENETUNREACH, false},
+	header.ICMPHostTOS:       {syscall.EHOSTUNREACH, false},
+	header.ICMPPktFiltered:   {syscall.EHOSTUNREACH, true},
+	header.ICMPPrecViolation: {syscall.EHOSTUNREACH, true},
+	header.ICMPPrecCutoff:    {syscall.EHOSTUNREACH, true},
+}
+
+// err hears of an ICMP error about a packet sent from here (Linux:
+// __udp4_lib_err). b is at the quoted IP header.
+func (u *UDP) err(b *skb.Buff, typ, code uint8, info uint32) {
+	q := header.IPv4(b.Data())
+	h, ok := header.ParseUDP(b.Data()[q.HeaderLen():])
+	if !ok {
+		return
+	}
+	dev := int32(0)
+	if b.Dev != nil {
+		dev = b.Dev.Ifindex()
+	}
+	// The quoted packet went out: its source is ours.
+	sk := u.table.lookup(q.Dst(), h.DstPort(), q.Src(), h.SrcPort(), dev)
+	if sk == nil {
+		u.ip.MIB.ICMP.InErrors.Add(1)
+		return
+	}
+	errno, hard := syscall.EHOSTUNREACH, false
+	switch typ {
+	case header.ICMPSourceQuench:
+		return
+	case header.ICMPParameterProb:
+		errno, hard = syscall.EPROTO, true
+	case header.ICMPDestUnreach:
+		if code == header.ICMPFragNeeded && info < 68 {
+			return // no next hop has an MTU below the least (RFC 791)
+		}
+		errno, hard = errConvert[code].errno, errConvert[code].fatal
+	}
+	// RFC 1122 section 4.1.3.3: pass errors up. As in Linux a program that
+	// did not ask for all of them (IP_RECVERR) gets those that are final, and
+	// only on a connected socket, where it is clear whom they are about.
+	connected := sk.State() == sock.StateEstablished
+	if !sk.Opt(ip.OptRecvErr) && (!hard || !connected) {
+		if connected {
+			sk.SetSoftError(errno)
+		}
+		return
+	}
+	sk.SetError(errno)
+}
