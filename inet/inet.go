@@ -1,10 +1,130 @@
 package inet
 
-import "barewire/inet/sock"
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"syscall"
 
-// Net is the Internet family of one namespace. Make it with New.
+	"barewire/inet/arp"
+	"barewire/inet/fib"
+	"barewire/inet/header"
+	"barewire/inet/icmp"
+	"barewire/inet/ip"
+	"barewire/inet/mib"
+	"barewire/inet/neigh"
+	"barewire/inet/sock"
+	"barewire/inet/udp"
+	"barewire/napi"
+	"barewire/netfilter"
+	"barewire/skb"
+)
+
+// Config is what an Internet family is made of.
+type Config struct {
+	// Net is the device layer it works on. Required.
+	Net *napi.Net
+	// Neigh are the settings of the neighbour table; zero means Linux's
+	// defaults.
+	Neigh neigh.Params
+	// UDPMemory bounds the packet memory of all UDP receive queues, in bytes;
+	// 0 means 24 MiB.
+	UDPMemory int64
+	// NoLoopback leaves out the loopback device, for a caller that brings its
+	// own.
+	NoLoopback bool
+}
+
+// Net is the Internet family of one namespace.
 type Net struct {
+	dev      *napi.Net
+	mib      *mib.MIB
+	ip       *ip.Net
+	arp      *arp.ARP
+	icmp     *icmp.ICMP
+	udp      *udp.UDP
 	families sock.Families
+	lo       *napi.NetDevice
+	remove   []func()
+}
+
+// New wires the family together in the order of Linux's inet_init: socket
+// family, protocols, ARP, IP, UDP, ICMP, and last the packet handlers, so that
+// no packet meets a half-made stack. It brings up the loopback device with
+// 127.0.0.1/8.
+func New(c Config) (*Net, error) {
+	if c.Net == nil {
+		return nil, errors.New("inet: a device layer is required")
+	}
+	if c.Neigh == (neigh.Params{}) {
+		c.Neigh = neigh.DefaultParams()
+	}
+	if c.UDPMemory == 0 {
+		c.UDPMemory = 24 << 20
+	}
+	n := &Net{dev: c.Net, mib: &mib.MIB{}}
+	n.ip = ip.NewNet(c.Net, n.mib)
+	var err error
+	if n.icmp, err = icmp.New(n.ip); err != nil {
+		return nil, fmt.Errorf("inet: icmp: %w", err)
+	}
+	if n.udp, err = udp.New(n.ip, c.UDPMemory); err != nil {
+		return nil, fmt.Errorf("inet: udp: %w", err)
+	}
+	if err = n.families.Register(syscall.AF_INET, n.create); err != nil {
+		return nil, fmt.Errorf("inet: family: %w", err)
+	}
+	n.arp = arp.New(n.ip, c.Neigh)
+	n.remove = append(n.remove, c.Net.RegisterNotifier(n.devEvent))
+	n.remove = append(n.remove,
+		c.Net.AddPack(header.EthPARP, nil, n.arp.Rcv),
+		c.Net.AddPack(header.EthPIP, nil, n.ip.Rcv))
+	if !c.NoLoopback {
+		if err = n.addLoopback(); err != nil {
+			n.Close()
+			return nil, fmt.Errorf("inet: loopback: %w", err)
+		}
+	}
+	return n, nil
+}
+
+// Close ends the family: no packet is taken any more, what waits is dropped.
+// Sockets must have been released.
+func (n *Net) Close() {
+	for _, f := range n.remove {
+		f()
+	}
+	n.remove = nil
+	if n.lo != nil {
+		n.dev.UnregisterNetdev(n.lo)
+	}
+	n.dev.SoftNet().Synchronize()
+	n.ip.Neigh.Close()
+	n.ip.Close()
+}
+
+// devEvent follows the devices (Linux: inetdev_event, arp_netdev_event).
+func (n *Net) devEvent(ev napi.Event, dev *napi.NetDevice) {
+	switch ev {
+	case napi.EventRegister:
+		n.ip.AddDevice(dev)
+	case napi.EventUnregister:
+		n.ip.RemoveDevice(dev)
+	case napi.EventUp:
+		n.ip.AddDevice(dev)
+		if dev.Flags()&napi.IFF_LOOPBACK != 0 {
+			// EEXIST when it goes up again.
+			n.ip.AddAddr(dev, netip.PrefixFrom(header.AddrLoopback.Netip(), 8))
+		}
+	case napi.EventDown:
+		n.ip.Neigh.FlushDev(dev, true)
+	case napi.EventChange:
+		if !dev.CarrierOK() {
+			n.ip.Neigh.FlushDev(dev, false)
+		}
+	case napi.EventChangeAddr:
+		n.ip.Neigh.FlushDev(dev, true)
+	}
 }
 
 // SockCreate makes a socket (Linux: sock_create). typ is without SOCK_NONBLOCK
@@ -19,3 +139,101 @@ func (n *Net) SockCreate(family, typ, protocol int) (*sock.Socket, error) {
 func (n *Net) SockRegister(family int, create sock.CreateFunc) error {
 	return n.families.Register(family, create)
 }
+
+// Dev returns the device layer.
+func (n *Net) Dev() *napi.Net { return n.dev }
+
+// IP returns the IP layer: hooks, routes, addresses, neighbours.
+func (n *Net) IP() *ip.Net { return n.ip }
+
+// Hooks returns the netfilter hook points.
+func (n *Net) Hooks() *netfilter.Hooks { return &n.ip.Hooks }
+
+// MIB returns the counters.
+func (n *Net) MIB() *mib.MIB { return n.mib }
+
+// Drops returns how many packets of the namespace were dropped for a reason.
+func (n *Net) Drops(r skb.Reason) uint64 { return n.dev.SKB().Drops(r) }
+
+// SNMP returns the counters as the text of /proc/net/snmp.
+func (n *Net) SNMP() []byte { return n.mib.AppendSNMP(nil, false, ip.DefaultTTL) }
+
+// Netstat returns the counters as the text of /proc/net/netstat.
+func (n *Net) Netstat() []byte { return n.mib.AppendNetstat(nil) }
+
+// AddAddr gives dev an IPv4 address with its subnet and the routes that follow
+// (ip address add). EINVAL, EEXIST, ENODEV.
+func (n *Net) AddAddr(dev *napi.NetDevice, p netip.Prefix) error { return n.ip.AddAddr(dev, p) }
+
+// DelAddr removes an address (ip address del). EADDRNOTAVAIL when it is not
+// there.
+func (n *Net) DelAddr(dev *napi.NetDevice, p netip.Prefix) error { return n.ip.DelAddr(dev, p) }
+
+// AddRoute adds a route to dst through gw; the zero gw means that dst is on the
+// link of dev. dev may be nil with a gateway. ENETUNREACH when the gateway is
+// on no link.
+func (n *Net) AddRoute(dst netip.Prefix, gw netip.Addr, dev *napi.NetDevice) error {
+	return n.ip.AddRoute(dst, gw, dev, netip.Addr{}, 0)
+}
+
+// AddDefaultRoute adds the route to everywhere through gw. dev may be nil.
+func (n *Net) AddDefaultRoute(gw netip.Addr, dev *napi.NetDevice) error {
+	return n.AddRoute(netip.PrefixFrom(netip.IPv4Unspecified(), 0), gw, dev)
+}
+
+// Addr is one configured address.
+type Addr struct {
+	Dev       *napi.NetDevice
+	Prefix    netip.Prefix // address and prefix length
+	Broadcast netip.Addr   // the zero Addr if there is none
+	Secondary bool
+}
+
+// Addrs lists the addresses of all devices by ifindex.
+func (n *Net) Addrs() []Addr {
+	var out []Addr
+	for _, dev := range n.dev.Devs() {
+		d := n.ip.InDev(dev.Ifindex())
+		if d == nil {
+			continue
+		}
+		for _, a := range d.Addrs() {
+			e := Addr{Dev: dev, Prefix: netip.PrefixFrom(a.Local.Netip(), a.Bits), Secondary: a.Secondary}
+			if a.Broadcast != 0 {
+				e.Broadcast = a.Broadcast.Netip()
+			}
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// Route is one configured route.
+type Route struct {
+	Dst     netip.Prefix
+	Gateway netip.Addr // the zero Addr if the destination is on the link
+	PrefSrc netip.Addr // the zero Addr if there is none
+	Dev     *napi.NetDevice
+	Table   uint8 // fib.TableMain, fib.TableLocal
+	Type    fib.Type
+	Metric  uint32
+}
+
+// Routes lists all routes, those of the local table first.
+func (n *Net) Routes() []Route {
+	var out []Route
+	for _, r := range n.ip.FIB.Routes() {
+		e := Route{Dst: netip.PrefixFrom(r.Dst.Netip(), r.Bits), Dev: r.NH.Dev, Table: r.Tab, Type: r.Type, Metric: r.Metric}
+		if r.NH.Gateway != 0 {
+			e.Gateway = r.NH.Gateway.Netip()
+		}
+		if r.PrefSrc != 0 {
+			e.PrefSrc = r.PrefSrc.Netip()
+		}
+		out = append(out, e)
+	}
+	return out
+}
+
+// Neighbours lists the neighbour table, oldest entry first.
+func (n *Net) Neighbours() []neigh.Entry { return n.ip.Neigh.Entries() }
