@@ -117,7 +117,10 @@ func (m *MMIO) Status() uint8 { return uint8(m.cfg.Regs.Read32(mmioStatus)) }
 func (m *MMIO) SetStatus(s uint8) { m.cfg.Regs.Write32(mmioStatus, uint32(s)) }
 
 // Reset implements [Transport].
-func (m *MMIO) Reset() error { return reset(m, m.cfg.Sleep) }
+func (m *MMIO) Reset() error { return reset(m) }
+
+// Sleep implements [Transport].
+func (m *MMIO) Sleep(d time.Duration) { m.cfg.Sleep(d) }
 
 // DeviceFeatures implements [Transport].
 func (m *MMIO) DeviceFeatures() uint64 {

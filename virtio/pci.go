@@ -136,7 +136,10 @@ func (p *PCI) Status() uint8 { return p.common.Read8(pciDevStatus) }
 func (p *PCI) SetStatus(s uint8) { p.common.Write8(pciDevStatus, s) }
 
 // Reset implements [Transport].
-func (p *PCI) Reset() error { return reset(p, p.cfg.Sleep) }
+func (p *PCI) Reset() error { return reset(p) }
+
+// Sleep implements [Transport].
+func (p *PCI) Sleep(d time.Duration) { p.cfg.Sleep(d) }
 
 // DeviceFeatures implements [Transport].
 func (p *PCI) DeviceFeatures() uint64 {

@@ -70,6 +70,9 @@ type Transport interface {
 	// use the memory it was given. It may sleep.
 	Reset() error
 
+	// Sleep waits, as the platform does it. Process context.
+	Sleep(d time.Duration)
+
 	// DeviceFeatures returns the features the device offers.
 	DeviceFeatures() uint64
 	// SetDriverFeatures tells the device which of them the driver accepts.
@@ -123,7 +126,7 @@ const (
 )
 
 // reset is Transport.Reset on top of the status register.
-func reset(t Transport, sleep func(time.Duration)) error {
+func reset(t Transport) error {
 	t.SetStatus(0)
 	for waited := time.Duration(0); ; waited += resetStep {
 		if t.Status() == 0 {
@@ -132,7 +135,7 @@ func reset(t Transport, sleep func(time.Duration)) error {
 		if waited >= resetWait {
 			return fmt.Errorf("%s: %w: status %#x after %v", t.Name(), ErrResetTimeout, t.Status(), waited)
 		}
-		sleep(resetStep)
+		t.Sleep(resetStep)
 	}
 }
 

@@ -81,7 +81,7 @@ func (r *ring) enable(a virtio.QueueAddrs, features uint64) bool {
 	r.size, r.mask = n, uint16(n-1)
 	r.eventIdx = features&virtio.FeatEventIdx != 0
 	r.indirect = features&virtio.FeatIndirectDesc != 0
-	r.lastAvail, r.usedIdx, r.signalled = 0, 0, 0
+	r.lastAvail, r.usedIdx, r.signalled, r.noNotify = 0, 0, 0, 0
 	r.out, r.was = make([]bool, n), make([]chain, n)
 	if v := atomic.LoadUint32(r.availWord) >> 16; v != 0 {
 		r.dev.violation("queue %d: available index %d before it is enabled", r.index, v)

@@ -82,9 +82,8 @@ func (d *Device) command(class, cmd uint8, data ...byte) error {
 		return c.q.Err()
 	}
 	c.q.Kick()
-	clock := d.net.Clock()
-	deadline := clock.Now() + int64(ctrlTimeout)
-	for step := ctrlStep; ; step = min(2*step, ctrlMaxStep) {
+	step := ctrlStep
+	for waited := time.Duration(0); ; waited += step {
 		if got, n, ok := c.q.Get(); ok {
 			if got != id || n != 1 {
 				c.q.Fail(fmt.Errorf("control answer of %d bytes for buffer %d, want 1 for %d", n, got, id))
@@ -95,12 +94,11 @@ func (d *Device) command(class, cmd uint8, data ...byte) error {
 		if err := c.q.Err(); err != nil {
 			return err
 		}
-		if clock.Now() >= deadline {
+		if waited >= ctrlTimeout {
 			return fmt.Errorf("%s: control command %d.%d: no answer within %v", d.t.Name(), class, cmd, ctrlTimeout)
 		}
-		wait := make(chan struct{})
-		clock.AfterFunc(step, func() { close(wait) })
-		<-wait
+		step = min(2*step, ctrlMaxStep)
+		d.t.Sleep(step)
 	}
 	if ack := m[ctrlAckAt]; ack != ctrlOK {
 		return fmt.Errorf("%s: %w: %d.%d answered %d", d.t.Name(), errCtrl, class, cmd, ack)
