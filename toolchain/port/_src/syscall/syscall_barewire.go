@@ -15,3 +15,8 @@ func bwGettimeofday(tv *Timeval) (err Errno) {
 	_, _, e := linux.Syscall6(sysGettimeofday, uintptr(unsafe.Pointer(tv)), 0, 0, 0, 0, 0)
 	return Errno(e)
 }
+
+// Implemented in the runtime, see syscall_barewire.go there.
+
+func bwStackArgs(a1, a2, a3, a4, a5, a6 uintptr) bool
+func bwSyscallAside(num, a1, a2, a3, a4, a5, a6 uintptr) (r1, r2, errno uintptr)
