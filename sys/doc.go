@@ -18,7 +18,7 @@
 //
 // "User" addresses are Go pointers of the same address space. They become
 // slices in uaccess.go and nowhere else: null and everything else in page 0,
-// wrapping ranges and addresses beyond Config.TaskSize are EFAULT; lengths are
+// wrapping ranges and addresses outside of Config.TaskStart and TaskSize are EFAULT; lengths are
 // bounded by maxRWCount as in Linux. What is checked is copied first, so that
 // a program changing it meanwhile fools only itself.
 //

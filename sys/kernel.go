@@ -53,8 +53,9 @@ type Config struct {
 	// MemTotal is the machine's memory in bytes, for sysinfo and as the bound
 	// of mmap. 0: 128 MiB.
 	MemTotal uint64
-	// TaskSize is the first address that is not user memory. 0: 1<<47.
-	TaskSize uintptr
+	// TaskStart and TaskSize bound user memory: the first address that is, and
+	// the first above it that is not. Outside is EFAULT. 0: one page, 1<<47.
+	TaskStart, TaskSize uintptr
 	// Log receives the lines Debug asks for. Nil: none.
 	Log func(string)
 	// Debug reports each call that is not implemented, once.
@@ -63,15 +64,16 @@ type Config struct {
 
 // Kernel is the system-call interface of one process over one stack.
 type Kernel struct {
-	cfg      Config
-	taskSize uintptr
-	boot     int64 // Clock at New
-	files    fdTable
-	frames   sync.Pool // *frame
-	nextIno  atomic.Uint64
-	console  *File
-	mm       memory
-	epMu     sync.Mutex // nesting of epoll files
+	cfg       Config
+	taskStart uintptr
+	taskSize  uintptr
+	boot      int64 // Clock at New
+	files     fdTable
+	frames    sync.Pool // *frame
+	nextIno   atomic.Uint64
+	console   *File
+	mm        memory
+	epMu      sync.Mutex // nesting of epoll files
 
 	mu         sync.Mutex // guards the following
 	cwd        string
@@ -88,7 +90,7 @@ type Kernel struct {
 
 // New makes a kernel with descriptors 0, 1 and 2 on the console.
 func New(cfg Config) *Kernel {
-	k := &Kernel{cfg: cfg, taskSize: cfg.TaskSize, hostname: cfg.Hostname, domainname: "(none)", cwd: "/"}
+	k := &Kernel{cfg: cfg, taskStart: max(cfg.TaskStart, pageSize), taskSize: cfg.TaskSize, hostname: cfg.Hostname, domainname: "(none)", cwd: "/"}
 	if k.taskSize == 0 {
 		k.taskSize = 1 << 47
 	}

@@ -25,7 +25,7 @@ func userPtr(addr uintptr) unsafe.Pointer {
 // accessOK reports whether n bytes at addr may be user memory (Linux:
 // access_ok, and the page that is never mapped).
 func (k *Kernel) accessOK(addr, n uintptr) bool {
-	return addr >= pageSize && n <= k.taskSize && addr <= k.taskSize-n
+	return addr >= k.taskStart && n <= k.taskSize && addr <= k.taskSize-n
 }
 
 // userBytes returns the n bytes at addr. Nothing is EFAULT when n is 0, as
