@@ -1,9 +1,6 @@
 package napi
 
-import (
-	"sync"
-	"sync/atomic"
-)
+import "slices"
 
 // Event is a change of a device (Linux: enum netdev_cmd).
 type Event uint8
@@ -43,91 +40,37 @@ func (e Event) String() string {
 	return "UNKNOWN"
 }
 
-// eventQueue is the netdevice notifier chain. Events are queued under a lock
-// and delivered without one, in order, by one goroutine at a time: a notifier
-// may configure devices, and what that causes is delivered after it returned.
-type eventQueue struct {
-	notifiers atomic.Pointer[[]*notifier]
-
-	mu         sync.Mutex
-	queue      []event
-	delivering bool
-}
-
 type notifier struct{ fn func(Event, *NetDevice) }
-
-type event struct {
-	ev  Event
-	dev *NetDevice
-}
 
 // RegisterNotifier has fn called for every device event from now on, and at
 // once with Register, and Up where it applies, for the devices there are
-// (Linux: register_netdevice_notifier). fn runs in process context without a
-// lock held. The returned function takes it off the chain.
+// (Linux: register_netdevice_notifier). fn runs in process context under the
+// configuration lock, as Linux holds RTNL: events come in order, and who
+// caused one returns after it was delivered. Hence fn must not register, open,
+// close or configure devices, nor wait for somebody who does. The returned
+// function takes fn off the chain; it must not be called from fn.
 func (n *Net) RegisterNotifier(fn func(ev Event, dev *NetDevice)) (remove func()) {
-	q := &n.events
 	nt := &notifier{fn}
-	n.rtnl.Lock() // no event of the replay below is missed or doubled
-	q.update(func(l []*notifier) []*notifier { return append(l, nt) })
-	replay := n.Devs()
-	n.rtnl.Unlock()
-	for _, d := range replay {
+	n.rtnl.Lock()
+	defer n.rtnl.Unlock()
+	n.notifiers = append(n.notifiers, nt)
+	for _, d := range n.Devs() {
 		fn(EventRegister, d)
-		if d.Flags()&IFF_UP != 0 {
+		if d.IsUp() {
 			fn(EventUp, d)
 		}
 	}
 	return func() {
-		q.update(func(l []*notifier) []*notifier {
-			var keep []*notifier
-			for _, o := range l {
-				if o != nt {
-					keep = append(keep, o)
-				}
-			}
-			return keep
-		})
+		n.rtnl.Lock()
+		defer n.rtnl.Unlock()
+		n.notifiers = slices.DeleteFunc(n.notifiers, func(o *notifier) bool { return o == nt })
 	}
 }
 
-func (q *eventQueue) update(f func([]*notifier) []*notifier) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	var old []*notifier
-	if p := q.notifiers.Load(); p != nil {
-		old = *p
+// notify calls the chain (Linux: call_netdevice_notifiers). The caller holds
+// rtnl.
+func (n *Net) notify(ev Event, dev *NetDevice) {
+	for _, nt := range n.notifiers {
+		nt.fn(ev, dev)
 	}
-	l := f(old[:len(old):len(old)])
-	q.notifiers.Store(&l)
-}
-
-func (q *eventQueue) add(ev Event, dev *NetDevice) {
-	q.mu.Lock()
-	q.queue = append(q.queue, event{ev, dev})
-	q.mu.Unlock()
-}
-
-// deliver empties the queue unless another goroutine is at it.
-func (q *eventQueue) deliver() {
-	q.mu.Lock()
-	if q.delivering {
-		q.mu.Unlock()
-		return
-	}
-	q.delivering = true
-	for len(q.queue) > 0 {
-		e := q.queue[0]
-		q.queue = q.queue[1:]
-		q.mu.Unlock()
-		if l := q.notifiers.Load(); l != nil {
-			for _, nt := range *l {
-				nt.fn(e.ev, e.dev)
-			}
-		}
-		q.mu.Lock()
-	}
-	q.queue = nil
-	q.delivering = false
-	q.mu.Unlock()
 }

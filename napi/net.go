@@ -38,12 +38,12 @@ type Net struct {
 	devs   atomic.Pointer[devTable]
 	ptypes atomic.Pointer[ptypeTable]
 
-	// rtnl serialises configuration: registration, open and close, MTU. It
-	// is held across the driver's Open and Stop, never on a packet's way.
-	rtnl    sync.Mutex
-	ifindex int32 // last one given out
-
-	events eventQueue
+	// rtnl serialises configuration: registration, open and close, MTU. As in
+	// Linux it is held across the driver's Open and Stop and the notifier
+	// chain, and never taken on a packet's way.
+	rtnl      sync.Mutex
+	ifindex   int32 // last one given out
+	notifiers []*notifier
 }
 
 // devTable is an immutable snapshot of the registered devices.
@@ -122,13 +122,12 @@ func (n *Net) DevByIndex(index int32) *NetDevice { return n.devs.Load().byIndex[
 // for a taken name.
 func (n *Net) RegisterNetdev(dev *NetDevice) error {
 	n.rtnl.Lock()
-	err := n.register(dev)
-	if err == nil {
-		n.events.add(EventRegister, dev)
+	defer n.rtnl.Unlock()
+	if err := n.register(dev); err != nil {
+		return err
 	}
-	n.rtnl.Unlock()
-	n.events.deliver()
-	return err
+	n.notify(EventRegister, dev)
+	return nil
 }
 
 func (n *Net) register(dev *NetDevice) error {
@@ -155,20 +154,21 @@ func (n *Net) register(dev *NetDevice) error {
 	dev.name.Store(&name)
 	dev.ifindex.Store(n.ifindex)
 	dev.net.Store(n)
+	dev.registered = true
 	n.devs.Store(newDevTable(append(old.list[:len(old.list):len(old.list)], dev)))
 	return nil
 }
 
 // UnregisterNetdev closes dev and forgets it (Linux: unregister_netdev). On
-// return no handler runs for a packet of this device any more. Process context
-// only.
+// return no handler runs for a packet of this device any more. A device is
+// registered once in its life. Process context only.
 func (n *Net) UnregisterNetdev(dev *NetDevice) {
 	n.rtnl.Lock()
-	if dev.net.Load() != n || n.DevByIndex(dev.Ifindex()) != dev {
-		n.rtnl.Unlock()
+	defer n.rtnl.Unlock()
+	if dev.net.Load() != n || !dev.registered {
 		return
 	}
-	dev.close()
+	n.close(dev)
 	old := n.devs.Load()
 	list := make([]*NetDevice, 0, len(old.list))
 	for _, d := range old.list {
@@ -177,12 +177,9 @@ func (n *Net) UnregisterNetdev(dev *NetDevice) {
 		}
 	}
 	n.devs.Store(newDevTable(list))
-	n.events.add(EventUnregister, dev)
-	n.rtnl.Unlock()
-	n.soft.flushBacklog(dev)
+	dev.registered = false
 	n.soft.Synchronize()
-	n.events.deliver()
-	dev.net.Store(nil)
+	n.notify(EventUnregister, dev)
 }
 
 func newDevTable(list []*NetDevice) *devTable {

@@ -60,9 +60,10 @@ type NetDevice struct {
 
 	Stats DevStats
 
-	name    atomic.Pointer[string]
-	ifindex atomic.Int32
-	net     atomic.Pointer[Net]
+	name       atomic.Pointer[string]
+	ifindex    atomic.Int32
+	net        atomic.Pointer[Net]
+	registered bool // under rtnl
 
 	addr     atomic.Uint64 // hardware address, first byte lowest
 	mtu      atomic.Int32
@@ -103,7 +104,7 @@ func (d *NetDevice) Name() string { return *d.name.Load() }
 // Ifindex returns the interface index, 0 before registration.
 func (d *NetDevice) Ifindex() int32 { return d.ifindex.Load() }
 
-// Net returns the stack the device is registered with, nil if none.
+// Net returns the stack the device is registered with, or was, nil before.
 func (d *NetDevice) Net() *Net { return d.net.Load() }
 
 // MTU returns the largest payload of a frame in bytes.
@@ -161,21 +162,22 @@ func (d *NetDevice) SetHardwareAddr(addr [6]byte) error {
 	})
 }
 
-// configure runs f under the configuration lock and announces ev when it
-// succeeded. Before registration there is neither.
+// configure runs f and announces ev when it succeeded. Before registration
+// nobody is there to be told.
 func (d *NetDevice) configure(ev Event, f func() error) error {
 	n := d.net.Load()
 	if n == nil {
 		return f()
 	}
 	n.rtnl.Lock()
-	err := f()
-	if err == nil {
-		n.events.add(ev, d)
+	defer n.rtnl.Unlock()
+	if err := f(); err != nil {
+		return err
 	}
-	n.rtnl.Unlock()
-	n.events.deliver()
-	return err
+	if d.registered {
+		n.notify(ev, d)
+	}
+	return nil
 }
 
 // Flags returns the interface flags (Linux: dev_get_flags).
@@ -225,9 +227,14 @@ func (d *NetDevice) setCarrier(on bool) {
 		return
 	}
 	if n := d.net.Load(); n != nil {
-		n.events.add(EventChange, d)
-		// The caller may be softirq, notifiers may block (Linux: linkwatch).
-		go n.events.deliver()
+		// The caller may be softirq or hold rtnl (Linux: linkwatch).
+		go func() {
+			n.rtnl.Lock()
+			defer n.rtnl.Unlock()
+			if d.registered {
+				n.notify(EventChange, d)
+			}
+		}()
 	}
 }
 
@@ -238,7 +245,7 @@ func (d *NetDevice) AddNAPI(p Poller, weight int) *NAPI {
 		weight = DefaultWeight
 	}
 	n := &NAPI{dev: d, poller: p, weight: weight}
-	n.state.Store(napiSched) // disabled: nobody can schedule it
+	n.state.Store(napiOff)
 	for {
 		old := d.napis.Load()
 		l := []*NAPI{n}
@@ -268,34 +275,27 @@ func (d *NetDevice) Open() error {
 		return fmt.Errorf("napi: %s: %w", d.Name(), syscall.ENODEV)
 	}
 	n.rtnl.Lock()
-	err := d.open()
-	if err == nil {
-		n.events.add(EventUp, d)
-	} else if err == errAlready {
-		err = nil
+	defer n.rtnl.Unlock()
+	if !d.registered {
+		return fmt.Errorf("napi: %s: %w", d.Name(), syscall.ENODEV)
 	}
-	n.rtnl.Unlock()
-	n.events.deliver()
-	return err
-}
-
-func (d *NetDevice) open() error {
 	if d.IsUp() {
-		return errAlready
+		return nil
 	}
 	for _, q := range d.TxQueues {
-		q.activate()
+		q.stopped.Store(false)
 	}
 	// Before ndo_open, as Linux sets __LINK_STATE_START: the first packet may
 	// arrive inside it.
 	d.flags.Or(IFF_UP)
 	if err := d.Ops.Open(d); err != nil {
 		d.flags.And(^uint32(IFF_UP))
-		for _, q := range d.TxQueues {
-			q.deactivate()
-		}
 		return err
 	}
+	for _, q := range d.TxQueues {
+		q.activate()
+	}
+	n.notify(EventUp, d)
 	return nil
 }
 
@@ -307,24 +307,23 @@ func (d *NetDevice) Close() {
 		return
 	}
 	n.rtnl.Lock()
-	d.close()
-	n.rtnl.Unlock()
-	n.events.deliver()
+	defer n.rtnl.Unlock()
+	n.close(d)
 }
 
-func (d *NetDevice) close() {
+// close is Close; the caller holds rtnl.
+func (n *Net) close(d *NetDevice) {
 	if !d.IsUp() {
 		return
 	}
-	n := d.net.Load()
-	n.events.add(EventGoingDown, d)
+	n.notify(EventGoingDown, d)
 	d.flags.And(^uint32(IFF_UP))
 	for _, q := range d.TxQueues {
 		q.deactivate()
 	}
-	d.Ops.Stop(d)
-	n.events.add(EventDown, d)
+	if err := d.Ops.Stop(d); err != nil {
+		n.Logf("napi: %s: stop: %v", d.Name(), err) // it is down all the same, as in Linux
+	}
+	n.soft.flushBacklog(d)
+	n.notify(EventDown, d)
 }
-
-// errAlready says that a transition had nothing to do.
-var errAlready = syscall.EALREADY

@@ -75,9 +75,7 @@ func (n *Net) receiveSkb(t *ptypeTable, b *skb.Buff) {
 	n.soft.processed++
 	for _, p := range t.all {
 		if p.dev == nil || p.dev == dev {
-			if c := b.Clone(); c != nil {
-				p.fn(c, dev)
-			}
+			p.fn(b.Clone(), dev)
 		}
 	}
 	var last *ptype
@@ -86,9 +84,7 @@ func (n *Net) receiveSkb(t *ptypeTable, b *skb.Buff) {
 			continue
 		}
 		if last != nil {
-			if c := b.Clone(); c != nil {
-				last.fn(c, dev)
-			}
+			last.fn(b.Clone(), dev)
 		}
 		last = p
 	}
@@ -116,9 +112,6 @@ func (n *Net) tapXmit(dev *NetDevice, batch []*skb.Buff) {
 		}
 		for _, b := range batch {
 			c := b.Clone()
-			if c == nil {
-				continue
-			}
 			c.ResetMacHeader()
 			c.PktType = skb.PacketOutgoing
 			p.fn(c, dev)

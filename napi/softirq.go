@@ -11,12 +11,11 @@ import (
 
 // Limits of the receive softirq, with Linux's defaults.
 const (
-	Budget            = 300                  // net.core.netdev_budget, packets a round
+	Budget            = 300                  // net.core.netdev_budget, packets
 	BudgetTime        = 2 * time.Millisecond // net.core.netdev_budget_usecs
 	DefaultMaxBacklog = 1000                 // net.core.netdev_max_backlog, packets
 
-	maxRestart  = 10                   // MAX_SOFTIRQ_RESTART
-	maxSoftTime = 2 * time.Millisecond // MAX_SOFTIRQ_TIME
+	maxRestart = 10 // MAX_SOFTIRQ_RESTART
 )
 
 // Softirq numbers as bits of pending, in the order they are served.
@@ -146,9 +145,11 @@ func (s *SoftNet) DoSoftirq() {
 	if s.pending.Load() == 0 || !s.owner.CompareAndSwap(ownerNone, ownerDo) {
 		return
 	}
-	end := s.net.clock.Now() + int64(maxSoftTime)
+	// The rounds share one budget: with a single busy device, whose poll is
+	// one round, it would otherwise bound nothing.
+	budget, limit := Budget, s.net.clock.Now()+int64(BudgetTime)
 	for i := 0; i < maxRestart; i++ {
-		if squeezed := s.round(); squeezed || s.pending.Load() == 0 || s.net.clock.Now() >= end {
+		if squeezed := s.round(&budget, limit); squeezed || s.pending.Load() == 0 || s.net.clock.Now() >= limit {
 			break
 		}
 	}
@@ -176,7 +177,8 @@ func (s *SoftNet) Run(stop <-chan struct{}) {
 			continue // a DoSoftirq is at it and wakes us if it leaves something
 		}
 		for s.pending.Load() != 0 {
-			s.round()
+			budget := Budget
+			s.round(&budget, s.net.clock.Now()+int64(BudgetTime))
 			select {
 			case <-stop:
 				s.release()
@@ -197,14 +199,14 @@ func (s *SoftNet) Synchronize() {
 	if at&1 == 0 {
 		return
 	}
-	for wait := 20 * time.Microsecond; s.rounds.Load() == at; wait = min(2*wait, time.Millisecond) {
+	for wait := minWait; s.rounds.Load() == at; wait = min(2*wait, maxWait) {
 		time.Sleep(wait)
 	}
 }
 
-// round serves everything pending once. It reports whether the receive budget
-// ended it.
-func (s *SoftNet) round() (squeezed bool) {
+// round serves everything pending once, receiving what is left of the budget
+// until limit. It reports whether that ran out with work left.
+func (s *SoftNet) round(budget *int, limit int64) (squeezed bool) {
 	s.rounds.Add(1)
 	p := s.pending.Swap(0)
 	if p&softirqTimer != 0 {
@@ -214,7 +216,7 @@ func (s *SoftNet) round() (squeezed bool) {
 		s.netTxAction()
 	}
 	if p&softirqNetRx != 0 {
-		squeezed = s.netRxAction()
+		squeezed = s.netRxAction(budget, limit)
 	}
 	s.rounds.Add(1)
 	return squeezed
@@ -249,24 +251,18 @@ func (s *SoftNet) takePolls() {
 	}
 }
 
-// netRxAction polls the scheduled contexts in turn until the budget or the time
-// is used up (Linux: net_rx_action).
-func (s *SoftNet) netRxAction() (squeezed bool) {
-	limit := s.net.clock.Now() + int64(BudgetTime)
-	budget := Budget
+// netRxAction polls every scheduled context once, as far as budget and time
+// go; those that have more to do, and those not reached, stay for the next
+// round (Linux: net_rx_action).
+func (s *SoftNet) netRxAction(budget *int, limit int64) (squeezed bool) {
 	var repeat napiList
 	s.takePolls()
-	for {
-		n := s.list.pop()
-		if n == nil {
-			break
-		}
+	for n := s.list.pop(); n != nil; n = s.list.pop() {
 		work, again := n.poll()
 		if again {
 			repeat.push(n)
 		}
-		budget -= work
-		if budget <= 0 || s.net.clock.Now() >= limit {
+		if *budget -= work; *budget <= 0 || s.net.clock.Now() >= limit {
 			squeezed = true
 			break
 		}
@@ -290,11 +286,17 @@ func (s *SoftNet) netRxAction() (squeezed bool) {
 // enqueueBacklog is enqueue_to_backlog.
 func (s *SoftNet) enqueueBacklog(b *skb.Buff) bool {
 	dev, ok := b.Dev.(*NetDevice)
-	if !ok || !dev.IsUp() {
+	if !ok {
 		b.Free(skb.DevReady)
 		return false
 	}
 	s.backlogMu.Lock()
+	// Under the lock: close clears the flag and then flushes.
+	if !dev.IsUp() {
+		s.backlogMu.Unlock()
+		b.Free(skb.DevReady)
+		return false
+	}
 	if s.input.Len() >= s.maxBacklog {
 		s.backlogMu.Unlock()
 		s.stats.dropped.Add(1)

@@ -9,9 +9,10 @@ import (
 
 // State bits of a NAPI context (Linux: NAPI_STATE_*).
 const (
-	napiSched   = 1 << iota // on the poll list, being polled, or disabled
+	napiSched   = 1 << iota // on the poll list or being polled
 	napiMissed              // scheduled again meanwhile: poll once more
 	napiDisable             // Disable waits; nobody may schedule
+	napiOff                 // disabled
 )
 
 // NAPI is a polling context of a device, usually one per receive queue (Linux:
@@ -34,36 +35,54 @@ type NAPI struct {
 // Dev returns the device.
 func (n *NAPI) Dev() *NetDevice { return n.dev }
 
-// Enable lets the context be scheduled (Linux: napi_enable). The device is
-// registered.
+// Enable lets the context be scheduled (Linux: napi_enable). It panics when it
+// is enabled already or the device is not registered.
 func (n *NAPI) Enable() {
-	n.net = n.dev.net.Load()
-	if n.net == nil || n.state.Load()&napiSched == 0 {
+	if n.state.Load() != napiOff || n.dev.net.Load() == nil {
 		panic("napi: Enable on an enabled context or an unregistered device")
 	}
+	n.net = n.dev.net.Load()
 	n.state.Store(0)
 }
 
 // Disable waits for the poll that is under way and keeps the context from
-// being scheduled again (Linux: napi_disable). Process context only.
+// being scheduled again (Linux: napi_disable). A disabled one stays so.
+// Process context only: the poll it waits for must be able to run.
 func (n *NAPI) Disable() {
-	n.state.Or(napiDisable)
-	for wait := 20 * time.Microsecond; ; wait = min(2*wait, time.Millisecond) {
-		// Free of a poll: take the place of one.
-		if n.state.CompareAndSwap(napiDisable, napiSched) {
+	for wait := minWait; ; wait = min(2*wait, maxWait) {
+		old := n.state.Load()
+		switch {
+		case old&napiOff != 0:
 			return
+		case old&napiSched == 0:
+			if n.state.CompareAndSwap(old, napiOff) {
+				return
+			}
+			continue
+		case old&napiDisable == 0:
+			n.state.Or(napiDisable)
+			continue
 		}
 		// As local_bh_enable does: who waits for softirq may well run it.
 		n.net.soft.DoSoftirq()
-		time.Sleep(wait)
+		if n.state.Load()&napiSched != 0 {
+			time.Sleep(wait)
+		}
 	}
 }
+
+// How long process context sleeps between looks at something that softirq is
+// about to finish (Linux: usleep_range(20, 200) in napi_disable).
+const (
+	minWait = 20 * time.Microsecond
+	maxWait = time.Millisecond
+)
 
 // schedule is napi_schedule_prep and __napi_schedule.
 func (n *NAPI) schedule() bool {
 	for {
 		old := n.state.Load()
-		if old&napiDisable != 0 {
+		if old&(napiDisable|napiOff) != 0 {
 			return false
 		}
 		next := old | napiSched

@@ -108,7 +108,11 @@ func (w *Timers) insert(t *Timer) {
 	} else {
 		w.clk = max(w.clk, next)
 	}
-	at := max((t.expires+tick-1)/tick, w.clk)
+	at := t.expires / tick
+	if t.expires%tick > 0 {
+		at++
+	}
+	at = max(at, w.clk)
 	w.link(t, w.bucketOf(at))
 }
 
@@ -117,7 +121,7 @@ func (w *Timers) bucketOf(at int64) int32 {
 	delta := at - w.clk
 	for lvl := 0; lvl < wheelLevels; lvl++ {
 		shift := lvl * levelShift
-		if delta < (wheelSize-1)<<shift {
+		if delta < (wheelSize-1)<<shift { // one bucket is lost to rounding
 			// Up, so that it is never early.
 			i := (at + 1<<shift - 1) >> shift
 			return int32(lvl*wheelSize + int(i&wheelMask))

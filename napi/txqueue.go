@@ -136,7 +136,7 @@ func (q *TxQueue) run() {
 	q.running = true
 	more := false
 	for quota := txWeight; q.active && !q.stopped.Load(); {
-		again, fresh := 0, 0
+		again := 0
 		for again < txBatch && q.requeue.Len() > 0 {
 			q.batch[again] = q.requeue.PopFront()
 			again++
@@ -149,12 +149,16 @@ func (q *TxQueue) run() {
 		if n == 0 {
 			break
 		}
-		fresh = n - again
 		q.mu.Unlock()
-		q.hardXmit(q.batch[:n], fresh)
+		took := q.hardXmit(q.batch[:n], n-again)
 		q.mu.Lock()
-		if quota -= n; quota <= 0 {
-			more = q.queue.Len()+q.requeue.Len() > 0 && !q.stopped.Load()
+		for i := n - 1; i >= took; i-- {
+			q.requeue.PushFront(q.batch[i])
+		}
+		clear(q.batch[:n])
+		if quota -= took; quota <= 0 || took < n {
+			// NET_TX goes on, unless the queue is stopped and Wake has it do so.
+			more = q.active && q.queue.Len()+q.requeue.Len() > 0 && !q.stopped.Load()
 			break
 		}
 	}
@@ -165,8 +169,9 @@ func (q *TxQueue) run() {
 	}
 }
 
-// hardXmit calls the driver and keeps what it refused.
-func (q *TxQueue) hardXmit(batch []*skb.Buff, fresh int) {
+// hardXmit calls the driver and returns how many packets it took (Linux:
+// dev_hard_start_xmit). The last fresh ones are new to the taps.
+func (q *TxQueue) hardXmit(batch []*skb.Buff, fresh int) int {
 	d := q.dev
 	if n := d.net.Load(); n != nil && fresh > 0 && len(n.ptypes.Load().all) > 0 {
 		n.tapXmit(d, batch[len(batch)-fresh:])
@@ -184,20 +189,14 @@ func (q *TxQueue) hardXmit(batch []*skb.Buff, fresh int) {
 	q.Stats.Bytes.Add(bytes)
 	if took < len(batch) {
 		q.Requeues.Add(uint64(len(batch) - took))
-		q.mu.Lock()
-		for i := len(batch) - 1; i >= took; i-- {
-			q.requeue.PushFront(batch[i])
-		}
-		q.mu.Unlock()
 	}
-	clear(batch)
+	return took
 }
 
 // activate opens the queue (Linux: dev_activate).
 func (q *TxQueue) activate() {
 	q.mu.Lock()
 	q.active = true
-	q.stopped.Store(false)
 	q.mu.Unlock()
 }
 
@@ -207,7 +206,7 @@ func (q *TxQueue) deactivate() {
 	var drop skb.List
 	q.mu.Lock()
 	q.active = false
-	for wait := 20 * time.Microsecond; q.running; wait = min(2*wait, time.Millisecond) {
+	for wait := minWait; q.running; wait = min(2*wait, maxWait) {
 		q.mu.Unlock()
 		time.Sleep(wait)
 		q.mu.Lock()
@@ -222,7 +221,8 @@ func (q *TxQueue) deactivate() {
 // DevQueueXmit transmits a packet (Linux: dev_queue_xmit). b.Dev is set and
 // the link header stands at Data. Consumes b. Errors: ENETDOWN when the device
 // is not up, ENOBUFS when its queue is full, ENOMEM when the packet could not
-// be made fit for the device, EINVAL when its checksum request is wrong.
+// be made fit for the device, EMSGSIZE when it is a super-packet the device
+// cannot cut, EINVAL when its checksum request is wrong.
 func (n *Net) DevQueueXmit(b *skb.Buff) error {
 	d, ok := b.Dev.(*NetDevice)
 	if !ok {
@@ -240,15 +240,16 @@ func (n *Net) DevQueueXmit(b *skb.Buff) error {
 // It consumes b on error.
 func (d *NetDevice) validate(b *skb.Buff) error {
 	f := d.Features()
+	if b.IsGSO() && f&FeatureTSO == 0 {
+		// Cutting is up to the protocol, which asked for what is not there.
+		b.Free(skb.PktTooBig)
+		return syscall.EMSGSIZE
+	}
 	if b.IsNonlinear() && (f&FeatureSG == 0 || b.Shinfo().FragList != nil && f&FeatureFragList == 0) {
 		if !b.Linearize() {
 			b.Free(skb.NoMem)
 			return syscall.ENOMEM
 		}
-	}
-	if b.IsGSO() && f&FeatureTSO == 0 {
-		b.Free(skb.PktTooBig) // cutting in software is the protocol's, which asked for what is not there
-		return syscall.EMSGSIZE
 	}
 	if b.IPSummed == skb.ChecksumPartial && f&FeatureHWCsum == 0 && !b.ChecksumHelp() {
 		b.Free(skb.NotSpecified)
