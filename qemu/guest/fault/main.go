@@ -10,6 +10,10 @@
 //	fault text       a write to code: "unexpected fault address", status 2
 //	fault rodata     a write to constants: "unexpected fault address", status 2
 //	fault oom        "out of memory", status 2
+//	fault g0         a nil dereference in the scheduler: "SIGSEGV", registers, "instruction:", status 2
+//	fault double     an exception without a stack: "fatal error: double fault", registers, goroutine, status 2
+//	fault irq        a fault in the interrupt entry's Go code: "fault in interrupt or exception context", status 2
+//	fault hang       prints "HANGING" and spins with a goroutine: the harness sends an NMI and finds "non-maskable interrupt"
 package main
 
 import (
@@ -109,5 +113,11 @@ func end(how string) {
 		for {
 			keep = append(keep, make([]byte, 1<<20))
 		}
+	case "hang":
+		fmt.Println("HANGING")
+		for {
+		}
+	default:
+		deep(how)
 	}
 }

@@ -1,0 +1,5 @@
+//go:build !tamago
+
+package main
+
+func deep(string) {}
