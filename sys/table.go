@@ -1,6 +1,6 @@
 package sys
 
-// callTable maps the numbers of Linux on amd64 to functions; it never changes.
+// callTable maps the numbers of Linux on amd64 to functions; it is read-only.
 var callTable = [numNames]callFunc{
 	// file.go, fdtable.go, path.go
 	0:   sysRead,       // read

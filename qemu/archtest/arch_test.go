@@ -51,6 +51,8 @@ func TestCheck_Fixture(t *testing.T) {
 		{"toolchain/a.go", `import "golang.org/x/mod/modfile"`, "this dependency"},
 		{"qemu/a.go", `import "barewire/inet"; import "golang.org/x/sys/unix"`, ""},
 		{"skb/a_test.go", `import "barewire/qemu"; import "os"`, ""},
+		{"skb/skbtest/a.go", `import "os"; import "testing"`, ""},
+		{"skb/skbtest/a.go", `import "barewire/qemu"`, "skb imports"},
 		{"skb/_old/a.go", `import "barewire/qemu"`, ""},
 		{"extra/a.go", ``, "in no room"},
 		{"skb/a.go", `import "barewire/extra"`, "in no room"},
