@@ -118,7 +118,9 @@ type host struct {
 	port *port
 }
 
-type hostOpt func(h *host, c *inet.Config, d *napi.NetDevice)
+type inetConfig = inet.Config
+
+type hostOpt func(h *host, c *inetConfig, d *napi.NetDevice)
 
 // newHost makes the host under test: 192.0.2.1/24 on eth0, a default route to
 // the peer, and a check that all memory is given back.
