@@ -118,7 +118,10 @@ type host struct {
 	port *port
 }
 
-type inetConfig = inet.Config
+type (
+	inetConfig = inet.Config
+	devType    = napi.NetDevice
+)
 
 type hostOpt func(h *host, c *inetConfig, d *napi.NetDevice)
 
