@@ -30,7 +30,7 @@ func deep(how string) {
 		time.Sleep(time.Millisecond)
 		// From here on the next goroutine to run is this one: the timer is set by its tick.
 		setTimer = func(t int64) { null.b = 1 }
-		for {
+		for armed >= 0 {
 		}
 	case "double":
 		setStacks(0x7f0000000000, 0x7f0000010000)
