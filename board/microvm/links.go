@@ -19,7 +19,7 @@ var wallOffset int64
 var hookSetStacks func(lo, hi uintptr)
 
 //go:linkname hookCrash runtime.bwCrashReport
-var hookCrash func(stage int, pc, trap, code, cr2 uintptr)
+var hookCrash func(heap bool, pc, trap, code, addr uintptr)
 
 //go:linkname hookTimer runtime.bwSetTimer
 var hookTimer func(t int64)

@@ -17,6 +17,7 @@ import (
 func setup() {
 	goos.Exit = exit
 	hookSetStacks = setStacks
+	hookCrash = crashReport
 	uartSetup()
 	cpuSetup()
 	descSetup()

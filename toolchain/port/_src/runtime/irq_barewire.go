@@ -55,6 +55,8 @@ var (
 	irqTook   uint32   // schedtick at which it was last chosen, +1
 
 	tickSched uint32 // schedtick at the last tick
+
+	bwInterrupted uintptr // the *ucontext of the goroutine under a running bwInterrupt, for crash reports
 )
 
 func bwCliHlt()
@@ -67,7 +69,7 @@ func bwStiHlt(pending *uint32)
 //
 //go:nosplit
 func bwIdle(until int64) {
-	if bwSetTimer == nil {
+	if bwSetTimer == nil || panicking.Load() != 0 { // a dying runtime trusts no timer
 		procyield(10)
 		return
 	}
@@ -169,10 +171,12 @@ func bwInterrupt(ctx *ucontext) {
 	if gp.m.gsignal == nil || gp == gp.m.gsignal {
 		return
 	}
+	bwInterrupted = uintptr(unsafe.Pointer(ctx))
 	setg(gp.m.gsignal)
 	c := sigctxt{nil, unsafe.Pointer(ctx)}
 	bwPreempt(gp, (*sigctxt)(noescape(unsafe.Pointer(&c))))
 	setg(gp)
+	bwInterrupted = 0
 }
 
 //go:nowritebarrierrec

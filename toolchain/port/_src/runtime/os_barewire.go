@@ -22,9 +22,9 @@ var (
 	// bwSetStacks tells the CPU which stack [lo, hi) interrupts and exceptions run on.
 	bwSetStacks func(lo, hi uintptr)
 
-	// bwCrashReport prints what the stock crash report cannot know: trap number, CR2, error code, the instruction.
-	// stage 0 is at the start of a report, stage 1 after everything else has been printed.
-	bwCrashReport func(stage int, pc, trap, code, cr2 uintptr)
+	// bwCrashReport prints what the machine says of a fatal trap: its name, the error code, the instruction at pc. It may
+	// allocate only if heap is true.
+	bwCrashReport func(heap bool, pc, trap, code, addr uintptr)
 )
 
 // bwArgs lets the board look around (memory, command line) before anything of the runtime needs an answer.

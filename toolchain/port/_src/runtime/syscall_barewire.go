@@ -1,8 +1,8 @@
 package runtime
 
 import (
-	"internal/runtime/syscall/linux"
 	"internal/runtime/sys"
+	"internal/runtime/syscall/linux"
 	"unsafe"
 )
 

@@ -48,6 +48,9 @@ func bwTrapStubs()
 //go:nowritebarrierrec
 func bwTrap(ctx *ucontext) {
 	r := (*sigcontext)(unsafe.Pointer(&ctx.uc_mcontext))
+	if !bwCrashing {
+		bwLast = *(*trapWords)(unsafe.Pointer(r))
+	}
 	var info siginfo
 	sig := uint32(_SIGSEGV)
 	switch r.trapno {
@@ -131,23 +134,58 @@ func bwAbort1(ctx *ucontext, gp *g) {
 		if curg := gp.m.curg; curg != nil && curg != gp {
 			print("\n")
 			goroutineheader(curg)
-			traceback(^uintptr(0), ^uintptr(0), 0, curg)
+			if u := (*ucontext)(unsafe.Pointer(bwInterrupted)); u != nil { // it was running
+				r := (*sigcontext)(unsafe.Pointer(&u.uc_mcontext))
+				tracebacktrap(uintptr(r.rip), uintptr(r.rsp), 0, curg)
+			} else {
+				traceback(^uintptr(0), ^uintptr(0), 0, curg)
+			}
 		}
 		if r.trapno == trapNMI {
 			tracebackothers(gp)
 		}
 	}
+	if bwCrashReport != nil {
+		bwCrashReport(false, uintptr(r.rip), uintptr(r.trapno), uintptr(r.err), uintptr(r.cr2))
+	}
 	exit(2)
 }
 
-// bwDumpExtra ends dumpregs: what the trap was, in the machine's own words.
-func bwDumpExtra(c *sigctxt) {
-	r := c.regs()
-	print("trap   ", r.trapno, "\n")
-	print("error  ", hex(r.err), "\n")
-	print("cr2    ", hex(r.cr2), "\n")
+// A trapWords is a sigcontext without its pointer type: it is copied where write barriers are not allowed.
+type trapWords [unsafe.Sizeof(sigcontext{}) / 8]uint64
+
+// bwLast is the machine state of the latest exception.
+var bwLast trapWords
+
+// bwLastWords ends a fatal report with what the machine says of the trap: the registers if the report has not shown
+// them, and the board's reading of error code and instruction. That last part may allocate, so it runs on a g that may, and
+// not at all if the heap was in use. A fault in it ends the machine at once: nothing is lost that is printed already.
+func bwLastWords(regs bool) {
 	bwCrashing = true
-	if bwCrashReport != nil {
-		bwCrashReport(1, uintptr(r.rip), uintptr(r.trapno), uintptr(r.err), uintptr(r.cr2))
+	r := (*sigcontext)(unsafe.Pointer(&bwLast))
+	if regs {
+		u := ucontext{}
+		*(*trapWords)(unsafe.Pointer(&u.uc_mcontext)) = bwLast
+		c := sigctxt{nil, noescape(unsafe.Pointer(&u))}
+		print("\n")
+		dumpregs((*sigctxt)(noescape(unsafe.Pointer(&c))))
 	}
+	if bwCrashReport == nil {
+		return
+	}
+	gp := getg()
+	mp := gp.m
+	if gp == mp.gsignal {
+		bwCrashG.stack = gp.stack
+		bwCrashG.stackguard0 = gp.stackguard0
+		bwCrashG.stackguard1 = gp.stackguard1
+		*(*uintptr)(unsafe.Pointer(&bwCrashG.m)) = uintptr(unsafe.Pointer(mp))
+		setg(&bwCrashG)
+	}
+	heap := mp.mallocing == 1 && mp.p != 0 // 1: startpanic_m, which forbids what is wanted here
+	if heap {
+		mp.mallocing = 0
+	}
+	bwCrashReport(heap, uintptr(r.rip), uintptr(r.trapno), uintptr(r.err), uintptr(r.cr2))
+	setg(gp)
 }
