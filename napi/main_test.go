@@ -287,8 +287,11 @@ func (c *card) StartXmit(_ *napi.NetDevice, q *napi.TxQueue, batch []*skb.Buff) 
 	c.batches = append(c.batches, len(batch))
 	n := 0
 	for ; n < len(batch) && (c.ring == 0 || len(c.tx) < c.ring); n++ {
+		if c.sent != nil {
+			c.sent(batch[n])
+		}
 		if c.ring > 0 {
-			c.tx = append(c.tx, batch[n])
+			c.tx = append(c.tx, batch[n]) // complete may end it from now on
 		}
 	}
 	if c.ring > 0 && len(c.tx) == c.ring && c.stopFull {
@@ -296,9 +299,6 @@ func (c *card) StartXmit(_ *napi.NetDevice, q *napi.TxQueue, batch []*skb.Buff) 
 	}
 	c.mu.Unlock()
 	for _, b := range batch[:n] {
-		if c.sent != nil {
-			c.sent(b)
-		}
 		if c.ring == 0 {
 			b.Consume()
 		}
