@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"barewire/inet"
+	"barewire/inet/fib"
 	"barewire/inet/header"
 	"barewire/inet/sock"
 	"barewire/napi"
@@ -121,6 +122,7 @@ type host struct {
 type (
 	inetConfig = inet.Config
 	devType    = napi.NetDevice
+	fibRoute   = fib.Route
 )
 
 type hostOpt func(h *host, c *inetConfig, d *napi.NetDevice)
@@ -366,4 +368,8 @@ func recvFrom(s *sock.Socket, size int) (data []byte, a header.Addr, port uint16
 		return nil, 0, 0, err
 	}
 	return m.Iov[0][:n], header.Addr(binary.BigEndian.Uint32(m.Name[4:])), binary.BigEndian.Uint16(m.Name[2:]), nil
+}
+
+func newMsg(size, control int) *sock.Msg {
+	return &sock.Msg{Iov: [][]byte{make([]byte, size)}, Control: make([]byte, control)}
 }
