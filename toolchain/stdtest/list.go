@@ -13,6 +13,7 @@ type Entry struct {
 	CI        bool              // part of the short run
 	MemoryMiB int               // RAM of the guest
 	Limit     time.Duration     // wall time after which the guest is ended
+	Tags      string            // further build tags, comma-separated
 	Flags     []string          // further test flags, as the test binary takes them
 	Fail      map[string]string // top-level test to the reason why it fails
 	Skip      map[string]string // top-level test to the reason why it is not run
@@ -27,7 +28,7 @@ const (
 
 // ParseList reads a list. A line at the left margin starts a package:
 //
-//	PACKAGE [ci] [mem=MiB] [limit=DURATION] [-test.FLAG ...]
+//	PACKAGE [ci] [mem=MiB] [limit=DURATION] [tags=TAG,TAG] [-test.FLAG ...]
 //
 // and the indented lines below it belong to it:
 //
@@ -63,6 +64,8 @@ func ParseList(name, text string) ([]*Entry, error) {
 					e.MemoryMiB, err = strconv.Atoi(value)
 				case key == "limit":
 					e.Limit, err = time.ParseDuration(value)
+				case key == "tags" && value != "":
+					e.Tags = value
 				case strings.HasPrefix(w, "-test."):
 					e.Flags = append(e.Flags, w)
 				default:

@@ -42,7 +42,7 @@ func (r *Runner) Run(e *Entry) *Result {
 	}
 	defer os.RemoveAll(dir)
 	var messages bytes.Buffer
-	r.Builder.Verbose = &messages
+	r.Builder.Verbose, r.Builder.Tags = &messages, e.Tags
 	c := r.Machine
 	c.Kernel = filepath.Join(dir, "test.elf")
 	ok, err := r.Builder.BuildTest(e.Package, c.Kernel)

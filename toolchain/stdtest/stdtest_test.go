@@ -41,7 +41,7 @@ func TestParseList_sample_readsEverything(t *testing.T) {
 	list, err := ParseList("l", `# comment
 bytes ci
 
-runtime mem=1024 limit=3m -test.count=2
+runtime mem=1024 limit=3m tags=a,b -test.count=2
 	fail TestA it has a reason
 	skip TestB another one
 	note one
@@ -54,7 +54,7 @@ runtime mem=1024 limit=3m -test.count=2
 		t.Errorf("first %+v", e)
 	}
 	e := list[1]
-	if e.CI || e.MemoryMiB != 1024 || e.Limit != 3*time.Minute || e.Fail["TestA"] != "it has a reason" ||
+	if e.CI || e.MemoryMiB != 1024 || e.Limit != 3*time.Minute || e.Tags != "a,b" || e.Fail["TestA"] != "it has a reason" ||
 		e.Skip["TestB"] != "another one" || e.Note != "one two" {
 		t.Errorf("second %+v", e)
 	}
@@ -68,6 +68,7 @@ func TestParseList_malformed_isRefusedWithItsLine(t *testing.T) {
 		"\tfail TestA why":                       "l:1: ",
 		"bytes\nbytes":                           "l:2: ",
 		"bytes fast":                             `"fast"`,
+		"bytes tags=":                            `"tags="`,
 		"bytes mem=lots":                         `"mem=lots"`,
 		"bytes limit=1":                          `"limit=1"`,
 		"bytes\n\tfail TestA":                    "l:2: ",
