@@ -51,6 +51,11 @@ type MMIOConfig struct {
 	// device's, as on a shared line. Called once, by the driver's first
 	// SetHandler.
 	RequestIRQ func(handler func() bool) error
+	// Barrier, if not nil, is called between a store to shared memory and a
+	// load that must come after it. Processors need none: a Go atomic is
+	// enough. It is for an emulator that ignores their barriers while its
+	// devices run on other threads, as QEMU's TCG does with a single CPU.
+	Barrier func()
 	// Sleep waits; nil means time.Sleep.
 	Sleep func(time.Duration)
 }
@@ -121,6 +126,9 @@ func (m *MMIO) Reset() error { return reset(m) }
 
 // Sleep implements [Transport].
 func (m *MMIO) Sleep(d time.Duration) { m.cfg.Sleep(d) }
+
+// Barrier implements [Transport].
+func (m *MMIO) Barrier() func() { return m.cfg.Barrier }
 
 // DeviceFeatures implements [Transport].
 func (m *MMIO) DeviceFeatures() uint64 {

@@ -68,6 +68,11 @@ type PCIConfig struct {
 	// RequestIRQ connects the function's INTx line, as in
 	// [MMIOConfig.RequestIRQ]; nil when there is none.
 	RequestIRQ func(handler func() bool) error
+	// Barrier, if not nil, is called between a store to shared memory and a
+	// load that must come after it. Processors need none: a Go atomic is
+	// enough. It is for an emulator that ignores their barriers while its
+	// devices run on other threads, as QEMU's TCG does with a single CPU.
+	Barrier func()
 	// Sleep waits; nil means time.Sleep.
 	Sleep func(time.Duration)
 }
@@ -140,6 +145,9 @@ func (p *PCI) Reset() error { return reset(p) }
 
 // Sleep implements [Transport].
 func (p *PCI) Sleep(d time.Duration) { p.cfg.Sleep(d) }
+
+// Barrier implements [Transport].
+func (p *PCI) Barrier() func() { return p.cfg.Barrier }
 
 // DeviceFeatures implements [Transport].
 func (p *PCI) DeviceFeatures() uint64 {

@@ -86,15 +86,17 @@ type QueueConfig struct {
 //     before the load of the used idx. Each pair is a store followed by a load
 //     of another word, which even amd64 reorders; the store is an XCHG there,
 //     which is the full barrier that forbids it. Without it driver and device
-//     could each miss the other's last word and both wait for ever.
+//     could each miss the other's last word and both wait for ever. Where even
+//     that is not enough the platform says so by Transport.Barrier.
 //
 // A device that breaks the rules breaks the queue: Get returns nothing more,
 // Add takes nothing, Err says why. What is outstanding stays so until the
 // device confirmed a reset and the owner calls Reset.
 type Queue struct {
-	t    Transport
-	cfg  QueueConfig
-	mask uint16
+	t       Transport
+	cfg     QueueConfig
+	mask    uint16
+	barrier func() // nil almost everywhere
 
 	mem    DMA
 	tables DMA
@@ -168,6 +170,7 @@ func NewQueue(t Transport, cfg QueueConfig) (*Queue, error) {
 		}
 		q.indirect = unsafe.Slice((*desc)(unsafe.Pointer(&q.tables.Mem[0])), n*cfg.Indirect)
 	}
+	q.barrier = t.Barrier()
 	q.Reset()
 	return q, nil
 }
@@ -308,13 +311,21 @@ func (q *Queue) Publish() (notify bool) {
 		return false
 	}
 	q.published = q.next
-	atomic.StoreUint32(q.availWord, uint32(q.published)<<16|q.flags)
+	q.store(q.availWord, uint32(q.published)<<16|q.flags)
 	if !q.cfg.EventIdx {
 		return atomic.LoadUint32(q.usedWord)&usedNoNotify == 0
 	}
 	// 2.7.10: told when the index passed avail_event.
 	ev := uint16(atomic.LoadUint32(q.availEvent))
 	return q.published-ev-1 < q.published-old
+}
+
+// store writes a word of the ring before anything is loaded from it.
+func (q *Queue) store(p *uint32, v uint32) {
+	atomic.StoreUint32(p, v)
+	if q.barrier != nil {
+		q.barrier()
+	}
 }
 
 // Notify tells the device to look at the queue. It needs no lock.

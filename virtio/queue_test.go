@@ -18,6 +18,8 @@ type ring struct {
 	h   *device.Hostile
 	mem *device.Memory
 	buf uint64 // device address of some memory
+	// barrier runs where the platform's barrier does.
+	barrier func()
 }
 
 const ringQ = device.QueueTX
@@ -26,7 +28,14 @@ func newRing(t testing.TB, size, indirect int, feats uint64) *ring {
 	t.Helper()
 	mem := device.NewMemory()
 	dev := device.New(mem, device.Config{Features: feats | virtio.FeatVersion1, QueueMax: 32768, Manual: true, Paranoid: size <= 64})
-	tr, err := virtio.NewMMIO(device.NewMMIO(dev).Config())
+	cfg := device.NewMMIO(dev).Config()
+	r := &ring{dev: dev, h: dev.Hostile(), mem: mem}
+	cfg.Barrier = func() {
+		if r.barrier != nil {
+			r.barrier()
+		}
+	}
+	tr, err := virtio.NewMMIO(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +61,8 @@ func newRing(t testing.TB, size, indirect int, feats uint64) *ring {
 			t.Errorf("driver broke a rule: %s", v)
 		}
 	})
-	return &ring{q, dev, dev.Hostile(), mem, addr}
+	r.Queue, r.buf = q, addr
+	return r
 }
 
 // add posts n segments, the last in of them writable, at distinct addresses.
@@ -229,6 +239,43 @@ func TestQueue_availEvent_decidesNotification(t *testing.T) {
 	}
 	if r.Publish() {
 		t.Fatal("notification for nothing")
+	}
+}
+
+// What the device does up to the barrier is seen by the load behind it: the
+// index is published before it, and whether to notify is decided after.
+func TestQueue_deviceSleepsJustBeforeBarrier_notified(t *testing.T) {
+	for _, feats := range []uint64{0, virtio.FeatEventIdx} {
+		r := newRing(t, 8, 0, feats)
+		r.h.Event(ringQ, 1000, 1) // do not tell me
+		r.add(1, 0, 0)
+		r.barrier = func() {
+			if _, _, ok := r.h.Take(ringQ); !ok {
+				t.Error("nothing published at the barrier")
+			}
+			r.h.Event(ringQ, 0, 0) // tell me: the device had not seen it
+		}
+		if !r.Publish() {
+			t.Errorf("features %#x: not notified", feats)
+		}
+	}
+}
+
+// The same the other way round: used just before the barrier, no interrupt.
+func TestQueue_usedJustBeforeBarrier_seenByPoll(t *testing.T) {
+	for _, feats := range []uint64{0, virtio.FeatEventIdx} {
+		r := newRing(t, 8, 0, feats)
+		r.add(1, 0, 0)
+		r.Publish()
+		n := 0
+		r.barrier = func() {
+			n++
+			id, _, _ := r.h.Take(ringQ)
+			r.h.Used(ringQ, id, 0)
+		}
+		if seen := r.EnableCB(); n != 1 || !r.Poll(seen) {
+			t.Errorf("features %#x: %d barriers, used buffer not seen", feats, n)
+		}
 	}
 }
 

@@ -73,6 +73,10 @@ type Transport interface {
 	// Sleep waits, as the platform does it. Process context.
 	Sleep(d time.Duration)
 
+	// Barrier returns the platform's barrier, nil where sync/atomic orders a
+	// store before a later load as the device sees them; see [Queue].
+	Barrier() func()
+
 	// DeviceFeatures returns the features the device offers.
 	DeviceFeatures() uint64
 	// SetDriverFeatures tells the device which of them the driver accepts.

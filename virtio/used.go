@@ -98,7 +98,8 @@ func (q *Queue) DisableCB() {
 	// used_event fires once, when the used index passes it; what lies behind
 	// is off already. Otherwise it goes where no outstanding buffer gets.
 	if q.event-q.lastUsed <= uint16(q.cfg.Size) {
-		q.setEvent(q.lastUsed + 1<<15)
+		q.event = q.lastUsed + 1<<15
+		atomic.StoreUint32(q.usedEvent, uint32(q.event))
 	}
 }
 
@@ -110,7 +111,7 @@ func (q *Queue) EnableCB() (seen uint16) {
 		q.setEvent(q.lastUsed)
 	} else {
 		q.flags = 0
-		atomic.StoreUint32(q.availWord, uint32(q.published)<<16)
+		q.store(q.availWord, uint32(q.published)<<16)
 	}
 	return q.lastUsed
 }
@@ -130,7 +131,7 @@ func (q *Queue) EnableCBDelayed() (pending bool) {
 
 func (q *Queue) setEvent(ev uint16) {
 	q.event = ev
-	atomic.StoreUint32(q.usedEvent, uint32(ev))
+	q.store(q.usedEvent, uint32(ev))
 }
 
 // Poll reports whether buffers were used since EnableCB returned seen (Linux:
