@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/netip"
 	"os"
 	"os/signal"
 )
@@ -62,12 +61,8 @@ func serve(conn *net.UDPConn) error {
 	for {
 		n, from, err := conn.ReadFromUDPAddrPort(buf)
 		if err != nil {
-			var ne net.Error
-			if errors.As(err, &ne) && !errors.Is(err, net.ErrClosed) {
-				continue // an ICMP error for an earlier answer
-			}
 			return err
 		}
-		conn.WriteToUDPAddrPort(buf[:n], netip.AddrPortFrom(from.Addr().Unmap(), from.Port()))
+		conn.WriteToUDPAddrPort(buf[:n], from)
 	}
 }

@@ -1,0 +1,259 @@
+package boot
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"barewire/inet"
+	"barewire/inet/ipconfig"
+	"barewire/napi"
+	"barewire/skb"
+	"barewire/sys"
+	"barewire/sys/cmdline"
+	"barewire/virtio"
+	vnet "barewire/virtio/net"
+)
+
+// Machine is what a board provides.
+type Machine struct {
+	// CommandLine is the kernel command line as the loader gave it.
+	CommandLine string
+	// About describes the machine in a few words, for debug.
+	About string
+	// Console is the machine's console; kernel messages go there too.
+	Console sys.Console
+	// WallClock, Random, Exit, PollReady, TaskStart, TaskSize and Version are
+	// as in [sys.Config].
+	WallClock           func() (sec int64, nsec int32)
+	Random              func(b []byte)
+	Exit                func(code int)
+	PollReady           func(pd uintptr, mode int32)
+	TaskStart, TaskSize uintptr
+	Version             string
+	// Memory is the RAM in bytes. 0: unknown, nothing is scaled by it.
+	Memory uint64
+	// Clock is the stack's clock; nil means package time.
+	Clock napi.Clock
+	// IRQExit takes the function that runs after each round of interrupt
+	// handlers. Nil: softirqs are ksoftirqd's alone.
+	IRQExit func(func())
+	// Devices are the virtio devices that were found, unopened.
+	Devices []Device
+	// Map gives the device address of memory; nil means that it is the
+	// virtual address.
+	Map func(mem []byte) (dma uint64, err error)
+	// Stop ends the goroutines of the stack, for tests; nil runs them for ever.
+	Stop <-chan struct{}
+}
+
+// Device is one place where a virtio device was found.
+type Device struct {
+	Name string
+	// Transport looks closer. virtio.ErrNoDevice passes silently.
+	Transport func() (virtio.Transport, error)
+}
+
+// Booted is a running system.
+type Booted struct {
+	Kernel *sys.Kernel
+	Net    *napi.Net
+	Inet   *inet.Net // nil when the stack could not be made
+}
+
+// booting is the state between steps.
+type booting struct {
+	Booted
+	m        Machine
+	line     cmdline.Line
+	quiet    bool
+	debug    bool
+	hostname string
+	devices  []*napi.NetDevice
+}
+
+// Start boots the system (Linux: start_kernel to run_init_process). It returns
+// when system calls can be made.
+func Start(m Machine) *Booted {
+	b := &booting{m: m, line: cmdline.Parse(m.CommandLine)}
+	b.quiet, b.debug = b.line.Flag("quiet"), b.line.Flag("debug")
+	if b.m.Clock == nil {
+		b.m.Clock = napi.SystemClock()
+	}
+	if b.debug {
+		b.say("barewire %s, %d MiB, %s", sys.Release, m.Memory>>20, m.About)
+		b.say("command line: %s", m.CommandLine)
+	}
+	b.line.Sysctls(func(name, value string) { b.warn("sysctl.%s=%s: there is no such setting", name, value) })
+	if b.netInit() {
+		b.probe()
+		b.up()
+		b.configure()
+	}
+	if name, ok := b.line.Last("hostname"); ok {
+		b.hostname = name
+	}
+	b.sysInit()
+	return &b.Booted
+}
+
+// say prints a line unless the console is to be quiet; warn always does.
+func (b *booting) say(format string, args ...any) {
+	if !b.quiet {
+		b.warn(format, args...)
+	}
+}
+
+func (b *booting) warn(format string, args ...any) { b.log(fmt.Sprintf(format, args...)) }
+
+func (b *booting) log(line string) {
+	if b.m.Console != nil {
+		b.m.Console.Write([]byte(line + "\n"))
+	}
+}
+
+// The stack's memory is an eighth of the machine's: packets first, then
+// receive queues within it.
+const (
+	minPages     = 512 // one ring and some traffic
+	maxPages     = 16384
+	maxUDPMemory = 24 << 20
+)
+
+// netInit makes the stack (Linux: net_dev_init, inet_init).
+func (b *booting) netInit() bool {
+	pages, udpMem := maxPages, int64(maxUDPMemory)
+	if b.m.Memory != 0 {
+		share := b.m.Memory / 8
+		pages = int(min(max(share/skb.DefaultPageSize, minPages), maxPages))
+		udpMem = min(int64(pages)*skb.DefaultPageSize/2, maxUDPMemory)
+	}
+	var err error
+	b.Net, err = napi.New(napi.Config{
+		Clock: b.m.Clock,
+		Rand:  b.m.Random,
+		Log:   b.log,
+		Pages: skb.PageConfig{MaxPages: pages, Map: b.m.Map},
+	})
+	if err != nil {
+		b.warn("no network: %v", err)
+		return false
+	}
+	soft := b.Net.SoftNet()
+	go soft.Run(b.m.Stop)
+	if b.m.IRQExit != nil {
+		b.m.IRQExit(soft.DoSoftirq)
+	}
+	if b.Inet, err = inet.New(inet.Config{Net: b.Net, UDPMemory: udpMem}); err != nil {
+		b.warn("no network: %v", err)
+		return false
+	}
+	return true
+}
+
+// probe finds the network devices.
+func (b *booting) probe() {
+	for _, d := range b.m.Devices {
+		t, err := d.Transport()
+		if err != nil {
+			if !errors.Is(err, virtio.ErrNoDevice) {
+				b.warn("%v", err)
+			}
+			continue
+		}
+		if t.DeviceID() != virtio.IDNet {
+			if b.debug {
+				b.say("%s: virtio device type %d is not driven", d.Name, t.DeviceID())
+			}
+			continue
+		}
+		dev, err := vnet.Probe(t, b.Net, vnet.Options{Map: b.m.Map})
+		if err != nil {
+			b.warn("%v", err)
+			continue
+		}
+		b.devices = append(b.devices, dev.NetDevice())
+	}
+}
+
+// up opens the interfaces, so that a program that brings its own addresses
+// finds them running.
+func (b *booting) up() {
+	for _, dev := range b.devices {
+		if err := dev.Open(); err != nil {
+			b.warn("%s: does not come up: %v", dev.Name(), err)
+			continue
+		}
+		link := "up"
+		if !dev.CarrierOK() {
+			link = "down"
+		}
+		a := dev.HardwareAddr()
+		b.say("%s: virtio-net, %02x:%02x:%02x:%02x:%02x:%02x, mtu %d, link %s",
+			dev.Name(), a[0], a[1], a[2], a[3], a[4], a[5], dev.MTU(), link)
+	}
+}
+
+// example is an ip= that works in QEMU's user network.
+const example = "ip=10.0.2.15::10.0.2.2:255.255.255.0::eth0:off"
+
+// configure gives interfaces their addresses (Linux: ip_auto_config).
+func (b *booting) configure() {
+	value, ok := b.line.Last("ip")
+	if !ok {
+		for _, dev := range b.devices {
+			b.say("%s: no address; the kernel parameter ip= gives one, as in %s", dev.Name(), example)
+		}
+		return
+	}
+	c, err := ipconfig.Parse(value)
+	if err != nil {
+		b.warn("%v; want ip=client::gateway:netmask:hostname:device:off, as in %s", err, example)
+		return
+	}
+	b.hostname = c.Hostname
+	if c.Client.IsValid() && len(b.devices) == 0 {
+		b.warn("ip=%s: there is no network device", value)
+		return
+	}
+	dev, err := c.Apply(b.Inet)
+	if err != nil {
+		b.warn("%v", err)
+		return
+	}
+	if dev == nil || !c.Client.IsValid() {
+		return
+	}
+	line := fmt.Sprintf("%s: %v", dev.Name(), netip.PrefixFrom(c.Client, c.Bits))
+	if c.Gateway.IsValid() {
+		line += ", gateway " + c.Gateway.String()
+	}
+	b.say("%s", line)
+}
+
+// sysInit makes the system-call interface.
+func (b *booting) sysInit() {
+	cfg := sys.Config{
+		Console: b.m.Console,
+		Clock:   b.m.Clock,
+		AfterFunc: func(ns int64, f func()) func() bool {
+			return b.m.Clock.AfterFunc(time.Duration(ns), f).Stop
+		},
+		WallClock: b.m.WallClock,
+		Random:    b.m.Random,
+		Exit:      b.m.Exit,
+		PollReady: b.m.PollReady,
+		Hostname:  b.hostname,
+		Version:   b.m.Version,
+		MemTotal:  b.m.Memory,
+		TaskStart: b.m.TaskStart,
+		TaskSize:  b.m.TaskSize,
+		Log:       b.log,
+		Debug:     b.debug,
+	}
+	if b.Inet != nil {
+		cfg.SockCreate = b.Inet.SockCreate
+	}
+	b.Kernel = sys.New(cfg)
+}
