@@ -5,20 +5,39 @@
 //
 // Everything that Linux runs as softirq runs here on one goroutine at a time
 // per [SoftNet] (softnet_data): NAPI polls, the backlog, timers, transmit
-// completions. That goroutine is the interrupt goroutine of the platform
-// (irq_exit → [SoftNet.DoSoftirq]) or, when a round used up its budget or the
-// work was raised from process context, ksoftirqd ([SoftNet.Run]). Softirq code
-// never blocks and takes no lock that a blocked goroutine may hold.
+// queues that were woken. That goroutine is the interrupt goroutine of the
+// platform (irq_enter → handlers → irq_exit, here [SoftNet.IRQEnter] and
+// [SoftNet.DoSoftirq]) or, when a round used up its budget or the work was
+// raised from process context, ksoftirqd ([SoftNet.Run]). While ksoftirqd has
+// work, interrupts leave theirs to it.
+//
+// Softirq code never blocks, takes no lock that a blocked goroutine may hold,
+// and never the configuration lock (rtnl), under which devices are registered,
+// opened and closed and notifiers run: Close waits for polls to end.
 //
 // # Receive
 //
 //	interrupt handler → Schedule → net_rx_action → NAPI.Poll → Receive/ReceiveList
 //	  → netif_receive_skb → taps (ptype_all) → ptype handler (ip_rcv, arp_rcv)
 //
+// What has no NAPI context of its own goes by way of the backlog ([Net.NetifRx]).
+//
 // # Transmit
 //
-//	DevQueueXmit → TxQueue (queue discipline) → Ops.StartXmit(batch)
+//	DevQueueXmit → TxQueue (pfifo) → taps → Ops.StartXmit(batch)
 //
 // A driver gets batches and kicks the device once per call. A full ring stops
-// the queue; the completion wakes it, and NET_TX runs it again.
+// the queue; the completion wakes it, and NET_TX runs it again. What the
+// device cannot do is done before the packet is queued: checksums, linearising.
+//
+// # Counting
+//
+// Packets and bytes are counted here, per queue, with the link header; drivers
+// count errors and what they drop in [DevStats]. Softirq code counts without
+// atomics and publishes at the end of a poll.
+//
+// # Not here yet
+//
+// GRO and software GSO, other queue disciplines, RPS, busy polling and threaded
+// NAPI, more than one SoftNet per stack, VLAN and bridge devices, XDP.
 package napi

@@ -25,6 +25,12 @@
 // owns one user reference and ends it with Free (a drop, with a [Reason]) or
 // Consume (normal end of life). Everything else borrows.
 //
+// Memory is bounded by the pool: at its limit Alloc, Copy, Cow and the like
+// fail, the caller drops the packet with [NoMem] and everything else goes on.
+// An uncontended packet costs two short critical sections each way; who has
+// many at a time uses AllocBatch, ConsumeBatch and the List methods, which take
+// the locks once.
+//
 // Nothing here is global: pages come from a PagePool, Buffs from a [Cache],
 // and both hang off the instance of the stack that made them.
 package skb

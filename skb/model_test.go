@@ -36,10 +36,14 @@ func TestBuffOps_random(t *testing.T) {
 		for i := range prog {
 			prog[i] = byte(r.Uint32())
 		}
-		newWorld(t).run(prog)
-		if t.Failed() {
-			t.Fatalf("seed %d", seed)
-		}
+		func() {
+			defer func() {
+				if t.Failed() {
+					t.Logf("seed %d", seed)
+				}
+			}()
+			newWorld(t).run(prog)
+		}()
 	}
 }
 

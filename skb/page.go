@@ -78,7 +78,8 @@ type PageConfig struct {
 	MaxPages int
 	// Map gives the device address of memory that devices may access from now
 	// on (Linux: dma_map_page): once per slab of pages, which are contiguous
-	// for the device too, and once per oversized buffer. Nil means the
+	// for the device too, and once per oversized buffer. It may be called
+	// concurrently and must not call back into the pool. Nil means the
 	// identity: the machine has no IOMMU and maps memory one to one.
 	Map func(mem []byte) (dma uint64, err error)
 	// Unmap is told when an oversized buffer goes away; may be nil. Slabs stay.
