@@ -1,0 +1,216 @@
+package inet_test
+
+import (
+	"syscall"
+	"testing"
+
+	"barewire/inet/header"
+	"barewire/inet/sock"
+	"barewire/skb"
+)
+
+// fuzzHost is a host with sockets of every kind.
+type fuzzHost struct {
+	*host
+	socks []*sock.Socket
+}
+
+func newFuzzHost(t testing.TB) *fuzzHost {
+	h := &fuzzHost{host: newHost(t)}
+	h.port.discard = true
+	h.socks = append(h.socks, h.udpSocket(0, 7), h.udpSocket(hostIP, 8))
+	c := h.udpSocket(0, 9)
+	check(t, c.Connect(sockaddr(peerIP, 9), 0))
+	h.socks = append(h.socks, c)
+	return h
+}
+
+// feed has a frame arrive and reads what the sockets got.
+func (h *fuzzHost) feed(frame []byte, state skb.IPSummed, split uint8) {
+	if len(frame) > 3000 {
+		frame = frame[:3000]
+	}
+	b := h.buff(frame)
+	if cut := int(split); cut > 0 && cut < len(frame) {
+		// The tail in a page fragment, as a driver with merged buffers has it.
+		b.Trim(cut)
+		p := h.net.SKB().Pool().Alloc()
+		n := copy(p.Bytes(), frame[cut:])
+		if !b.AddFrag(p, 0, n, len(p.Bytes())) {
+			h.Fatal("AddFrag")
+		}
+	}
+	switch state &= 3; state {
+	case skb.ChecksumComplete:
+		if len(frame) > 14 {
+			b.Csum = skb.CsumPartial(frame[14:], 0)
+		}
+		b.IPSummed = state
+	case skb.ChecksumPartial:
+		b.SetCsumPartial(34, int(split)%32)
+	default:
+		b.IPSummed = state
+	}
+	h.port.mu.Lock()
+	h.port.rx.PushBack(b)
+	h.port.mu.Unlock()
+	h.port.napi.Schedule()
+	h.net.SoftNet().DoSoftirq()
+	m := &sock.Msg{Iov: [][]byte{make([]byte, 64)}, Control: make([]byte, 64)}
+	for _, s := range h.socks {
+		for {
+			if n, err := s.RecvMsg(m, syscall.MSG_DONTWAIT); err != nil {
+				break
+			} else if n > 64 {
+				h.Fatalf("%d bytes in a buffer of 64", n)
+			}
+		}
+	}
+}
+
+// repair makes the checksums of a frame right, so that the fuzzer reaches what
+// is behind them.
+func repair(f []byte) []byte {
+	f = append([]byte(nil), f...)
+	e, ok := header.ParseEthernet(f)
+	if !ok || e.Type() != header.EthPIP {
+		return f
+	}
+	h, ok := header.ParseIPv4(e.Payload())
+	if !ok {
+		return f
+	}
+	h.UpdateChecksum()
+	end := h.TotalLen()
+	if end < h.HeaderLen() || end > len(e.Payload()) || h.IsFragment() {
+		return f
+	}
+	p := e.Payload()[h.HeaderLen():end]
+	switch h.Protocol() {
+	case header.ProtoICMP:
+		if m, ok := header.ParseICMP(p); ok {
+			m.SetChecksum(0)
+			m.SetChecksum(skb.CsumFold(skb.CsumPartial(p, 0)))
+		}
+	case header.ProtoUDP:
+		if u, ok := header.ParseUDP(p); ok {
+			n := u.Length()
+			if n < 8 || n > len(p) {
+				return f
+			}
+			u.SetChecksum(0)
+			u.SetChecksum(skb.CsumFold(skb.CsumPartial(p[:n], header.PseudoSum(h.Src(), h.Dst(), 17, n))))
+		}
+	}
+	return f
+}
+
+// fuzzFrames runs a target over whole frames made from an input by wrap.
+func fuzzFrames(f *testing.F, seeds [][]byte, wrap func(p []byte) []byte) {
+	for i, s := range seeds {
+		f.Add(s, uint8(i), uint8(i*13))
+	}
+	f.Fuzz(func(t *testing.T, p []byte, state, split uint8) {
+		h := newFuzzHost(t) // its cleanup finds leaks
+		for range 2 {
+			h.feed(repair(wrap(p)), skb.IPSummed(state), split)
+			h.feed(wrap(p), skb.IPSummed(state>>2), 0)
+		}
+		// The stack goes on.
+		h.learn()
+		h.feed(fromPeerUDP(9, 9, []byte("alive")), 0, 0)
+		if h.MIB().UDP.InDatagrams.Load() == 0 {
+			t.Error("the stack takes no datagrams any more")
+		}
+	})
+}
+
+// learn is know for a device that keeps nothing.
+func (h *fuzzHost) learn() {
+	h.feed(arpFrame(header.ARPRequest, hostMAC, peerMAC, peerIP, [6]byte{}, hostIP), 0, 0)
+}
+
+func FuzzIPRcv(f *testing.F) {
+	data := make([]byte, 200)
+	seeds := [][]byte{
+		fromPeer(1, icmpEcho(1, 1, data)),
+		fromPeerUDP(1, 7, data),
+		fromPeerUDP(9, 9, nil),
+		fromPeer(6, data),
+		withOptions([]byte{7, 7, 4, 0, 0, 0, 0, 0}, icmpEcho(1, 1, data)),
+		withOptions([]byte{131, 7, 4, 1, 2, 3, 4, 0}, data),
+		fragments(1, 17, udpPacket(peerIP, hostIP, 1, 7, data), 56)[0],
+		fragments(1, 17, udpPacket(peerIP, hostIP, 1, 7, data), 56)[3],
+		ethFrame(bcast, peerMAC, header.EthPIP, ipPacket(header.Fields{Protocol: 17, Src: peerIP, Dst: hostIP | 0xff}, udpPacket(peerIP, hostIP|0xff, 1, 7, nil))),
+		arpFrame(header.ARPRequest, bcast, peerMAC, peerIP, [6]byte{}, hostIP),
+	}
+	fuzzFrames(f, seeds, func(p []byte) []byte { return p })
+}
+
+func FuzzARP(f *testing.F) {
+	seeds := [][]byte{
+		arpFrame(header.ARPRequest, bcast, peerMAC, peerIP, [6]byte{}, hostIP)[14:],
+		arpFrame(header.ARPReply, hostMAC, peerMAC, peerIP, hostMAC, hostIP)[14:],
+		arpFrame(header.ARPRequest, bcast, peerMAC, 0, [6]byte{}, hostIP)[14:],
+		arpFrame(header.ARPRequest, bcast, peerMAC, peerIP, [6]byte{}, peerIP)[14:],
+	}
+	fuzzFrames(f, seeds, func(p []byte) []byte { return ethFrame(bcast, peerMAC, header.EthPARP, p) })
+}
+
+func FuzzICMP(f *testing.F) {
+	quote := ipPacket(header.Fields{Protocol: 17, Src: hostIP, Dst: peerIP}, udpPacket(hostIP, peerIP, 9, 9, []byte("quoted")))
+	seeds := [][]byte{icmpEcho(1, 2, []byte("echo"))}
+	for _, t := range []uint8{3, 4, 5, 11, 12} {
+		seeds = append(seeds, unreachable(t, 3, 0x04000000, quote)[34:])
+	}
+	seeds = append(seeds, unreachable(3, 4, 1400, quote)[34:], unreachable(3, 1, 0, quote[:20])[34:])
+	fuzzFrames(f, seeds, func(p []byte) []byte { return fromPeer(1, p) })
+}
+
+func FuzzUDP(f *testing.F) {
+	seeds := [][]byte{
+		udpPacket(peerIP, hostIP, 1, 7, []byte("datagram")),
+		udpPacket(peerIP, hostIP, 9, 9, nil),
+		udpPacket(peerIP, hostIP, 0, 0, nil),
+		udpPacket(peerIP, hostIP, 1, 99, make([]byte, 600)),
+		{0, 1, 0, 7, 0, 8},
+	}
+	fuzzFrames(f, seeds, func(p []byte) []byte { return fromPeer(17, p) })
+}
+
+// FuzzFragments cuts a valid datagram as the input says, in the order it says,
+// and compares what comes out with what went in.
+func FuzzFragments(f *testing.F) {
+	f.Add([]byte{0, 10, 10, 10, 20, 12}, uint16(200))
+	f.Add([]byte{20, 30, 0, 20}, uint16(300))
+	f.Add([]byte{0, 10, 5, 10, 15, 30}, uint16(250))
+	f.Fuzz(func(t *testing.T, cuts []byte, size uint16) {
+		h := newFuzzHost(t)
+		s := h.socks[0]
+		data := make([]byte, int(size)%2000)
+		for i := range data {
+			data[i] = byte(i)
+		}
+		p := udpPacket(peerIP, hostIP, 1, 7, data)
+		for i := 0; i+1 < len(cuts) && i < 100; i += 2 {
+			off := int(cuts[i]) * 8
+			end := off + int(cuts[i+1])*8
+			if off >= len(p) || end <= off {
+				continue
+			}
+			ff := uint16(off / 8)
+			if end < len(p) {
+				ff |= header.IPMF
+			}
+			end = min(end, len(p))
+			b := h.buff(fromPeer(17, p[off:end], func(h header.IPv4) { h.SetFragField(ff) }))
+			h.port.rx.PushBack(b)
+			h.port.napi.Schedule()
+			h.net.SoftNet().DoSoftirq()
+			m := newMsg(3000, 0)
+			if n, err := s.RecvMsg(m, syscall.MSG_DONTWAIT); err == nil && string(m.Iov[0][:n]) != string(data) {
+				t.Fatalf("received %d bytes that differ from the %d sent", n, len(data))
+			}
+		}
+	})
+}
