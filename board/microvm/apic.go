@@ -14,8 +14,6 @@ import (
 // knows neither level-triggered lines nor masks.
 
 const (
-	vectorFirst    = 0x30
-	vectorLast     = 0xef
 	vectorTick     = 0xf0
 	vectorSpurious = 0xff
 
@@ -185,24 +183,36 @@ func ioapicSetup() {
 	}
 }
 
-// route sends a global system interrupt to a vector of this CPU, masked.
-func route(gsi uint32, vector uint8, level, low bool) (io *ioapic, reg uint32, ok bool) {
+// pin finds the redirection entry of a global system interrupt.
+func pin(gsi uint32) (io *ioapic, reg uint32, ok bool) {
 	for i := range ioapics {
-		io = &ioapics[i]
-		if gsi < io.gsi || gsi >= io.gsi+io.entries {
-			continue
+		io := &ioapics[i]
+		if gsi >= io.gsi && gsi < io.gsi+io.entries {
+			return io, ioTable + 2*(gsi-io.gsi), true
 		}
-		reg = ioTable + 2*(gsi-io.gsi)
-		v := uint32(vector) | ioMasked
-		if level {
-			v |= ioLevel
-		}
-		if low {
-			v |= ioLow
-		}
-		io.write(reg+1, apic.id<<24)
-		io.write(reg, v)
-		return io, reg, true
 	}
 	return nil, 0, false
+}
+
+// entryBits is the low half of a redirection entry, unmasked.
+func entryBits(vector uint8, level, low bool) uint32 {
+	v := uint32(vector)
+	if level {
+		v |= ioLevel
+	}
+	if low {
+		v |= ioLow
+	}
+	return v
+}
+
+// route sends a global system interrupt to a vector of this CPU, masked.
+func route(gsi uint32, vector uint8, level, low bool) (*ioapic, uint32, bool) {
+	io, reg, ok := pin(gsi)
+	if ok {
+		io.write(reg, ioMasked)
+		io.write(reg+1, apic.id<<24)
+		io.write(reg, entryBits(vector, level, low)|ioMasked)
+	}
+	return io, reg, ok
 }

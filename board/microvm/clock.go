@@ -136,6 +136,12 @@ func findReference() {
 			return
 		}
 	}
+	if cpu.tcg {
+		// QEMU's emulated APIC timer counts nanoseconds (hw/intc/apic.c). It is the tick's from now on, so no refinement.
+		apicWrite(lapicInitial, 1<<32-1)
+		clk.ref = reference{"APIC timer", func() uint32 { return -apicRead(lapicCurrent) }, 1e9, 1<<32 - 1}
+		return
+	}
 	clk.ref = reference{}
 }
 
@@ -156,8 +162,7 @@ const window = 10 * 1000 * 1000
 func clockSetup() {
 	findReference()
 	told, source := toldRate()
-	const most = 1<<32 - 1
-	apicWrite(lapicInitial, most)
+	apicWrite(lapicInitial, 1<<32-1)
 	a0, t0 := apicRead(lapicCurrent), rdtsc()
 	measured := uint64(0)
 	switch {
@@ -168,6 +173,9 @@ func clockSetup() {
 		}
 		r := clk.ref.take(5)
 		measured = (r.tsc - clk.ref0.tsc) * clk.ref.hz / uint64((r.count-clk.ref0.count)&clk.ref.mask)
+		if clk.ref.mask == 1<<32-1 && clk.ref.hz == 1e9 {
+			clk.ref0 = reading{} // the APIC timer: once
+		}
 	case told == 0:
 		measured = rtcRate()
 	default:

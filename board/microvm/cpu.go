@@ -53,7 +53,7 @@ func phys[T any](p uintptr) *T { return (*T)(unsafe.Pointer(p)) }
 type features struct {
 	xsave, rdrand, x2apic, deadline, hypervisor bool
 	maxLeaf, maxHyper                           uint32
-	kvm                                         bool
+	kvm, tcg                                    bool
 }
 
 var cpu features
@@ -77,6 +77,7 @@ func cpuSetup() {
 		var b uint32
 		cpu.maxHyper, b, _, _ = cpuid(0x40000000, 0)
 		cpu.kvm = b == 0x4b4d564b // "KVMK"
+		cpu.tcg = b == 0x54474354 // "TCGT"
 	}
 	if !cpu.xsave {
 		return
