@@ -89,7 +89,7 @@ func (n *Net) receiveSkb(t *ptypeTable, b *skb.Buff) {
 		last = p
 	}
 	if last == nil {
-		dev.Stats.RxNoHandler.Add(1)
+		dev.Stats.RxDropped.Add(1) // Linux counts nohandler for inactive slaves only
 		b.Free(skb.PTypeAbsent)
 		return
 	}

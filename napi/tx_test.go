@@ -412,7 +412,7 @@ func TestPtypes_dispatch(t *testing.T) {
 	if string(a.l) != "\x01" || string(b.l) != "\x01\x03" || len(onOther.l) != 0 {
 		t.Errorf("% x, % x, % x", a.l, b.l, onOther.l)
 	}
-	if n.SKB().Drops(skb.PTypeAbsent) != 1 || c.dev.GetStats().RxNoHandler != 1 {
+	if n.SKB().Drops(skb.PTypeAbsent) != 1 || c.dev.GetStats().RxDropped != 1 {
 		t.Error("the packet without a handler is not counted")
 	}
 	s := c.dev.GetStats()
