@@ -241,7 +241,7 @@ func TestWire_FramesReachQEMU(t *testing.T) {
 			}
 			var got []Captured
 			for range 100 {
-				if got, _ = ReadPcap(filepath.Join(vm.cfg.Dir, "net0.pcap")); len(got) > 0 {
+				if got, _ = ReadPcap(vm.pcap(0)); len(got) > 0 {
 					break
 				}
 				time.Sleep(20 * time.Millisecond)
@@ -358,5 +358,37 @@ func TestNamespace_CommandsRunInside(t *testing.T) {
 	}
 	if out, err := ns.Run(time.Second, "cat", "/proc/sys/net/ipv4/ip_forward"); err != nil || out != "1\n" {
 		t.Fatalf("sysctl in the namespace: %q %v", out, err)
+	}
+}
+
+func TestStripVnetHeaders_TenAndTwelve(t *testing.T) {
+	frames := [][]byte{
+		Ethernet(Broadcast, peerMAC, EtherARP, ARP{Op: ARPRequest, SenderIP: hostIP, TargetIP: guestIP}.Marshal()),
+		Ethernet(cardMAC, peerMAC, EtherIPv4, IPv4{Proto: ProtoICMP, Src: hostIP, Dst: guestIP, Payload: ICMP{Type: ICMPEcho}.Marshal()}.Marshal()),
+		Ethernet(peerMAC, cardMAC, 0x88b5, []byte("neither")),
+	}
+	file := []byte{0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 1, 0, 0, 0}
+	for i, f := range frames {
+		hdr := []int{10, 12, 12}[i]
+		kept, length := byte(hdr+len(f)), byte(hdr+len(f)+5)
+		file = append(file, 1, 0, 0, 0, 2, 0, 0, 0, kept, 0, 0, 0, length, 0, 0, 0)
+		file = append(append(file, make([]byte, hdr)...), f...)
+	}
+	file = append(file, 9, 9, 9) // cut off
+	path := filepath.Join(t.TempDir(), "x.pcap")
+	if err := os.WriteFile(path, file, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if err := stripVnetHeaders(path); err != nil {
+		t.Fatal(err)
+	}
+	got, err := ReadPcap(path)
+	if err != nil || len(got) != len(frames) {
+		t.Fatalf("%d frames, %v", len(got), err)
+	}
+	for i, c := range got {
+		if !bytes.Equal(c.Data, frames[i]) || c.Length != len(frames[i])+5 {
+			t.Errorf("frame %d: %x, want %x", i, c.Data, frames[i])
+		}
 	}
 }

@@ -46,3 +46,43 @@ func ReadPcap(path string) ([]Captured, error) {
 	}
 	return out, nil
 }
+
+// stripVnetHeaders takes the virtio-net headers off a capture, in place. QEMU's
+// filter-dump writes them in front of the frames of a TAP device: 10 bytes
+// until the guest's driver has agreed on virtio 1, then 12.
+func stripVnetHeaders(path string) error {
+	b, err := os.ReadFile(path)
+	if err != nil || len(b) < 24 {
+		return err
+	}
+	le := binary.LittleEndian
+	out := b[:24]
+	for in := b[24:]; len(in) >= 16; {
+		kept, length := int(le.Uint32(in[8:])), int(le.Uint32(in[12:]))
+		if kept > len(in)-16 {
+			break
+		}
+		n := vnetLength(in[16 : 16+kept])
+		rec := in[:16+kept]
+		in = in[16+kept:]
+		le.PutUint32(rec[8:], uint32(kept-n))
+		le.PutUint32(rec[12:], uint32(length-n))
+		out = append(out, rec[:16]...) // shorter than what was read: never overtakes it
+		out = append(out, rec[16+n:]...)
+	}
+	return os.WriteFile(path, out, 0o666)
+}
+
+// vnetLength tells by the ethertype behind it how long the header of a captured
+// frame is.
+func vnetLength(p []byte) int {
+	for _, n := range []int{12, 10} {
+		if len(p) >= n+14 {
+			switch binary.BigEndian.Uint16(p[n+12:]) {
+			case EtherIPv4, EtherARP, 0x86dd, 0x8100:
+				return n
+			}
+		}
+	}
+	return min(12, len(p))
+}

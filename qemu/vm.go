@@ -153,6 +153,11 @@ func (m *VM) Kill() {
 		}
 		m.writeLog()
 		m.closeFiles()
+		for i, nic := range m.cfg.NICs {
+			if _, tap := nic.Backend.(tapEnd); tap && m.cfg.Dir != "" && !nic.NoPcap {
+				stripVnetHeaders(m.pcap(i))
+			}
+		}
 	})
 }
 
@@ -230,6 +235,9 @@ func (m *VM) QMP() (*QMP, error) {
 
 // Netdev returns the QEMU id of the i-th card's netdev (for QMP's set_link).
 func (m *VM) Netdev(i int) string { return m.nics[i] }
+
+// pcap returns the path of the i-th card's capture.
+func (m *VM) pcap(i int) string { return filepath.Join(m.cfg.Dir, m.nics[i]+".pcap") }
 
 // PID returns QEMU's process id.
 func (m *VM) PID() int { return m.cmd.Process.Pid }
