@@ -69,6 +69,7 @@ type reference struct {
 	read func() uint32
 	hz   uint64
 	mask uint32
+	once bool // only at boot: it has other work afterwards
 }
 
 // A reading is a reference's count at a TSC value.
@@ -126,12 +127,12 @@ func findReference() {
 	out8(pitMode, 0x34) // channel 0, both bytes, mode 2 (rate generator), the longest period
 	out8(pitCh0, 0)
 	out8(pitCh0, 0)
-	clk.ref = reference{"PIT", pitRead, 1193182, 1<<16 - 1}
+	clk.ref = reference{name: "PIT", read: pitRead, hz: 1193182, mask: 1<<16 - 1}
 	if clk.ref.moves() {
 		return
 	}
 	if platform.PMTimer != 0 {
-		clk.ref = reference{"ACPI PM timer", pmRead, 3579545, 1<<24 - 1}
+		clk.ref = reference{name: "ACPI PM timer", read: pmRead, hz: 3579545, mask: 1<<24 - 1}
 		if clk.ref.moves() {
 			return
 		}
@@ -139,7 +140,7 @@ func findReference() {
 	if cpu.tcg {
 		// QEMU's emulated APIC timer counts nanoseconds (hw/intc/apic.c). It is the tick's from now on, so no refinement.
 		apicWrite(lapicInitial, 1<<32-1)
-		clk.ref = reference{"APIC timer", func() uint32 { return -apicRead(lapicCurrent) }, 1e9, 1<<32 - 1}
+		clk.ref = reference{name: "APIC timer", read: func() uint32 { return -apicRead(lapicCurrent) }, hz: 1e9, mask: 1<<32 - 1, once: true}
 		return
 	}
 	clk.ref = reference{}
@@ -173,8 +174,8 @@ func clockSetup() {
 		}
 		r := clk.ref.take(5)
 		measured = (r.tsc - clk.ref0.tsc) * clk.ref.hz / uint64((r.count-clk.ref0.count)&clk.ref.mask)
-		if clk.ref.mask == 1<<32-1 && clk.ref.hz == 1e9 {
-			clk.ref0 = reading{} // the APIC timer: once
+		if clk.ref.once {
+			clk.ref0 = reading{}
 		}
 	case told == 0:
 		measured = rtcRate()
