@@ -63,7 +63,7 @@ type Table struct {
 	mu    sync.Mutex
 	next  int
 	lines [256]atomic.Pointer[line]
-	exit  atomic.Pointer[func()]
+	hooks atomic.Pointer[hooks]
 
 	rounds, stray atomic.Uint64
 }
@@ -136,12 +136,19 @@ func (t *Table) RequestMessage(handler func()) (uint8, error) {
 	return t.alloc(l)
 }
 
-// OnExit sets the function that runs at the end of each round.
-func (t *Table) OnExit(f func()) { t.exit.Store(&f) }
+// hooks stand around the handlers of a round.
+type hooks struct{ enter, exit func() }
+
+// SetHooks sets the functions that run at the beginning and at the end of each round (Linux: irq_enter, irq_exit).
+func (t *Table) SetHooks(enter, exit func()) { t.hooks.Store(&hooks{enter, exit}) }
 
 // Round serves the noted vectors, one bit each. Only the interrupt goroutine calls it.
 func (t *Table) Round(noted *[4]uint64) {
 	t.rounds.Add(1)
+	h := t.hooks.Load()
+	if h != nil {
+		h.enter()
+	}
 	for i, w := range noted {
 		for ; w != 0; w &= w - 1 {
 			v := i*64 + bits.TrailingZeros64(w)
@@ -152,8 +159,8 @@ func (t *Table) Round(noted *[4]uint64) {
 			}
 		}
 	}
-	if f := t.exit.Load(); f != nil {
-		(*f)()
+	if h != nil {
+		h.exit()
 	}
 }
 

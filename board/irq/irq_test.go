@@ -202,12 +202,12 @@ func TestStorm_othersServed_workBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	quiet := newDevices(t, f, 6, 1)[0]
-	exits := 0
-	f.table.OnExit(func() { exits++ })
+	enters, exits := 0, 0
+	f.table.SetHooks(func() { enters++ }, func() { exits++ })
 	f.set(5, true)
 	quiet.ask()
-	if n := f.run(50); n != 50 || storm != 50 || exits != 50 {
-		t.Fatalf("%d rounds, %d runs of the storm, %d exits, want 50 of each", n, storm, exits)
+	if n := f.run(50); n != 50 || storm != 50 || enters != 50 || exits != 50 {
+		t.Fatalf("%d rounds, %d runs of the storm, %d enters, %d exits, want 50 of each", n, storm, enters, exits)
 	}
 	if quiet.served != 1 {
 		t.Fatalf("the quiet device was served %d times, want 1", quiet.served)
@@ -290,7 +290,7 @@ func TestRequestMessage_allVectorsTaken_error(t *testing.T) {
 func TestRound_steadyState_allocatesNothing(t *testing.T) {
 	f := newFake(t)
 	v, _ := f.table.RequestMessage(func() {})
-	f.table.OnExit(func() {})
+	f.table.SetHooks(func() {}, func() {})
 	var noted [4]uint64
 	noted[v/64] = 1 << (v % 64)
 	if n := testing.AllocsPerRun(100, func() { f.table.Round(&noted) }); n != 0 {

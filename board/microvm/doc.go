@@ -31,7 +31,7 @@
 //
 // [Devices] returns the devices with these functions bound. A line's handler returns whether its device had asked (shared lines have several handlers; all are called). It may take locks
 // and allocate, but should only acknowledge the device and schedule the rest (napi): all handlers of a round run one
-// after another, then the function given to [IRQExit] runs once (the softirq exit). Nothing is lost: a level-triggered
+// after another, then the function given to [IRQHooks] as exit runs once (the softirq exit). Nothing is lost: a level-triggered
 // line is masked by the ISR and unmasked after its handlers have run, so an interrupt that comes in between comes again; a message
 // (MSI-X) that comes while its handler runs makes another round. A line that nobody claims 1000 times in a row is
 // shut off, with a message on the console.

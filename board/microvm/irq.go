@@ -56,8 +56,9 @@ func MSIMessage(vector uint8) (addr uint64, data uint32) {
 	return 0xfee00000 | uint64(apic.id)<<12, uint32(vector)
 }
 
-// IRQExit registers the function that runs after the handlers of each round: the kernel's softirq exit.
-func IRQExit(f func()) { vectors.OnExit(f) }
+// IRQHooks registers the functions that run before and after the handlers of each round: the kernel's irq_enter and
+// irq_exit, where softirqs run.
+func IRQHooks(enter, exit func()) { vectors.SetHooks(enter, exit) }
 
 // irqThread is the interrupt goroutine.
 func irqThread() {

@@ -36,9 +36,9 @@ type Machine struct {
 	Memory uint64
 	// Clock is the stack's clock; nil means package time.
 	Clock napi.Clock
-	// IRQExit takes the function that runs after each round of interrupt
+	// IRQHooks takes the functions that run before and after each round of interrupt
 	// handlers. Nil: softirqs are ksoftirqd's alone.
-	IRQExit func(func())
+	IRQHooks func(enter, exit func())
 	// Devices are the virtio devices that were found, unopened.
 	Devices []Device
 	// Map gives the device address of memory; nil means that it is the
@@ -142,8 +142,8 @@ func (b *booting) netInit() bool {
 	}
 	soft := b.Net.SoftNet()
 	go soft.Run(b.m.Stop)
-	if b.m.IRQExit != nil {
-		b.m.IRQExit(soft.DoSoftirq)
+	if b.m.IRQHooks != nil {
+		b.m.IRQHooks(soft.IRQEnter, soft.DoSoftirq)
 	}
 	if b.Inet, err = inet.New(inet.Config{Net: b.Net, UDPMemory: udpMem}); err != nil {
 		b.warn("no network: %v", err)

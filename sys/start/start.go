@@ -56,7 +56,7 @@ func init() {
 		TaskStart:   imageStart,
 		TaskSize:    uintptr(top),
 		Memory:      memory,
-		IRQExit:     microvm.IRQExit,
+		IRQHooks:    microvm.IRQHooks,
 		Devices:     devices(),
 	})
 	syscallHook = b.Kernel.Syscall
