@@ -39,7 +39,7 @@ func (c *console) String() string {
 // machine is a booted system over a device model.
 type machine struct {
 	*Booted
-	t   *testing.T
+	t   testing.TB
 	con *console
 	dev *device.Net // nil without a device
 	mem *device.Memory
@@ -55,7 +55,7 @@ type frame struct {
 }
 
 // newMachine boots; mac 0 means without a network device.
-func newMachine(t *testing.T, line string, mac byte, change ...func(*Machine)) *machine {
+func newMachine(t testing.TB, line string, mac byte, change ...func(*Machine)) *machine {
 	t.Helper()
 	m := &machine{t: t, con: &console{stop: make(chan struct{})}, mem: device.NewMemory(), out: make(chan frame, 1024)}
 	cfg := Machine{
@@ -144,7 +144,7 @@ func ptr[T any](p *T) uintptr {
 }
 
 // connect joins two machines by a cable until the test ends.
-func connect(t *testing.T, a, b *machine) {
+func connect(t testing.TB, a, b *machine) {
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	pump := func(from, to *machine) {
@@ -379,4 +379,49 @@ func TestStart_udpAllocations(t *testing.T) {
 	if n := testing.AllocsPerRun(2000, round); n != 0 {
 		t.Errorf("%v allocations per datagram", n)
 	}
+}
+
+// A datagram and its echo between two systems over the device model, every
+// layer and both rings included. The two allocations are the cable's, which
+// copies each frame.
+func BenchmarkUDPRoundTrip(b *testing.B) {
+	for _, size := range []int{16, 1472} {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			benchRoundTrip(b, uintptr(size))
+		})
+	}
+}
+
+func benchRoundTrip(b *testing.B, size uintptr) {
+	x, y := newMachine(b, lineA+" quiet", 2), newMachine(b, lineB+" quiet", 3)
+	connect(b, x, y)
+	srv := y.must(syscall.SYS_SOCKET, syscall.AF_INET, syscall.SOCK_DGRAM, 0)
+	y.must(syscall.SYS_BIND, srv, ptr(&[16]byte{2, 0, 0, 7}), 16)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		buf, from, n := new([2048]byte), new([16]byte), new(int32)
+		pb, pf, pn := ptr(buf), ptr(from), ptr(n)
+		for {
+			*n = 16
+			r, _, e := y.Kernel.Syscall(syscall.SYS_RECVFROM, srv, pb, 2048, 0, pf, pn)
+			if e != 0 || r == 1 {
+				return
+			}
+			y.Kernel.Syscall(syscall.SYS_SENDTO, srv, pb, r, 0, pf, 16)
+		}
+	}()
+	c := x.must(syscall.SYS_SOCKET, syscall.AF_INET, syscall.SOCK_DGRAM, 0)
+	x.must(syscall.SYS_CONNECT, c, ptr(sockaddr(3, 7)), 16)
+	buf := ptr(new([2048]byte))
+	b.SetBytes(int64(size))
+	b.ReportAllocs()
+	for b.Loop() {
+		x.Kernel.Syscall(syscall.SYS_WRITE, c, buf, size, 0, 0, 0)
+		if n, _, e := x.Kernel.Syscall(syscall.SYS_READ, c, buf, 2048, 0, 0, 0); e != 0 || n != size {
+			b.Fatalf("read = %d, %v", n, syscall.Errno(e))
+		}
+	}
+	x.must(syscall.SYS_WRITE, c, buf, 1)
+	<-done
 }
