@@ -70,14 +70,15 @@ type MMIO struct {
 }
 
 // handlerRef is what interrupts are dispatched to.
-type handlerRef struct {
-	h Handler
-	n int
-}
+type handlerRef struct{ Handler }
 
-func (r *handlerRef) queues() {
-	for i := range r.n {
-		r.h.QueueInterrupt(i)
+// dispatch passes on what an interrupt status says.
+func (r *handlerRef) dispatch(st uint32) {
+	if st&isrQueue != 0 {
+		r.QueueInterrupt(AnyQueue)
+	}
+	if st&isrConfig != 0 {
+		r.ConfigInterrupt()
 	}
 }
 
@@ -182,8 +183,8 @@ func (m *MMIO) DeviceConfig() Regs { return m.dev }
 func (m *MMIO) ConfigGeneration() uint32 { return m.cfg.Regs.Read32(mmioConfigGen) }
 
 // SetHandler implements [Transport].
-func (m *MMIO) SetHandler(h Handler, n int) error {
-	m.handler.Store(&handlerRef{h, n})
+func (m *MMIO) SetHandler(h Handler, _ int) error {
+	m.handler.Store(&handlerRef{h})
 	if m.requested {
 		return nil
 	}
@@ -203,12 +204,6 @@ func (m *MMIO) interrupt() bool {
 		return false
 	}
 	m.cfg.Regs.Write32(mmioIntACK, st)
-	ref := m.handler.Load()
-	if st&isrQueue != 0 {
-		ref.queues()
-	}
-	if st&isrConfig != 0 {
-		ref.h.ConfigInterrupt()
-	}
+	m.handler.Load().dispatch(st)
 	return true
 }

@@ -243,7 +243,7 @@ func (p *PCI) ConfigGeneration() uint32 { return uint32(p.common.Read8(pciConfig
 // one for the configuration; with fewer entries all queues share one; without
 // MSI-X there is the INTx line.
 func (p *PCI) SetHandler(h Handler, n int) error {
-	p.handler.Store(&handlerRef{h, n})
+	p.handler.Store(&handlerRef{h})
 	if p.irq == pciIRQNone {
 		if err := p.request(n); err != nil {
 			return err
@@ -297,11 +297,11 @@ func (p *PCI) requestVectors(n int) error {
 func (p *PCI) vectorHandler(mode pciIRQMode, v int) func() {
 	switch {
 	case v == 0:
-		return func() { p.handler.Load().h.ConfigInterrupt() }
+		return func() { p.handler.Load().ConfigInterrupt() }
 	case mode == pciIRQShared:
-		return func() { p.handler.Load().queues() }
+		return func() { p.handler.Load().QueueInterrupt(AnyQueue) }
 	}
-	return func() { p.handler.Load().h.QueueInterrupt(v - 1) }
+	return func() { p.handler.Load().QueueInterrupt(v - 1) }
 }
 
 // lineInterrupt is the handler of the INTx line. Reading the ISR acknowledges
@@ -311,12 +311,6 @@ func (p *PCI) lineInterrupt() bool {
 	if st == 0 {
 		return false
 	}
-	ref := p.handler.Load()
-	if st&isrQueue != 0 {
-		ref.queues()
-	}
-	if st&isrConfig != 0 {
-		ref.h.ConfigInterrupt()
-	}
+	p.handler.Load().dispatch(uint32(st))
 	return true
 }

@@ -117,12 +117,16 @@ type QueueAddrs struct {
 // platform's interrupt goroutine, must not block, and may be called without a
 // cause: lines are shared and devices lie.
 type Handler interface {
-	// QueueInterrupt says that queue i may have used buffers.
+	// QueueInterrupt says that queue i may have used buffers; AnyQueue when
+	// the queues share the interrupt.
 	QueueInterrupt(i int)
 	// ConfigInterrupt says that the configuration or the status may have
 	// changed.
 	ConfigInterrupt()
 }
+
+// AnyQueue is the queue number of an interrupt that the queues share.
+const AnyQueue = -1
 
 const (
 	resetWait = time.Second

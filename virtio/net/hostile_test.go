@@ -149,13 +149,15 @@ func TestHostile_wrongFrames_droppedWithoutReset(t *testing.T) {
 	for n := uint32(0); n < 12+14; n++ {
 		rawFrame2(h, 1, int(n))
 	}
-	// A frame of more buffers than a packet can have fragments.
+	// Frames of more buffers than a packet can have fragments.
 	p := make([]byte, 64)
-	p[10] = 30
-	for range 30 {
-		id, _, _ := h.Take(device.QueueRX)
-		h.Write(device.QueueRX, id, p)
-		h.Used(device.QueueRX, id, 64)
+	for _, n := range []int{skb.MaxFrags + 2, 40} {
+		p[10] = byte(n)
+		for range n {
+			id, _, _ := h.Take(device.QueueRX)
+			h.Write(device.QueueRX, id, p)
+			h.Used(device.QueueRX, id, 64)
+		}
 	}
 	// An empty buffer in the middle of a frame.
 	p[10] = 3
@@ -166,7 +168,7 @@ func TestHostile_wrongFrames_droppedWithoutReset(t *testing.T) {
 	}
 	h.Interrupt(device.QueueRX)
 	r.softirq()
-	if s := r.nd.GetStats(); s.RxLengthErrors != 28 || s.RxErrors != 28 || s.RxPackets != 0 {
+	if s := r.nd.GetStats(); s.RxLengthErrors != 29 || s.RxErrors != 29 || s.RxPackets != 0 {
 		t.Fatalf("%+v", s)
 	}
 	if r.drv.Stats().Broken != 0 {
@@ -291,6 +293,31 @@ func TestHostile_breaksAgainAndAgain_givenUp(t *testing.T) {
 	}
 	r.nd.Close()
 	r.open()
+	r.works()
+}
+
+// What waits behind a full ring when the device dies is dropped, not kept for a
+// recovery that does not come.
+func TestHostile_breaksWithFullQueueForGood_queueEmptied(t *testing.T) {
+	r := newRig(t, device.Config{Features: device.AllFeatures, Manual: true}, "mmio")
+	for i := range 300 {
+		r.send(r.frame(60, byte(i)), 60)
+	}
+	q := r.nd.TxQueues[0]
+	if !q.Stopped() || q.Len() == 0 {
+		t.Fatal("nothing waits")
+	}
+	h := r.dev.Hostile()
+	h.IgnoreReset = true
+	h.Used(device.QueueTX, 999, 0)
+	h.Interrupt(device.QueueTX)
+	r.settle(time.Minute)
+	if q.Len() != 0 {
+		t.Errorf("%d packets wait for a dead device", q.Len())
+	}
+	h.IgnoreReset = false
+	r.nd.Close()
+	r.open() // takes the memory back
 	r.works()
 }
 

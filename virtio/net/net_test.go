@@ -179,10 +179,7 @@ func TestTransmit_packetWithDestructor_completionInterrupts(t *testing.T) {
 	for _, feats := range []uint64{device.AllFeatures, device.AllFeatures &^ virtio.FeatEventIdx} {
 		r := newRig(t, device.Config{Features: feats, Manual: true}, "pci")
 		ended := 0
-		b := r.buff(r.frame(100, 0), 100)
-		b.Sk = &ended
-		b.Destructor = func(b *skb.Buff) { *b.Sk.(*int)++ }
-		if err := r.stack.DevQueueXmit(b); err != nil {
+		if err := r.stack.DevQueueXmit(r.owned(&ended)); err != nil {
 			t.Fatal(err)
 		}
 		r.softirq()
@@ -190,6 +187,56 @@ func TestTransmit_packetWithDestructor_completionInterrupts(t *testing.T) {
 			t.Fatal("packet ended before it was sent")
 		}
 		r.dev.Process(device.QueueTX)
+		r.softirq()
+		if ended != 1 {
+			t.Fatalf("features %#x: packet ended %d times", feats, ended)
+		}
+	}
+}
+
+// owned makes a packet that counts its end.
+func (r *rig) owned(ended *int) *skb.Buff {
+	b := r.buff(r.frame(100, 0), 100)
+	b.Sk = ended
+	b.Destructor = func(b *skb.Buff) { *b.Sk.(*int)++ }
+	return b
+}
+
+// The device is so quick that the packet is sent before the driver has asked
+// for an interrupt: there will be none, and nobody may wait for it.
+func TestTransmit_sentBeforeInterruptAskedFor_completed(t *testing.T) {
+	for _, feats := range []uint64{device.AllFeatures, device.AllFeatures &^ virtio.FeatEventIdx} {
+		r := newRig(t, device.Config{Features: feats, Manual: true}, "mmio")
+		ended, once := 0, true
+		r.barrier = func() { // that of Publish
+			if once {
+				once = false
+				r.dev.Process(device.QueueTX)
+			}
+		}
+		if err := r.stack.DevQueueXmit(r.owned(&ended)); err != nil {
+			t.Fatal(err)
+		}
+		r.softirq()
+		if once || ended != 1 {
+			t.Fatalf("features %#x: packet ended %d times", feats, ended)
+		}
+	}
+}
+
+// The same inside a poll, after it collected completions.
+func TestPoll_sentBetweenCollectAndUnmask_completed(t *testing.T) {
+	for _, feats := range []uint64{device.AllFeatures, device.AllFeatures &^ virtio.FeatEventIdx} {
+		r := newRig(t, device.Config{Features: feats, Manual: true}, "mmio")
+		ended := 0
+		r.stack.AddPack(testType, nil, func(b *skb.Buff, _ *napi.NetDevice) {
+			b.Consume()
+			r.dev.Process(device.QueueTX)
+		})
+		if err := r.stack.DevQueueXmit(r.owned(&ended)); err != nil {
+			t.Fatal(err)
+		}
+		r.dev.Inject(device.Hdr{}, r.frame(60, 0))
 		r.softirq()
 		if ended != 1 {
 			t.Fatalf("features %#x: packet ended %d times", feats, ended)

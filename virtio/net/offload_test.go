@@ -89,6 +89,7 @@ func TestReceive_superPacket_checkedAndDescribed(t *testing.T) {
 		{name: "wrongChecksum", edit: func(h *device.Hdr, f []byte) { h.CsumOffset = 6 }, drop: true},
 		{name: "udp", edit: func(h *device.Hdr, f []byte) { f[23] = 17 }, drop: true},
 		{name: "ipv6", edit: func(h *device.Hdr, f []byte) { f[14] = 0x65 }, drop: true},
+		{name: "longerIPHeader", edit: func(h *device.Hdr, f []byte) { f[14] = 0x46 }, drop: true},
 		{name: "otherStart", edit: func(h *device.Hdr, f []byte) { h.CsumStart = 38 }, drop: true},
 		{name: "shortTCP", edit: func(h *device.Hdr, f []byte) { f[34+12] = 4 << 4 }, drop: true},
 	} {

@@ -85,6 +85,8 @@ type rig struct {
 	nd    *napi.NetDevice
 	log   []string
 	trans virtio.Transport
+	// barrier runs where the platform's barrier does.
+	barrier func()
 	// lax tests expect violations or held pages and look for themselves.
 	lax bool
 }
@@ -118,7 +120,13 @@ func (r *rig) transport(kind string) virtio.Transport {
 	var err error
 	vectors := map[string]int{"pci": 4, "pci-shared": 2, "pci-intx": 0}
 	if kind == "mmio" {
-		r.trans, err = virtio.NewMMIO(device.NewMMIO(r.dev).Config())
+		cfg := device.NewMMIO(r.dev).Config()
+		cfg.Barrier = func() {
+			if r.barrier != nil {
+				r.barrier()
+			}
+		}
+		r.trans, err = virtio.NewMMIO(cfg)
 	} else {
 		r.trans, err = virtio.NewPCI(device.NewPCI(r.dev, vectors[kind]).Config())
 	}
