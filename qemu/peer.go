@@ -17,6 +17,8 @@ type FrameConn interface {
 	// ReadFrame reads the next frame into buf and returns its length. After
 	// the deadline it fails with os.ErrDeadlineExceeded.
 	ReadFrame(buf []byte) (int, error)
+	// WriteFrame puts one frame on the wire. It waits for room, but not for
+	// ever: a guest that has no card up takes nothing.
 	WriteFrame(frame []byte) error
 	SetReadDeadline(t time.Time) error
 	Close() error
@@ -64,11 +66,15 @@ func (w wireEnd) netdev(file func(*os.File) int) (string, error) {
 
 func (w wireEnd) close() { w.f.Close() }
 
+// writeTimeout is how long the other end may take no frame.
+const writeTimeout = 3 * time.Second
+
 type dgramConn struct{ *os.File }
 
 func (c dgramConn) ReadFrame(buf []byte) (int, error) { return c.Read(buf) }
 
 func (c dgramConn) WriteFrame(frame []byte) error {
+	c.SetWriteDeadline(time.Now().Add(writeTimeout))
 	_, err := c.Write(frame)
 	return err
 }
@@ -104,6 +110,7 @@ func (c *streamConn) WriteFrame(frame []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	msg := binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(frame)), uint32(len(frame)))
+	c.SetWriteDeadline(time.Now().Add(writeTimeout))
 	_, err := c.Write(append(msg, frame...))
 	return err
 }
