@@ -202,6 +202,35 @@ func (r *rig) owned(ended *int) *skb.Buff {
 	return b
 }
 
+// A device may complete in any order (2.7.8): each packet ends when it is done.
+func TestTransmit_completedOutOfOrder_eachPacketItsOwn(t *testing.T) {
+	r := newRig(t, device.Config{Features: device.AllFeatures, Manual: true}, "pci")
+	ended := make([]int, 8)
+	var ids []uint32
+	for i := range ended {
+		if err := r.stack.DevQueueXmit(r.owned(&ended[i])); err != nil {
+			t.Fatal(err)
+		}
+		id, _, ok := r.dev.Hostile().Take(device.QueueTX)
+		if !ok {
+			t.Fatal("not on the ring")
+		}
+		ids = append(ids, id)
+	}
+	for n, i := range []int{7, 0, 3, 4, 1, 6, 5, 2} {
+		r.dev.Hostile().Used(device.QueueTX, ids[i], 0)
+		r.dev.Hostile().Interrupt(device.QueueTX)
+		r.softirq()
+		sum := 0
+		for _, e := range ended {
+			sum += e
+		}
+		if ended[i] != 1 || sum != n+1 {
+			t.Fatalf("packet %d completed, ended are %v", i, ended)
+		}
+	}
+}
+
 // The device is so quick that the packet is sent before the driver has asked
 // for an interrupt: there will be none, and nobody may wait for it.
 func TestTransmit_sentBeforeInterruptAskedFor_completed(t *testing.T) {
