@@ -155,8 +155,14 @@ func (f *vmFlags) boot(io streams, limit time.Duration) error {
 	if err != nil && !errors.As(err, &exit) {
 		return err
 	}
-	status, ok := vm.GuestStatus(cmd.ProcessState.ExitCode())
+	code := cmd.ProcessState.ExitCode()
+	status, ok := vm.GuestStatus(code)
 	switch {
+	case code == 0 && said.stopped:
+		return exitStatus(130) // as a shell reports an interrupt; QEMU itself ends with 0
+	case code == 0 && len(f.Extra) == 0:
+		// The machine has the exit device, so that an image that ends says so.
+		return errors.New("the machine was reset without an exit status: the guest crashed too hard to report it (a triple fault)")
 	case ok && status == 0 && said.failed:
 		return errors.New("QEMU failed") // its own status 1 looks like the guest's 0; it has said why
 	case ok && status == 0:
@@ -167,17 +173,23 @@ func (f *vmFlags) boot(io streams, limit time.Duration) error {
 	return fmt.Errorf("QEMU ended without the guest's status: %v", cmd.ProcessState)
 }
 
-// complaints passes QEMU's messages on and notes whether one of them was an error.
+// complaints passes QEMU's messages on and notes what they tell.
 type complaints struct {
-	to     io.Writer
-	failed bool
+	to      io.Writer
+	failed  bool // one was an error
+	stopped bool // one told that a signal ends QEMU
 }
 
 func (c *complaints) Write(p []byte) (int, error) {
 	for line := range bytes.Lines(p) {
 		// QEMU's messages start with its name; warnings and the note about a signal are no failure.
-		if bytes.HasPrefix(line, []byte("qemu-system-")) && !bytes.Contains(line, []byte("warning:")) &&
-			!bytes.Contains(line, []byte("terminating on signal")) {
+		if !bytes.HasPrefix(line, []byte("qemu-system-")) {
+			continue
+		}
+		switch {
+		case bytes.Contains(line, []byte("terminating on signal")):
+			c.stopped = true
+		case !bytes.Contains(line, []byte("warning:")):
 			c.failed = true
 		}
 	}

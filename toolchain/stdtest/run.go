@@ -97,11 +97,14 @@ func (r *Runner) Run(e *Entry) *Result {
 
 // why tells what broke the run, "" for nothing.
 func (r *Result) why(cmd *exec.Cmd, late bool, errs string) string {
-	status, ok := vm.GuestStatus(cmd.ProcessState.ExitCode())
+	code := cmd.ProcessState.ExitCode()
+	status, ok := vm.GuestStatus(code)
 	what := ""
 	switch {
 	case late:
 		what = fmt.Sprintf("not done in %v", r.Entry.Limit)
+	case code == 0:
+		what = "the machine was reset without an exit status"
 	case r.Outcome.Panic != "":
 		what = r.Outcome.Panic
 	case r.Outcome.Verdict == "" && ok:

@@ -190,7 +190,9 @@ func FindQEMU() (string, error) {
 
 // GuestStatus decodes the exit status of a QEMU process: QEMU's isa-debug-exit turns the byte v that the guest writes
 // into (v<<1)|1, so odd statuses come from the guest. ok is false when the guest did not report a status: QEMU itself failed
-// (1 is ambiguous: QEMU's own errors share it with guest status 0), was killed, or the guest powered off (0, a clean end).
+// (1 is ambiguous: QEMU's own errors share it with guest status 0), or was killed. 0 is ok too: the guest powered off. A
+// guest that knows the device reports its end through it, so with such a one 0 means a reset that nobody asked for, or
+// that QEMU was told to end.
 func GuestStatus(qemu int) (status int, ok bool) {
 	switch {
 	case qemu == 0:
