@@ -52,7 +52,7 @@ func TestIP_badPackets_countedAsLinux(t *testing.T) {
 		{"from broadcast", f(func(f *header.Fields) { f.Src = header.AddrBroadcast }), skb.IPInvalidSource, nil},
 		{"from loopback", f(func(f *header.Fields) { f.Src = header.AddrLoopback }), skb.IPInvalidSource, nil},
 		{"to loopback", f(func(f *header.Fields) { f.Dst = header.AddrLoopback }), skb.IPInAddrErrors, nil},
-		{"from 0.0.0.1", f(func(f *header.Fields) { f.Src = 1 }), skb.IPInvalidSource, nil},
+		{"from 0.0.0.0", f(func(f *header.Fields) { f.Src = 0 }), skb.IPInvalidSource, nil},
 		{"to a group we are not in", f(func(f *header.Fields) { f.Dst = 0xe0000099 }), skb.IPInAddrErrors, nil},
 		{"frame for another station", ethFrame([6]byte{2, 0, 0, 0, 0, 9}, peerMAC, header.EthPIP, ipPacket(good, ping)), skb.OtherHost, nil},
 	} {

@@ -55,8 +55,9 @@ func (a Addr) IsLBcast() bool { return a == AddrBroadcast }
 // IsLoopback reports whether a is in 127.0.0.0/8.
 func (a Addr) IsLoopback() bool { return a>>24 == 127 }
 
-// IsZeronet reports whether a is in 0.0.0.0/8.
-func (a Addr) IsZeronet() bool { return a>>24 == 0 }
+// IsZeronet reports whether a is 0.0.0.0, "this host". As in Linux the rest of
+// 0.0.0.0/8 is ordinary.
+func (a Addr) IsZeronet() bool { return a == 0 }
 
 // Mask returns the netmask of a prefix of bits bits, 0 to 32.
 func Mask(bits int) Addr {

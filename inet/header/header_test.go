@@ -104,7 +104,7 @@ func TestAddr_kinds_told(t *testing.T) {
 	if !a("224.0.0.5").IsLocalMulticast() || a("224.0.1.5").IsLocalMulticast() || !a("239.255.255.255").IsMulticast() || a("240.0.0.1").IsMulticast() {
 		t.Error("multicast")
 	}
-	if !a("127.5.5.5").IsLoopback() || !a("0.1.1.1").IsZeronet() || !a("255.255.255.255").IsLBcast() {
+	if !a("127.5.5.5").IsLoopback() || !a("0.0.0.0").IsZeronet() || a("0.1.1.1").IsZeronet() || !a("255.255.255.255").IsLBcast() {
 		t.Error("special")
 	}
 	if Mask(0) != 0 || Mask(32) != ^Addr(0) || Mask(24) != 0xffffff00 || Mask(1) != 0x80000000 {

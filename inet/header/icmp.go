@@ -20,6 +20,10 @@ const (
 	ICMPAddressReply   = 18
 	// ICMPMaxType is the largest type Linux knows (NR_ICMP_TYPES).
 	ICMPMaxType = 18
+
+	// Extended echo (RFC 8335).
+	ICMPExtEcho      = 42
+	ICMPExtEchoReply = 43
 )
 
 // Codes of ICMPDestUnreach (RFC 792, RFC 1122, RFC 1812).

@@ -50,6 +50,12 @@ func (i *ICMP) rcv(b *skb.Buff) {
 	typ := h.Type()
 	i.stats.InType[typ].Add(1)
 	rt := ip.RtableOf(b)
+	if typ == header.ICMPExtEcho || typ == header.ICMPExtEchoReply {
+		// RFC 8335: answered only where an administrator allowed it
+		// (icmp_echo_enable_probe), which nobody here can.
+		b.Free(skb.ICMPIgnored)
+		return
+	}
 	if rt == nil || typ > header.ICMPMaxType {
 		// RFC 1122 section 3.2.2: unknown types are discarded silently.
 		i.inError(b, skb.UnhandledProto)
@@ -64,11 +70,11 @@ func (i *ICMP) rcv(b *skb.Buff) {
 	switch {
 	case typ == header.ICMPEcho:
 		i.echo(b)
-	case typ == header.ICMPDestUnreach, typ == header.ICMPTimeExceeded, typ == header.ICMPParameterProb, typ == header.ICMPSourceQuench:
+	case isError(typ):
 		i.unreach(b, h)
 	default:
-		// Echo replies are for ping sockets, of which there are none;
-		// redirects are not followed; the rest is obsolete (RFC 6918).
+		// Echo replies are for ping sockets, of which there are none; the rest
+		// is obsolete (RFC 6918).
 		b.Consume()
 	}
 }
@@ -100,8 +106,9 @@ func (i *ICMP) echo(b *skb.Buff) {
 	x := ip.Xmit{Src: in.Dst(), Dst: in.Src(), Proto: header.ProtoICMP, TOS: in.TOS(), TTL: ip.DefaultTTL}
 	f := fib.Flow{Dst: x.Dst, Src: x.Src, Proto: header.ProtoICMP, TOS: x.TOS}
 	rt, err := i.ip.RouteOutput(&f)
+	// One request must not be answered to many: Linux would send to a source
+	// that is a broadcast address.
 	if err != 0 || rt.Flags&ip.RTCFBroadcast != 0 {
-		i.ip.MIB.IP.OutNoRoutes.Add(1)
 		b.Free(skb.IPOutNoRoutes)
 		return
 	}
@@ -159,6 +166,11 @@ func (i *ICMP) unreach(b *skb.Buff, h header.ICMP) {
 		}
 		if code == header.ICMPFragNeeded {
 			info = uint32(h.MTU())
+		}
+	case header.ICMPTimeExceeded:
+		if code == header.ICMPExcFragTime {
+			b.Consume() // nobody can do anything about it
+			return
 		}
 	case header.ICMPParameterProb:
 		info = h.Rest() >> 24

@@ -26,19 +26,12 @@ func (n *Net) Rcv(b *skb.Buff, dev *napi.NetDevice) {
 		return
 	}
 	p := b.Data()
-	if hl := int(p[0]&15) * 4; hl > len(p) && hl <= header.IPv4MaxLen {
-		if !b.MayPull(hl) {
-			n.headerError(b, skb.HdrTrunc)
-			return
-		}
-		p = b.Data()
-	}
-	h, ok := header.ParseIPv4(p)
-	if !ok {
+	hlen := int(p[0]&15) * 4
+	if p[0]>>4 != 4 || hlen < header.IPv4MinLen {
 		n.headerError(b, skb.IPInHdr)
 		return
 	}
-	switch h.TOS() & 3 { // ECN codepoint, RFC 3168
+	switch p[1] & 3 { // ECN codepoint, RFC 3168
 	case 0:
 		m.InNoECTPkts.Add(1)
 	case 1:
@@ -48,12 +41,21 @@ func (n *Net) Rcv(b *skb.Buff, dev *napi.NetDevice) {
 	case 3:
 		m.InCEPkts.Add(1)
 	}
+	if !b.MayPull(hlen) {
+		n.headerError(b, skb.HdrTrunc)
+		return
+	}
+	h, ok := header.ParseIPv4(b.Data())
+	if !ok {
+		n.headerError(b, skb.IPInHdr)
+		return
+	}
 	if !h.ChecksumOK() {
 		m.InCsumErrors.Add(1)
 		n.headerError(b, skb.IPCsum)
 		return
 	}
-	total, hlen := h.TotalLen(), h.HeaderLen()
+	total := h.TotalLen()
 	if total > b.Len() {
 		m.InTruncatedPkts.Add(1)
 		n.drop(b, skb.PktTooSmall)

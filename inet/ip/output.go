@@ -3,6 +3,7 @@ package ip
 import (
 	"syscall"
 
+	"barewire/inet/fib"
 	"barewire/inet/header"
 	"barewire/inet/neigh"
 	"barewire/napi"
@@ -66,14 +67,8 @@ func (n *Net) LocalOut(b *skb.Buff) error {
 // output is ip_output.
 func (n *Net) output(b *skb.Buff, rt *Rtable) error {
 	in := b.Dev
-	n.MIB.IP.OutTransmits.Add(1)
-	n.MIB.IP.OutOctets.Add(uint64(b.Len()))
 	b.Dev = rt.Dev
 	b.Protocol = header.EthPIP
-	if rt.Flags&RTCFMulticast != 0 {
-		n.MIB.IP.OutMcastPkts.Add(1)
-		n.MIB.IP.OutMcastOctets.Add(uint64(b.Len()))
-	}
 	if !n.Hooks.Run(netfilter.PostRouting, b, in, rt.Dev, b.Sk) {
 		return syscall.EPERM
 	}
@@ -82,8 +77,6 @@ func (n *Net) output(b *skb.Buff, rt *Rtable) error {
 
 // mcOutput sends a broadcast: also up to this host (Linux: ip_mc_output).
 func (n *Net) mcOutput(b *skb.Buff, rt *Rtable) error {
-	n.MIB.IP.OutBcastPkts.Add(1)
-	n.MIB.IP.OutBcastOctets.Add(uint64(b.Len()))
 	if rt.Dev.Flags()&napi.IFF_LOOPBACK == 0 {
 		n.loopback(b, rt)
 	}
@@ -115,6 +108,17 @@ func (n *Net) finishOutput(b *skb.Buff, rt *Rtable) error {
 // finishOutput2 finds the neighbour and leaves the IP layer (Linux:
 // ip_finish_output2).
 func (n *Net) finishOutput2(b *skb.Buff, rt *Rtable) error {
+	m, size := &n.MIB.IP, uint64(b.Len())
+	m.OutTransmits.Add(1)
+	m.OutOctets.Add(size)
+	switch rt.Type {
+	case fib.Multicast:
+		m.OutMcastPkts.Add(1)
+		m.OutMcastOctets.Add(size)
+	case fib.Broadcast:
+		m.OutBcastPkts.Add(1)
+		m.OutBcastOctets.Add(size)
+	}
 	if need := rt.Dev.HardHeaderLen; b.Headroom() < need && !b.Cow(Headroom) {
 		n.MIB.IP.OutDiscards.Add(1)
 		n.drop(b, skb.NoMem)

@@ -180,8 +180,8 @@ func (u *UDP) err(b *skb.Buff, typ, code uint8, info uint32) {
 	}
 	errno, hard := syscall.EHOSTUNREACH, false
 	switch typ {
-	case header.ICMPSourceQuench:
-		return
+	case header.ICMPSourceQuench, header.ICMPRedirect:
+		return // quench is obsolete (RFC 6633), redirects are not followed
 	case header.ICMPParameterProb:
 		errno, hard = syscall.EPROTO, true
 	case header.ICMPDestUnreach:
