@@ -129,15 +129,16 @@ type hostOpt func(h *host, c *inetConfig, d *napi.NetDevice)
 
 // newHost makes the host under test: 192.0.2.1/24 on eth0, a default route to
 // the peer, and a check that all memory is given back.
-func newHost(t testing.TB, opts ...hostOpt) *host {
+func newHost(t testing.TB, opts ...hostOpt) *host { return newSmallHost(t, 0, opts...) }
+
+// newSmallHost is newHost with a page pool of a given size.
+func newSmallHost(t testing.TB, pages int, opts ...hostOpt) *host {
 	t.Helper()
-	cache := napi.Config{}
-	pool, err := skb.NewPagePool(skb.PageConfig{})
+	pool, err := skb.NewPagePool(skb.PageConfig{MaxPages: pages})
 	if err != nil {
 		t.Fatal(err)
 	}
-	cache.Pool = pool
-	n, err := napi.New(cache)
+	n, err := napi.New(napi.Config{Pool: pool})
 	if err != nil {
 		t.Fatal(err)
 	}

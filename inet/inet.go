@@ -25,11 +25,15 @@ type Config struct {
 	// Net is the device layer it works on. Required.
 	Net *napi.Net
 	// Neigh are the settings of the neighbour table; zero means Linux's
-	// defaults.
+	// defaults, with the waiting packets of all neighbours bounded to 8 MiB or
+	// an eighth of the page pool.
 	Neigh neigh.Params
 	// UDPMemory bounds the packet memory of all UDP receive queues, in bytes;
-	// 0 means 24 MiB.
+	// 0 means 24 MiB or half of the page pool, whichever is less.
 	UDPMemory int64
+	// FragMemory bounds the memory of fragments that wait for others, in
+	// bytes; 0 means 4 MiB, as in Linux, or an eighth of the page pool.
+	FragMemory int64
 	// NoLoopback leaves out the loopback device, for a caller that brings its
 	// own.
 	NoLoopback bool
@@ -56,14 +60,20 @@ func New(c Config) (*Net, error) {
 	if c.Net == nil {
 		return nil, errors.New("inet: a device layer is required")
 	}
+	pool := c.Net.SKB().Pool()
+	memory := int64(pool.MaxPages()) * int64(pool.PageSize())
 	if c.Neigh == (neigh.Params{}) {
 		c.Neigh = neigh.DefaultParams()
+		c.Neigh.TotalQueueBytes = min(c.Neigh.TotalQueueBytes, memory/8)
 	}
 	if c.UDPMemory == 0 {
-		c.UDPMemory = 24 << 20
+		c.UDPMemory = min(24<<20, memory/2)
+	}
+	if c.FragMemory == 0 {
+		c.FragMemory = min(ip.DefaultFragMemory, memory/8)
 	}
 	n := &Net{dev: c.Net, mib: &mib.MIB{}}
-	n.ip = ip.NewNet(c.Net, n.mib)
+	n.ip = ip.NewNet(c.Net, n.mib, c.FragMemory)
 	var err error
 	if n.icmp, err = icmp.New(n.ip); err != nil {
 		return nil, fmt.Errorf("inet: icmp: %w", err)

@@ -388,3 +388,50 @@ func TestAddr_second_sourceOfItsSubnet(t *testing.T) {
 		t.Errorf("bound to a device that is down: %v", err)
 	}
 }
+
+func TestNeigh_pingsFromManyWhoDoNotExist_boundedTogether(t *testing.T) {
+	h := newHost(t)
+	h.port.discard = true
+	max := 8 << 20 / 4096
+	for i := range 20000 {
+		src := hostIP&^0xff | header.Addr(3+i%250)
+		h.inject(ethFrame(hostMAC, peerMAC, header.EthPIP, ipPacket(header.Fields{Protocol: 1, Src: src, Dst: hostIP}, icmpEcho(1, 1, nil))))
+		if n := h.net.SKB().Pool().InUse(); n > max {
+			t.Fatalf("%d pages in use after %d pings, want at most %d", n, i, max)
+		}
+	}
+	if h.Drops(skb.NeighQueueFull) == 0 {
+		t.Error("nothing was dropped")
+	}
+}
+
+func TestFloods_smallPool_receivingGoesOn(t *testing.T) {
+	h := newSmallHost(t, 512)
+	h.know()
+	h.port.discard = true
+	s := h.udpSocket(0, 7)
+	for i := range 100 {
+		h.udpSocket(0, uint16(1000+i))
+	}
+	for i := range 3000 {
+		src := hostIP&^0xff | header.Addr(3+i%250)
+		h.inject(
+			ethFrame(hostMAC, peerMAC, header.EthPIP, ipPacket(header.Fields{Protocol: 1, Src: src, Dst: hostIP}, icmpEcho(1, 1, nil))),
+			fragments(uint16(i), 17, udpPacket(peerIP, hostIP, 1, 7, make([]byte, 100)), 56)[0],
+			fromPeerUDP(1, uint16(1000+i%100), make([]byte, 100)),
+			arpFrame(header.ARPRequest, bcast, peerMAC, src, [6]byte{}, hostIP),
+		)
+	}
+	if n := h.net.SKB().Pool().InUse(); n > 450 {
+		t.Errorf("%d of 512 pages in use", n)
+	}
+	// UDP's own bound is used up by the unread sockets; pings go on.
+	before := h.MIB().ICMP.OutType[0].Load()
+	h.inject(fromPeer(1, icmpEcho(1, 1, nil)))
+	if h.MIB().ICMP.OutType[0].Load() != before+1 {
+		t.Error("no answer to a ping")
+	}
+	if _, err := sendTo(s, []byte("x"), peerIP, 9); err != nil {
+		t.Errorf("send: %v", err)
+	}
+}

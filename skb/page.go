@@ -150,6 +150,10 @@ func identity(mem []byte) (uint64, error) {
 // PageSize returns the size of the pool's pages in bytes.
 func (pp *PagePool) PageSize() int { return pp.size }
 
+// MaxPages returns the most pages the pool hands out, for users that bound
+// their share of it.
+func (pp *PagePool) MaxPages() int { return pp.max }
+
 // InUse returns the number of pages handed out and not yet returned, oversized
 // buffers counted by their size. A test that ends with InUse() != 0 leaked.
 func (pp *PagePool) InUse() int {

@@ -11,10 +11,10 @@ import (
 
 // Bounds of reassembly, with Linux's defaults.
 const (
-	// fragHighThresh bounds the memory all waiting fragments cost, in bytes
+	// DefaultFragMemory bounds the memory all waiting fragments cost, in bytes
 	// of truesize (net.ipv4.ipfrag_high_thresh). Beyond it no new datagram is
 	// begun and no fragment accepted; what waits leaves by completion or time.
-	fragHighThresh = 4 << 20
+	DefaultFragMemory = 4 << 20
 	// fragTime is how long a datagram may take to arrive
 	// (net.ipv4.ipfrag_time).
 	fragTime = 30 * time.Second
@@ -49,14 +49,15 @@ type fragQueue struct {
 // fragTable holds the datagrams in the course of reassembly. A Go map hashes
 // with a random key of its own.
 type fragTable struct {
-	n    *Net
-	mu   sync.Mutex
-	q    map[fragKey]*fragQueue
-	cost int
+	n     *Net
+	limit int
+	mu    sync.Mutex
+	q     map[fragKey]*fragQueue
+	cost  int
 }
 
-func (t *fragTable) init(n *Net) {
-	t.n = n
+func (t *fragTable) init(n *Net, limit int64) {
+	t.n, t.limit = n, int(limit)
 	t.q = make(map[fragKey]*fragQueue)
 }
 
@@ -77,7 +78,7 @@ func (n *Net) defrag(b *skb.Buff) *skb.Buff {
 	t := &n.frags
 	t.mu.Lock()
 	q := t.q[key]
-	if t.q == nil || t.cost > fragHighThresh {
+	if t.q == nil || t.cost > t.limit {
 		t.mu.Unlock()
 		m.ReasmFails.Add(1)
 		n.drop(b, skb.FragReasmLimit)

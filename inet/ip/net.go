@@ -65,13 +65,15 @@ const (
 )
 
 // NewNet makes the IPv4 part of the namespace whose devices are in dev.
-func NewNet(dev *napi.Net, m *mib.MIB) *Net {
+// fragMemory bounds what fragments that wait for others may cost, in bytes; see
+// DefaultFragMemory.
+func NewNet(dev *napi.Net, m *mib.MIB, fragMemory int64) *Net {
 	n := &Net{Dev: dev, MIB: m, FIB: fib.NewLinear()}
 	n.indevs.Store(&[]*InDev{})
 	n.locals.Store(&map[header.Addr]*InDev{})
 	n.portMin.Store(DefaultPortMin)
 	n.portMax.Store(DefaultPortMax)
-	n.frags.init(n)
+	n.frags.init(n, fragMemory)
 	n.idents.init(dev)
 	return n
 }

@@ -10,7 +10,8 @@
 // # Bounds
 //
 // The packets waiting for one neighbour are bounded in bytes; the oldest goes
-// first. The table holds at most [Params.GCThresh3] entries. When it is full,
+// first. So are those waiting for all neighbours together, since a stranger
+// can make us answer to many that do not exist. The table holds at most [Params.GCThresh3] entries. When it is full,
 // or over GCThresh2 and not cleaned for five seconds, entries are evicted,
 // oldest first, until GCThresh2 are left. An entry may be evicted if it is
 // FAILED, if it was only ever learnt and never used to send, or if it is STALE

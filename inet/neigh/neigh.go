@@ -171,20 +171,24 @@ func (n *Neigh) eventSend(b *skb.Buff) (taken bool) {
 		n.timer.Mod(now + max(n.t.p.RetransTime, minTimer))
 		probe = true
 	}
-	// The bound is in bytes, and the newest packet always gets a place: it is
-	// the one somebody still waits for.
+	// The bounds are in bytes, and the newest packet gets the place of the
+	// oldest of its neighbour: it is the one somebody still waits for.
 	var drop skb.List
 	size := b.Truesize()
-	for n.queueBytes+size > n.t.p.QueueBytes {
+	for n.queueBytes+size > n.t.p.QueueBytes || n.t.queued.Load()+int64(size) > n.t.p.TotalQueueBytes {
 		old := n.queue.PopFront()
 		if old == nil {
 			break
 		}
-		n.queueBytes -= old.Truesize()
+		n.charge(-old.Truesize())
 		drop.PushBack(old)
 	}
-	n.queueBytes += size
-	n.queue.PushBack(b)
+	if n.t.queued.Load()+int64(size) > n.t.p.TotalQueueBytes {
+		drop.PushBack(b) // others have it all
+	} else {
+		n.charge(size)
+		n.queue.PushBack(b)
+	}
 	if probe {
 		n.probe() // unlocks
 	} else {
@@ -195,6 +199,18 @@ func (n *Neigh) eventSend(b *skb.Buff) (taken bool) {
 		drop.Purge(skb.NeighQueueFull)
 	}
 	return true
+}
+
+// charge counts bytes that wait; the caller holds mu.
+func (n *Neigh) charge(bytes int) {
+	n.queueBytes += bytes
+	n.t.queued.Add(int64(bytes))
+}
+
+// takeQueue moves the packets that wait to q; the caller holds mu.
+func (n *Neigh) takeQueue(q *skb.List) {
+	q.Splice(&n.queue)
+	n.charge(-n.queueBytes)
 }
 
 // probe sends a solicitation (neigh_probe). The caller holds mu; probe
@@ -276,8 +292,7 @@ func (n *Neigh) invalidate(now int64) {
 	n.hh.Store(nil)
 	n.updated = now
 	var q skb.List
-	q.Splice(&n.queue)
-	n.queueBytes = 0
+	n.takeQueue(&q)
 	n.mu.Unlock()
 	n.t.stats.ResFailed.Add(1)
 	for b := q.PopFront(); b != nil; b = q.PopFront() {
@@ -330,8 +345,7 @@ func (n *Neigh) Update(hw [6]byte, state uint32, override bool) {
 	}
 	var q skb.List
 	if old&nudValid == 0 {
-		q.Splice(&n.queue)
-		n.queueBytes = 0
+		n.takeQueue(&q)
 	}
 	h := n.hh.Load()
 	n.mu.Unlock()

@@ -25,7 +25,8 @@ type Params struct {
 	GCInterval        int64 // gc_interval: 30 s
 	UcastProbes       int   // ucast_solicit: 3
 	McastProbes       int   // mcast_solicit: 3
-	QueueBytes        int   // unres_qlen_bytes: 212992
+	QueueBytes        int   // unres_qlen_bytes: 212992, for one neighbour
+	TotalQueueBytes   int64 // for all neighbours together: 8 MiB
 	GCThresh1         int   // 128
 	GCThresh2         int   // 512
 	GCThresh3         int   // 1024
@@ -37,7 +38,7 @@ func DefaultParams() Params {
 	return Params{
 		BaseReachableTime: 30 * s, RetransTime: s, DelayProbeTime: 5 * s, LockTime: s,
 		GCStaleTime: 60 * s, GCInterval: 30 * s, UcastProbes: 3, McastProbes: 3,
-		QueueBytes: 212992, GCThresh1: 128, GCThresh2: 512, GCThresh3: 1024,
+		QueueBytes: 212992, TotalQueueBytes: 8 << 20, GCThresh1: 128, GCThresh2: 512, GCThresh3: 1024,
 	}
 }
 
@@ -67,6 +68,7 @@ type Table struct {
 	key   uint64
 
 	buckets [1 << hashBits]atomic.Pointer[Neigh]
+	queued  atomic.Int64 // truesize of all packets that wait
 
 	mu         sync.Mutex // writers: chains, the list and what follows
 	list, last *Neigh     // oldest first
@@ -201,8 +203,7 @@ func (t *Table) bury(list []*Neigh) {
 		n.dead.Store(true)
 		n.timer.Del()
 		var q skb.List
-		q.Splice(&n.queue)
-		n.queueBytes = 0
+		n.takeQueue(&q)
 		n.mu.Unlock()
 		q.Purge(skb.NeighDead)
 		t.stats.Destroys.Add(1)
