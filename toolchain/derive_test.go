@@ -285,6 +285,29 @@ func TestPrune_oldTrees_goUnlessInUse(t *testing.T) {
 	}
 }
 
+func TestPrune_manyTrees_keepsTheLastOnes(t *testing.T) {
+	cache := t.TempDir()
+	for i := range keepCount + 3 {
+		root := filepath.Join(cache, fmt.Sprintf("goroot-%02d", i))
+		if err := os.Mkdir(root, 0o777); err != nil {
+			t.Fatal(err)
+		}
+		use := filepath.Join(root, useFile)
+		if err := os.WriteFile(use, nil, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		when := time.Now().Add(-time.Duration(i) * keepSurplus) // 00 is the newest
+		if err := os.Chtimes(use, when, when); err != nil {
+			t.Fatal(err)
+		}
+	}
+	prune(cache, filepath.Join(cache, "goroot-00"), time.Now())
+	left, err := filepath.Glob(filepath.Join(cache, "*"))
+	if err != nil || len(left) != keepCount || filepath.Base(left[len(left)-1]) != fmt.Sprintf("goroot-%02d", keepCount-1) {
+		t.Errorf("left are %q, %v; want the %d newest", left, err, keepCount)
+	}
+}
+
 // The committed port fits the pinned Go, and laying it out leaves the real stock tree as it was.
 func TestDerive_realPort_fitsThePinnedGo(t *testing.T) {
 	s, g := realGo(t)

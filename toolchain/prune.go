@@ -1,9 +1,11 @@
 package toolchain
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -12,10 +14,13 @@ import (
 // useFile lies in every derived GOROOT: who uses the tree holds a shared lock on it; its time is that of the last use.
 const useFile = ".barewire-in-use"
 
-// How long an unused derived GOROOT is kept, and a temporary folder of a build that did not end.
+// How long an unused derived GOROOT is kept, and a temporary folder of a build that did not end. Who works on the kernel
+// makes a new tree (about 16 MiB) with every change: beyond the last keepCount, they go after keepSurplus.
 const (
-	keepUnused = 3 * 24 * time.Hour
-	keepTemp   = time.Hour
+	keepUnused  = 3 * 24 * time.Hour
+	keepCount   = 8
+	keepSurplus = 10 * time.Minute
+	keepTemp    = time.Hour
 )
 
 // openDerived opens the derived GOROOT at root and marks it as in use.
@@ -46,6 +51,11 @@ func prune(cache, keep string, now time.Time) {
 	if err != nil {
 		return
 	}
+	type tree struct {
+		root string
+		idle time.Duration
+	}
+	var trees []tree
 	for _, e := range entries {
 		at := filepath.Join(cache, e.Name())
 		switch {
@@ -55,23 +65,32 @@ func prune(cache, keep string, now time.Time) {
 				os.RemoveAll(at)
 			}
 		case strings.HasPrefix(e.Name(), "goroot-"):
-			pruneOne(at, now)
+			if info, err := os.Stat(filepath.Join(at, useFile)); err == nil {
+				trees = append(trees, tree{at, now.Sub(info.ModTime())})
+			}
+		}
+	}
+	slices.SortFunc(trees, func(a, b tree) int { return cmp.Compare(a.idle, b.idle) })
+	for i, t := range trees {
+		limit := keepUnused
+		if i >= keepCount-1 { // keep is one of the count
+			limit = keepSurplus
+		}
+		if t.idle > limit {
+			removeUnused(t.root)
 		}
 	}
 }
 
-func pruneOne(root string, now time.Time) {
+// removeUnused removes the derived GOROOT at root unless somebody uses it.
+func removeUnused(root string) {
 	f, err := os.OpenFile(filepath.Join(root, useFile), os.O_RDWR, 0)
 	if err != nil {
 		return
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil || now.Sub(info.ModTime()) <= keepUnused {
-		return
-	}
 	if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
-		return // in use
+		return
 	}
 	// Out of the way under another name first, so that no half-removed tree is ever found under a key.
 	gone := filepath.Join(filepath.Dir(root), "tmp-gone-"+filepath.Base(root))
