@@ -1,6 +1,7 @@
 package qemu
 
 import (
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -68,6 +69,9 @@ func TestGuest_FatalEnds(t *testing.T) {
 		{"text", 2, []string{`unexpected fault address`}},
 		{"rodata", 2, []string{`unexpected fault address`}},
 		{"oom", 2, []string{`out of memory`}},
+		{"g0", 2, []string{`SIGSEGV`, `instruction:`}},
+		{"double", 2, []string{`fatal error: double fault`, `goroutine`}},
+		{"irq", 2, []string{`fault in interrupt or exception context`}},
 	} {
 		t.Run(c.args, func(t *testing.T) {
 			code, m := runGuest(t, Config{Memory: 64}, "fault", c.args, time.Minute)
@@ -82,6 +86,73 @@ func TestGuest_FatalEnds(t *testing.T) {
 			}
 			if len(c.says) == 0 && strings.Contains(out, "goroutine") {
 				t.Errorf("a traceback nobody asked for:\n%s", out)
+			}
+		})
+	}
+}
+
+// Where there is no exit device the status is printed, and the machine is reset,
+// which -no-reboot makes an end.
+func TestGuest_ExitWithoutDevice(t *testing.T) {
+	onEachMachine(t, func(t *testing.T, machine string) {
+		code, m := runGuest(t, Config{Machine: machine, NoExitDevice: true}, "fault", "exit 3", time.Minute)
+		if out := m.Console.Output(); code != 0 || !strings.Contains(out, "barewire: exit status 3\n") {
+			t.Errorf("QEMU's status says %d, the console:\n%s", code, out)
+		}
+	})
+}
+
+// A machine that hangs tells where when it gets a non-maskable interrupt.
+func TestGuest_NMIShowsWhereItHangs(t *testing.T) {
+	onEachMachine(t, func(t *testing.T, machine string) {
+		m := Start(t, Config{Machine: machine, Kernel: image(t, guests+"fault"), Append: "-- hang"})
+		if _, err := m.Console.WaitFor("^HANGING$", bootTime); err != nil {
+			t.Fatal(err)
+		}
+		q, err := m.QMP()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := q.Run("inject-nmi", nil, nil); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{`non-maskable interrupt`, `main\.`} {
+			if _, err := m.Console.WaitFor(want, 10*time.Second); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if code, err := m.Wait(10 * time.Second); code != 2 || err != nil {
+			t.Errorf("exit code %d, %v", code, err)
+		}
+	})
+}
+
+// golang.org/x/sys/unix executes system-call instructions of its own.
+func TestGuest_XSysCalls(t *testing.T) {
+	pass(t, Config{Memory: 64}, "xsys", "", time.Minute)
+}
+
+// What the firmware-less machine tells is found by probing.
+func TestGuest_ProbeFindsTheMachine(t *testing.T) {
+	for machine, device := range map[string]string{
+		Microvm: `device \S+ id 1$`,                 // virtio-mmio, a network device
+		Q35:     `device .* 1af4:1041 vectors [34]`, // virtio-pci, virtio 1, MSI-X
+	} {
+		t.Run(machine, func(t *testing.T) {
+			module := t.TempDir() + "/module"
+			if err := os.WriteFile(module, []byte("an initial file system"), 0o666); err != nil {
+				t.Fatal(err)
+			}
+			m := Start(t, Config{Machine: machine, Kernel: image(t, guests+"probe"), Memory: 3072, Initrd: module,
+				Append: "one two", NICs: []NIC{{Backend: User{}}}})
+			if _, err := m.Console.WaitFor("^READY$", bootTime); err != nil {
+				t.Fatal(err)
+			}
+			out := m.Console.Output()
+			for _, want := range []string{device, `cmdline "one two"`, `module 22 bytes .*an initial file system`, `^clock [1-9]`, `^ram 0x`} {
+				if !regexp.MustCompile("(?m)" + want).MatchString(out) {
+					t.Errorf("no line like %q in:\n%s", want, out)
+				}
 			}
 		})
 	}

@@ -22,10 +22,12 @@ const (
 	msrTSCDeadline = 0x6e0
 
 	lapicLVTTimer = lapic.LAPIC_LVT_TIMER
+	lapicLVTLint1 = 0x360
 	lapicInitial  = 0x380
 	lapicCurrent  = 0x390
 	lapicDivide   = 0x3e0
 
+	lint1NMI      = 4 << 8 // delivery mode NMI
 	timerMasked   = 1 << 16
 	timerDeadline = lapic.TIMER_MODE_TSC_DEADLINE << lapic.TIMER_MODE
 )
@@ -79,6 +81,7 @@ func apicFind() {
 	apicWrite(lapicLVTTimer, timerMasked)
 	apicWrite(lapicDivide, 0xb) // by 1
 	apicWrite(lapic.LAPIC_SVR, 1<<lapic.SVR_ENABLE|vectorSpurious)
+	apicWrite(lapicLVTLint1, lint1NMI) // as a PC's firmware leaves it; microvm has none
 }
 
 // timerSetup makes the timer interrupt and hands it to the runtime.
