@@ -92,6 +92,7 @@ type Flow struct {
 	Mark         uint32
 	TOS          uint8
 	Proto        uint8
+	OnLink       bool // without a gateway only: SO_DONTROUTE (RTO_ONLINK)
 	SPort, DPort uint16
 }
 
@@ -172,6 +173,9 @@ func (l *Linear) Lookup(f Flow) (Result, syscall.Errno) {
 	for i := range rs {
 		r := &rs[i]
 		if (f.Dst^r.Dst)&header.Mask(r.Bits) != 0 {
+			continue
+		}
+		if f.OnLink && r.NH.Gateway != 0 {
 			continue
 		}
 		if dev := r.NH.Dev; dev != nil {

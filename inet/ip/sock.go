@@ -176,6 +176,9 @@ func (s *Sock) TOS() uint8 { return uint8(s.tos.Load()) }
 // MulticastDev returns the device IP_MULTICAST_IF chose, 0 for the route's.
 func (s *Sock) MulticastDev() int32 { return s.mcDev.Load() }
 
+// PMTUDisc returns IP_MTU_DISCOVER, a PMTUDisc* value.
+func (s *Sock) PMTUDisc() uint32 { return s.disc.Load() }
+
 // IgnoreDF reports whether packets larger than the path are cut here (Linux:
 // ip_sk_ignore_df).
 func (s *Sock) IgnoreDF() bool {

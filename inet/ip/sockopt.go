@@ -180,10 +180,11 @@ func (s *Sock) GetSockOpt(level, name int, buf []byte) (int, error) {
 // Cookie is what a send may say beside the destination (Linux: struct
 // ipcm_cookie). Zero values leave the choice to the sock.
 type Cookie struct {
-	Src header.Addr
-	OIF int32
-	TTL uint8
-	TOS int16 // -1 for the sock's
+	Src    header.Addr
+	OIF    int32
+	TTL    uint8
+	TOS    int16 // -1 for the sock's
+	OnLink bool  // not through a gateway
 }
 
 // ParseControl reads the ancillary data of a send (Linux: ip_cmsg_send):
@@ -240,8 +241,9 @@ func (c *Cookie) ParseControl(control []byte) error {
 // RecvControl puts the ancillary data the program asked for into m (Linux:
 // ip_cmsg_recv). b is a received packet with its IP header.
 func (s *Sock) RecvControl(m *sock.Msg, b *skb.Buff) {
+	s.Sock.RecvControl(m, b)
 	o := s.opts.Load()
-	if o&(OptPktInfo|OptRecvTTL|OptRecvTOS) == 0 {
+	if o&(OptPktInfo|OptRecvTTL|OptRecvTOS|OptOrigDstAddr) == 0 {
 		return
 	}
 	h := header.IPv4(b.NetworkHeader())
@@ -265,5 +267,11 @@ func (s *Sock) RecvControl(m *sock.Msg, b *skb.Buff) {
 	}
 	if o&OptRecvTOS != 0 {
 		m.PutCmsg(syscall.SOL_IP, syscall.IP_TOS, []byte{h.TOS()})
+	}
+	if th := b.TransportHeader(); o&OptOrigDstAddr != 0 && len(th) >= 4 {
+		// Ports stand first in every protocol that has them.
+		var p [SockaddrLen]byte
+		Sockaddr{Family: syscall.AF_INET, Port: binary.BigEndian.Uint16(th[2:]), Addr: h.Dst()}.Put(p[:])
+		m.PutCmsg(syscall.SOL_IP, ipOrigDstAddr, p[:])
 	}
 }

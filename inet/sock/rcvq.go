@@ -103,6 +103,7 @@ func (sk *Sock) QueueRcv(b *skb.Buff) QueueResult {
 		return QueueFull
 	}
 	q.rmem += charge
+	b.CB[0] = sk.drops.Load() // for SO_RXQ_OVFL
 	q.list.PushBack(b)
 	q.n.Add(1)
 	q.mu.Unlock()
@@ -165,6 +166,17 @@ func (sk *Sock) dequeue(peek bool) *skb.Buff {
 	q.mu.Unlock()
 	sk.memory.uncharge(int64(b.Truesize()))
 	return b
+}
+
+// RecvControl puts the ancillary data of level SOL_SOCKET that the program
+// asked for into m (Linux: sock_recv_cmsgs): with SO_RXQ_OVFL how many packets
+// were dropped before b was queued.
+func (sk *Sock) RecvControl(m *Msg, b *skb.Buff) {
+	if n := b.CB[0]; n != 0 && sk.Flag(FlagRxqOvfl) {
+		var p [4]byte
+		putUint32(p[:], uint32(n))
+		m.PutCmsg(syscall.SOL_SOCKET, soRxqOvfl, p[:])
+	}
 }
 
 // Unqueue takes one particular packet off the queue if it is still there

@@ -45,8 +45,6 @@ const (
 	FlagBroadcast
 	FlagDontRoute
 	FlagOOBInline
-	FlagTimestamp
-	FlagTimestampNS
 	FlagRxqOvfl
 	FlagNoCheckTx
 )

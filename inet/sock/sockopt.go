@@ -82,12 +82,6 @@ func (sk *Sock) setSockOpt(name int, val []byte) error {
 			l = 0
 		}
 		sk.linger.Store(l)
-	case syscall.SO_TIMESTAMP:
-		sk.SetFlag(FlagTimestamp, on)
-		sk.SetFlag(FlagTimestampNS, false)
-	case syscall.SO_TIMESTAMPNS:
-		sk.SetFlag(FlagTimestamp, on)
-		sk.SetFlag(FlagTimestampNS, on)
 	case soRxqOvfl:
 		sk.SetFlag(FlagRxqOvfl, on)
 	case syscall.SO_RCVLOWAT:
@@ -225,12 +219,6 @@ func (s *Socket) getSockOpt(name int, buf []byte) (int, error) {
 		v = int(sk.priority.Load())
 	case syscall.SO_MARK:
 		v = int(int32(sk.mark.Load()))
-	case syscall.SO_TIMESTAMP:
-		if sk.Flag(FlagTimestamp) && !sk.Flag(FlagTimestampNS) {
-			v = 1
-		}
-	case syscall.SO_TIMESTAMPNS:
-		flag(FlagTimestampNS)
 	case soRxqOvfl:
 		flag(FlagRxqOvfl)
 	case syscall.SO_RCVLOWAT:

@@ -57,11 +57,12 @@ func (s *Sock) SendMsg(m *sock.Msg, flags int) (int, error) {
 		}
 		connected = false
 	}
+	c.OnLink = flags&syscall.MSG_DONTROUTE != 0 || s.Flag(sock.FlagDontRoute)
 	x := ip.Xmit{Src: c.Src, Dst: dst, Proto: header.ProtoUDP, TOS: s.TOS(), TTL: c.TTL}
 	if c.TOS >= 0 {
 		x.TOS = uint8(c.TOS)
 	}
-	rt, err := s.sendRoute(id, &x, &c, dport, connected)
+	rt, err := s.sendRoute(id, &x, &c, dport, connected && !c.OnLink)
 	if err != nil {
 		return 0, err
 	}
@@ -89,7 +90,7 @@ func (s *Sock) sendRoute(id *ip.Ident, x *ip.Xmit, c *ip.Cookie, dport uint16, c
 	if x.Src == 0 {
 		x.Src = id.Saddr
 	}
-	f := fib.Flow{Dst: x.Dst, Src: x.Src, OIF: c.OIF, Mark: s.Mark(), TOS: x.TOS, Proto: header.ProtoUDP, SPort: id.Num, DPort: dport}
+	f := fib.Flow{Dst: x.Dst, Src: x.Src, OIF: c.OIF, Mark: s.Mark(), TOS: x.TOS, Proto: header.ProtoUDP, OnLink: c.OnLink, SPort: id.Num, DPort: dport}
 	if f.Dst.IsMulticast() && f.OIF == 0 {
 		f.OIF = s.MulticastDev()
 	}

@@ -89,7 +89,7 @@ func (s *Sock) Connect(sa ip.Sockaddr) error {
 		return err
 	}
 	id := *s.Ident()
-	f := fib.Flow{Dst: sa.Addr, Src: id.Saddr, OIF: s.BoundDev(), Proto: header.ProtoUDP, SPort: id.Num, DPort: sa.Port, TOS: s.TOS(), Mark: s.Mark()}
+	f := fib.Flow{Dst: sa.Addr, Src: id.Saddr, OIF: s.BoundDev(), Proto: header.ProtoUDP, SPort: id.Num, DPort: sa.Port, TOS: s.TOS(), Mark: s.Mark(), OnLink: s.Flag(sock.FlagDontRoute)}
 	if sa.Addr.IsMulticast() && f.OIF == 0 {
 		f.OIF = s.MulticastDev()
 	}

@@ -185,10 +185,14 @@ func (u *UDP) err(b *skb.Buff, typ, code uint8, info uint32) {
 	case header.ICMPParameterProb:
 		errno, hard = syscall.EPROTO, true
 	case header.ICMPDestUnreach:
-		if code == header.ICMPFragNeeded && info < 68 {
-			return // no next hop has an MTU below the least (RFC 791)
-		}
 		errno, hard = errConvert[code].errno, errConvert[code].fatal
+		if code == header.ICMPFragNeeded {
+			// No next hop has an MTU below the least (RFC 791).
+			if info < 68 || sk.PMTUDisc() == ip.PMTUDiscDont {
+				return
+			}
+			hard = true
+		}
 	}
 	// RFC 1122 section 4.1.3.3: pass errors up. As in Linux a program that
 	// did not ask for all of them (IP_RECVERR) gets those that are final, and
