@@ -37,11 +37,11 @@ check:
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./skb/... ./napi/... ./virtio/... ./inet/... ./sys/... ./board/hosted
 
-# The standard library's own tests on the image; the table goes to build/std.md.
+# The standard library's own tests on the image; the table goes to docs/std.md, the consoles to build/std.
 std:
 	@qemu/scripts/deps.sh qemu
 	@mkdir -p build/std
-	$(BAREWIRE) std -o build/std.md -logs build/std
+	$(BAREWIRE) std -o docs/std.md -logs build/std
 
 # Every fuzz target for $(FUZZTIME).
 fuzz:

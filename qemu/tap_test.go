@@ -84,6 +84,41 @@ func TestTap_LinuxPeer(t *testing.T) {
 			pingAll(t, ns, 100, "-c", "100", "-i", "0.002", "-s", "1400")
 			pingAll(t, ns, 100, "-c", "100", "-i", "0.002", "-s", "1472", "-M", "do")
 		})
+		t.Run("fragments", func(t *testing.T) {
+			pingAll(t, ns, 20, "-c", "20", "-i", "0.002", "-s", "20000")
+			buf := make([]byte, 1<<16)
+			for i, n := range []int{1473, 3000, 9000, 65507} {
+				want := pattern(i, n)
+				conn.Write(want)
+				conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+				if got, err := conn.Read(buf); err != nil || !bytes.Equal(buf[:got], want) {
+					t.Errorf("echo of %d bytes: %d bytes, %v", n, got, err)
+				}
+			}
+		})
+		t.Run("many sockets", func(t *testing.T) {
+			const sockets = 20 // two each: what the guest's receive buffer holds
+			errs := make(chan error, sockets)
+			for range sockets {
+				c, err := ns.DialUDP(netip.AddrPortFrom(guestIP, 7))
+				if err != nil {
+					t.Fatal(err)
+				}
+				go func() {
+					defer c.Close()
+					lost, err := echoMany(c, 500, 2)
+					if err == nil && lost != 0 {
+						err = fmt.Errorf("%d lost", lost)
+					}
+					errs <- err
+				}()
+			}
+			for range sockets {
+				if err := <-errs; err != nil {
+					t.Error(err)
+				}
+			}
+		})
 		t.Run("nc", func(t *testing.T) {
 			out, err := ns.Run(20*time.Second, "sh", "-c", "echo over netcat | nc -u -w 1 "+guestIP.String()+" 7")
 			if err != nil || out != "over netcat\n" {
