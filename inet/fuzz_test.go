@@ -59,8 +59,8 @@ func (h *fuzzHost) feed(frame []byte, state skb.IPSummed, split uint8) {
 	m := &sock.Msg{Iov: [][]byte{make([]byte, 64)}, Control: make([]byte, 64)}
 	for _, s := range h.socks {
 		for {
-			if n, err := s.RecvMsg(m, syscall.MSG_DONTWAIT); err != nil {
-				break
+			if n, err := s.RecvMsg(m, syscall.MSG_DONTWAIT); err != nil || m.NameLen == 0 {
+				break // nothing, or shut down
 			} else if n > 64 {
 				h.Fatalf("%d bytes in a buffer of 64", n)
 			}
@@ -211,6 +211,72 @@ func FuzzFragments(f *testing.F) {
 			if n, err := s.RecvMsg(m, syscall.MSG_DONTWAIT); err == nil && string(m.Iov[0][:n]) != string(data) {
 				t.Fatalf("received %d bytes that differ from the %d sent", n, len(data))
 			}
+		}
+	})
+}
+
+// FuzzSocketCalls makes calls as the input says on a few sockets, with
+// addresses, options and control data out of it.
+func FuzzSocketCalls(f *testing.F) {
+	f.Add([]byte{0, 16, 2, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1, 16, 2, 0, 0, 9, 192, 0, 2, 2, 0, 0, 0, 0, 0, 0, 0, 0})
+	f.Add([]byte{3, 6, 0, 10, 1, 0, 0, 0, 4, 20, 24, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 5, 0, 0, 0, 5, 5, 6, 7})
+	f.Fuzz(func(t *testing.T, p []byte) {
+		h := newFuzzHost(t)
+		socks := append([]*sock.Socket(nil), h.socks...)
+		take := func(n int) []byte {
+			n = min(n, len(p))
+			d := p[:n:n]
+			p = p[n:]
+			return d
+		}
+		num := func() int {
+			if d := take(1); len(d) == 1 {
+				return int(d[0])
+			}
+			return 0
+		}
+		for calls := 0; len(p) > 1 && calls < 60; calls++ {
+			op, n := num(), num()
+			s := socks[n>>5%len(socks)]
+			n &= 31
+			switch op % 12 {
+			case 0:
+				s.Bind(take(n))
+			case 1:
+				s.Connect(take(n), 0)
+			case 2:
+				m := &sock.Msg{Iov: [][]byte{take(n), take(num()), make([]byte, num()*300)}}
+				m.NameLen = copy(m.Name[:], take(num()&31))
+				m.Control = take(num() & 63)
+				s.SendMsg(m, syscall.MSG_DONTWAIT|num()<<8)
+			case 3:
+				s.SetSockOpt(num()&3&^2, num(), take(n))
+			case 4:
+				b := make([]byte, n)
+				if got, err := s.GetSockOpt(num()&1, num(), b); err == nil && got > n {
+					t.Errorf("getsockopt wrote %d of %d bytes", got, n)
+				}
+			case 5:
+				s.Getname(n&1 == 0, make([]byte, num()&31))
+			case 6:
+				s.RecvMsg(newMsg(n, num()&63), syscall.MSG_DONTWAIT|num())
+			case 7:
+				s.Shutdown(n - 1)
+			case 8:
+				s.Ioctl(uint(0x5400+num()), make([]byte, n))
+			case 9:
+				s.Poll()
+			case 10:
+				h.feed(fromPeerUDP(9, uint16(7+n&3), take(n)), 0, 0)
+			case 11:
+				if len(socks) < 20 {
+					if x, err := h.SockCreate(syscall.AF_INET, 1+n&1, 0); err == nil {
+						t.Cleanup(func() { x.Release() })
+						socks = append(socks, x)
+					}
+				}
+			}
+			h.net.SoftNet().DoSoftirq()
 		}
 	})
 }

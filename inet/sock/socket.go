@@ -75,7 +75,12 @@ func (s *Socket) Getname(peer bool, buf []byte) (int, error) { return s.Ops.Getn
 // SendMsg sends one message (sendmsg(2)) and returns the bytes taken. flags
 // are MSG_*; MSG_DONTWAIT makes it non-blocking. Data is copied out of m.Iov
 // before it returns.
-func (s *Socket) SendMsg(m *Msg, flags int) (int, error) { return s.Ops.SendMsg(m, flags) }
+func (s *Socket) SendMsg(m *Msg, flags int) (int, error) {
+	if m.NameLen < 0 || m.NameLen > MaxAddr {
+		return 0, syscall.EINVAL
+	}
+	return s.Ops.SendMsg(m, flags)
+}
 
 // RecvMsg receives one message (recvmsg(2)) and returns the bytes copied, or
 // the message's real length with MSG_TRUNC in flags. m.Name and m.NameLen,
