@@ -162,7 +162,8 @@ func barewire_irqRaise(vector uint8) {
 	atomic.Store(&irqPending, 1)
 }
 
-// bwInterrupt runs on the interrupt stack after an interrupt that found a goroutine running.
+// bwInterrupt runs on the interrupt stack after an interrupt that found a goroutine running, on its own stack or on the
+// system stack.
 //
 //go:nosplit
 //go:nowritebarrierrec
@@ -182,15 +183,24 @@ func bwInterrupt(ctx *ucontext) {
 //go:nowritebarrierrec
 func bwPreempt(gp *g, c *sigctxt) {
 	mp := gp.m
-	pp := mp.p.ptr()
-	if pp == nil || pp.status != _Prunning || gp != mp.curg {
-		return
-	}
+	curg := mp.curg
 	tick := uint32(c.regs().trapno) == irqTickVector
 	if tick {
 		if hz := prof.hz.Load(); hz != 0 {
 			sigprof(c.sigpc(), c.sigsp(), c.siglr(), gp, mp)
 		}
+	}
+	pp := mp.p.ptr()
+	if pp == nil || pp.status != _Prunning || gp != curg {
+		// On the system stack or leaving for a system call: it gives way as soon as it is back.
+		curg.preempt = true
+		curg.stackguard0 = stackPreempt
+		if tick {
+			bwArm(nanotime() + bwRetry)
+		}
+		return
+	}
+	if tick {
 		now := nanotime()
 		when := pp.timers.wakeTime()
 		if tickSched != pp.schedtick && (when == 0 || when > now) && irqPending == 0 {

@@ -51,16 +51,19 @@ func bwExitThread(wait *atomic.Uint32) {
 }
 
 //go:nosplit
-func bwOpen(name *byte, mode, perm int32) int32 { return -_ENOENT }
+func bwOpen(name *byte, mode, perm int32) int32 { return -1 }
 
 //go:nosplit
-func bwClosefd(fd int32) int32 { return -_EBADF }
+func bwClosefd(fd int32) int32 { return -1 }
 
 //go:nosplit
 func bwRead(fd int32, p unsafe.Pointer, n int32) int32 { return -_EBADF }
 
 //go:nosplit
 func bwWrite1(fd uintptr, p unsafe.Pointer, n int32) int32 {
+	if fd != 1 && fd != 2 {
+		return -_EBADF
+	}
 	for i := int32(0); i < n; i++ {
 		goos.Printk(*(*byte)(add(p, uintptr(i))))
 	}
@@ -149,6 +152,22 @@ func bwFutex(addr unsafe.Pointer, op int32, val uint32, ts *timespec, addr2 unsa
 	return 0
 }
 
+// bwNotetsleepg waits for a note without keeping the M: it looks after 20 us, and later every 10 ms.
+func bwNotetsleepg(n *note, ns int64) bool {
+	start := nanotime()
+	for wait := int64(20e3); atomic.Load(key32(&n.key)) == 0; wait = min(2*wait, 10e6) {
+		if ns >= 0 {
+			left := start + ns - nanotime()
+			if left <= 0 {
+				return false
+			}
+			wait = min(wait, left)
+		}
+		timeSleep(wait)
+	}
+	return true
+}
+
 //go:nosplit
 func bwUsleep(usec uint32) {
 	until := nanotime() + int64(usec)*1000
@@ -168,7 +187,6 @@ func walltime() (sec int64, nsec int32) {
 }
 
 const (
-	_ENOENT    = 2
 	_EBADF     = 9
 	_EACCES    = 13
 	_EINVAL    = 22

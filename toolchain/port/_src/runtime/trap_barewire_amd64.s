@@ -132,7 +132,7 @@ x2apic:
 	POPQ	DX
 
 busy:
-	// Only a running goroutine is asked to make way; the scheduler looks for itself.
+	// Only a goroutine is asked to make way (it may be on the system stack now); the scheduler looks for itself.
 	get_tls(CX)
 	MOVQ	g(CX), AX
 	TESTQ	AX, AX
@@ -140,8 +140,8 @@ busy:
 	MOVQ	g_m(AX), CX
 	TESTQ	CX, CX
 	JZ	out
-	CMPQ	AX, m_curg(CX)
-	JEQ	full
+	CMPQ	m_curg(CX), $0
+	JNE	full
 out:
 	POPQ	CX
 	POPQ	AX
