@@ -160,12 +160,6 @@ func (a *ARP) Static(dev *napi.NetDevice, addr header.Addr) (hw [6]byte, ok bool
 	return hw, false
 }
 
-// Announce sends a gratuitous ARP request for an address of dev (RFC 5227
-// section 3), as Linux does with arp_notify.
-func (a *ARP) Announce(dev *napi.NetDevice, addr header.Addr) {
-	a.send(header.ARPRequest, dev, dev.Broadcast, addr, [6]byte{}, addr)
-}
-
 // send makes and transmits an ARP packet (Linux: arp_send): to is the link
 // destination, tha the target in the packet.
 func (a *ARP) send(op uint16, dev *napi.NetDevice, to [6]byte, spa header.Addr, tha [6]byte, tpa header.Addr) {

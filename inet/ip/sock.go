@@ -7,7 +7,6 @@ import (
 	"barewire/inet/fib"
 	"barewire/inet/header"
 	"barewire/inet/sock"
-	"barewire/napi"
 	"barewire/skb"
 )
 
@@ -267,10 +266,4 @@ func (s *Sock) Getname(peer bool, buf []byte) (int, error) {
 func RtableOf(b *skb.Buff) *Rtable {
 	rt, _ := b.Dst.(*Rtable)
 	return rt
-}
-
-// DevOf returns the device of a packet, nil if it has none.
-func DevOf(b *skb.Buff) *napi.NetDevice {
-	d, _ := b.Dev.(*napi.NetDevice)
-	return d
 }

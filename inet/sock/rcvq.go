@@ -179,31 +179,6 @@ func (sk *Sock) RecvControl(m *Msg, b *skb.Buff) {
 	}
 }
 
-// Unqueue takes one particular packet off the queue if it is still there
-// (Linux: __sk_queue_drop_skb): a peeked packet found to be bad. It reports
-// whether it was; the queue's reference is then the caller's.
-func (sk *Sock) Unqueue(b *skb.Buff) bool {
-	q := &sk.rx
-	q.mu.Lock()
-	found := false
-	for p := q.list.Head(); p != nil; p = p.Next() {
-		if p == b {
-			found = true
-			break
-		}
-	}
-	if found {
-		q.list.Remove(b)
-		q.n.Add(-1)
-		q.rmem -= Charge(b)
-	}
-	q.mu.Unlock()
-	if found {
-		sk.memory.uncharge(int64(b.Truesize()))
-	}
-	return found
-}
-
 // FirstLen returns the length of the first queued packet, less hdr bytes of
 // header, 0 if there is none (Linux: first_packet_length, for SIOCINQ).
 func (sk *Sock) FirstLen(hdr int) int {

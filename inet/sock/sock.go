@@ -151,9 +151,6 @@ func (sk *Sock) Mark() uint32 { return sk.mark.Load() }
 // Drops returns how many packets this sock refused (Linux: sk_drops).
 func (sk *Sock) Drops() uint64 { return sk.drops.Load() }
 
-// AddDrop counts a packet this sock refused.
-func (sk *Sock) AddDrop() { sk.drops.Add(1) }
-
 // IsShutdown reports whether a direction, RcvShutdown or SendShutdown, is
 // closed.
 func (sk *Sock) IsShutdown(dir uint32) bool { return sk.shutdown.Load()&dir != 0 }
@@ -188,9 +185,6 @@ func (sk *Sock) TakeError() error {
 	}
 	return nil
 }
-
-// PendingError returns the pending error without clearing it, 0 if none.
-func (sk *Sock) PendingError() syscall.Errno { return syscall.Errno(sk.err.Load()) }
 
 func (sk *Sock) setNotify(fn func(uint16)) {
 	if fn == nil {
