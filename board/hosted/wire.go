@@ -225,7 +225,7 @@ func (w *Wire) send(p *wirePort, b *skb.Buff) {
 	c := &w.cfg
 	lost := p.draw(c.Loss)
 	twice := p.draw(c.Duplicate)
-	corrupt := p.draw(c.Corrupt)
+	corrupt := p.draw(c.Corrupt) && b.Len() > 0
 	reorder := p.draw(c.Reorder)
 	var jitter time.Duration
 	if c.Jitter > 0 {
