@@ -5,6 +5,7 @@ package microvm
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 
 	"barewire/board/irq"
@@ -95,6 +96,7 @@ func init() {
 	timerSetup()
 	hookTimer = setTimer
 	sti()
+	runtime.Gosched() // the scheduler sets the first tick: this goroutine too has a time slice
 	stdinSetup()
 	go refineClock()
 }

@@ -55,6 +55,7 @@ var (
 	irqTook   uint32   // schedtick at which it was last chosen, +1
 
 	tickSched uint32 // schedtick at the last tick
+	profLast  int64  // nanotime of the last profiling sample
 
 	bwInterrupted uintptr // the *ucontext of the goroutine under a running bwInterrupt, for crash reports
 )
@@ -185,8 +186,14 @@ func bwPreempt(gp *g, c *sigctxt) {
 	mp := gp.m
 	curg := mp.curg
 	tick := uint32(c.regs().trapno) == irqTickVector
-	if tick {
-		if hz := prof.hz.Load(); hz != 0 {
+	if hz := prof.hz.Load(); tick && hz != 0 {
+		// The tick is the profiler's clock too: as many samples as make up for the time since the last one.
+		now := nanotime()
+		period := int64(1e9) / int64(hz)
+		if profLast == 0 || now-profLast > 2*bwSlice {
+			profLast = now - period
+		}
+		for ; now-profLast >= period; profLast += period {
 			sigprof(c.sigpc(), c.sigsp(), c.siglr(), gp, mp)
 		}
 	}
