@@ -110,14 +110,14 @@ func TestNeigh_life_reachableStaleDelayProbe(t *testing.T) {
 		h.inject(answer)
 		expect("answer", neigh.NUDReachable)
 		h.port.take()
-		time.Sleep(46 * time.Second)
-		expect("one and a half reachable times later", neigh.NUDStale)
+		time.Sleep(52 * time.Second)
+		expect("one and a half reachable times, and the wheel's eighth, later", neigh.NUDStale)
 		send()
 		expect("packet to a stale neighbour", neigh.NUDDelay)
 		if a, other := h.arps(); len(a) != 0 || other != 1 {
 			t.Fatalf("a stale neighbour is used at once: %d requests, %d packets", len(a), other)
 		}
-		time.Sleep(5500 * time.Millisecond)
+		time.Sleep(5900 * time.Millisecond)
 		expect("delay passed", neigh.NUDProbe)
 		a, _ := h.arps()
 		if len(a) != 1 {
@@ -125,9 +125,9 @@ func TestNeigh_life_reachableStaleDelayProbe(t *testing.T) {
 		}
 		h.inject(answer)
 		expect("probe answered", neigh.NUDReachable)
-		time.Sleep(46 * time.Second)
+		time.Sleep(52 * time.Second)
 		send()
-		time.Sleep(5500*time.Millisecond + 4*time.Second)
+		time.Sleep(5900*time.Millisecond + 4*time.Second)
 		expect("probes unanswered", neigh.NUDFailed)
 		if a, _ := h.arps(); len(a) != 3 {
 			t.Errorf("%d unicast probes, want 3", len(a))
@@ -141,7 +141,7 @@ func TestNeigh_probe_isUnicast(t *testing.T) {
 		h.know() // STALE
 		sendTo(s, nil, peerIP, 9)
 		h.port.take()
-		time.Sleep(5500 * time.Millisecond)
+		time.Sleep(5900 * time.Millisecond)
 		synctest.Wait()
 		f := h.port.take()
 		if len(f) != 1 || header.Ethernet(f[0]).Dst() != peerMAC {
