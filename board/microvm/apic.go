@@ -91,6 +91,7 @@ func timerSetup() {
 	if apic.useTSC {
 		hz = clk.hz
 		apicWrite(lapicLVTTimer, vectorTick|timerDeadline)
+		apicRead(lapicLVTTimer) // the mode must have reached the APIC before the first deadline (SDM vol. 3, 11.5.4.1)
 	} else {
 		apicWrite(lapicLVTTimer, vectorTick)
 	}

@@ -41,6 +41,13 @@
 // runtime nanotime is the TSC scaled: the frequency comes from the hypervisor's CPUID leaf, pvclock, or a measurement against
 // the PIT or ACPI PM timer that goes on while the machine runs, without ever stepping backwards. [WallClock] starts from the RTC.
 //
+// # Faults
+//
+// Exceptions become the signals Linux would send (toolchain/port/_src/runtime/trap_barewire.go): a nil dereference, a division by
+// zero in a goroutine are panics. What is fatal ends with registers, the goroutine's traceback, the trap's name and the instruction, and
+// status 2. Double fault, NMI and machine check have stacks of their own. An NMI (QEMU's "nmi" command) shows where a
+// machine hangs: all goroutines, then the end.
+//
 // # Exit status
 //
 // [Exit] writes the code to QEMU's isa-debug-exit device at port 0xf4 if it is there (QEMU then ends with code<<1|1),

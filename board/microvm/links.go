@@ -59,11 +59,5 @@ func syscallAddr() uintptr
 //go:linkname irqWait runtime.barewire_irqWait
 func irqWait(bits *[4]uint64)
 
-//go:linkname irqRaise runtime.barewire_irqRaise
-func irqRaise(vector uint8)
-
-//go:linkname nanotime runtime.nanotime
-func nanotime() int64
-
 // trapStub is the size of one vector's stub, runtime.bwTrapStub.
 const trapStub = 5

@@ -155,14 +155,6 @@ func barewire_irqWait(bits *[4]uint64) {
 	}
 }
 
-// barewire_irqRaise notes a vector as if its interrupt had come: tests, and lines found still asserted.
-//
-//go:linkname barewire_irqRaise
-func barewire_irqRaise(vector uint8) {
-	atomic.Or64(&irqBits[vector/64], 1<<(vector%64))
-	atomic.Store(&irqPending, 1)
-}
-
 // bwInterrupt runs on the interrupt stack after an interrupt that found a goroutine running, on its own stack or on the
 // system stack.
 //
