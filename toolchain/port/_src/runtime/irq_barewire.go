@@ -52,7 +52,8 @@ type irqLine struct {
 
 var (
 	irqWaiter guintptr // the interrupt goroutine while it is parked
-	irqTook   uint32   // schedtick at which it was last chosen, +1
+	irqAsked  bool     // the last request to make way was an interrupt's, not a tick's
+	irqTurn   uint8    // 2 when it has been chosen, 1 while it runs and after, 0 once another goroutine runs
 
 	tickSched uint32 // schedtick at the last tick
 	profLast  int64  // nanotime of the last profiling sample
@@ -93,6 +94,9 @@ func bwArm(t int64) {
 // bwTick sets the timer before a goroutine runs: to the end of its slice or the next Go timer, whichever is
 // first. Two loads when it is set already.
 func bwTick(pp *p) {
+	if irqTurn > 0 {
+		irqTurn--
+	}
 	if bwSetTimer == nil {
 		return
 	}
@@ -116,13 +120,13 @@ func irqRunnable(pp *p) *g {
 	if atomic.Load(&irqPending) == 0 || irqWaiter == 0 {
 		return nil
 	}
-	if irqTook == pp.schedtick && (!runqempty(pp) || !sched.runq.empty()) {
-		irqTook-- // once, even if those who run now inherit the slice
+	if irqTurn == 1 && (!runqempty(pp) || !sched.runq.empty()) {
+		irqTurn = 0
 		return nil
 	}
 	gp := irqTake()
 	if gp != nil {
-		irqTook = pp.schedtick + 1
+		irqTurn = 2
 		casgstatus(gp, _Gwaiting, _Grunnable)
 	}
 	return gp
@@ -189,6 +193,10 @@ func bwPreempt(gp *g, c *sigctxt) {
 			sigprof(c.sigpc(), c.sigsp(), c.siglr(), gp, mp)
 		}
 	}
+	if !tick && irqWaiter == 0 {
+		return // the interrupt goroutine is at work, or has yet to come to it
+	}
+	irqAsked = !tick
 	pp := mp.p.ptr()
 	if pp == nil || pp.status != _Prunning || gp != curg {
 		// On the system stack or leaving for a system call: it gives way as soon as it is back.
@@ -220,6 +228,13 @@ func bwPreempt(gp *g, c *sigctxt) {
 	if debug.asyncpreemptoff == 0 {
 		doSigPreempt(gp, c)
 	}
+}
+
+// bwGaveWay reports, once, whether the goroutine that is being preempted was asked to by an interrupt.
+func bwGaveWay() bool {
+	asked := irqAsked
+	irqAsked = false
+	return asked
 }
 
 // bwHousekeeping does what sysmon does that nothing else here does: the collection forced every two minutes.
