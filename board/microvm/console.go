@@ -6,27 +6,25 @@ import _ "unsafe" // for go:linkname
 
 // The first serial port, a 16550 (National Semiconductor PC16550D, June 1995). Output is polled: a VM's port takes
 // a byte as fast as it is written. Input comes by interrupt, see stdin.go.
+//
+// The FIFOs stay as they are, which is off on a machine that just started: switching them empties them, and with them what
+// the host sent before we looked (a script's input, piped into QEMU). A host that fills a FIFO nobody asked for waits as well
+// for one byte at a time.
 const (
 	uart    = 0x3f8
 	uartRBR = uart + 0 // receive buffer
 	uartTHR = uart + 0 // transmit holding
 	uartIER = uart + 1 // interrupt enable
-	uartFCR = uart + 2 // FIFO control
 	uartLCR = uart + 3 // line control
 	uartMCR = uart + 4 // modem control
 	uartLSR = uart + 5 // line status
 
 	lsrData  = 1 << 0 // a byte has been received
-	lsrEmpty = 1 << 5 // the transmit FIFO is empty
-
-	uartFIFO = 16 // bytes that an empty FIFO takes
+	lsrEmpty = 1 << 5 // the transmit register takes a byte
 )
 
 // uartPresent is false if nothing answers at the port: output then goes nowhere instead of waiting for ever.
 var uartPresent bool
-
-// room is what the transmit FIFO still takes without a look at the line status.
-var room int
 
 func uartSetup() {
 	out8(uartIER, 0)
@@ -34,7 +32,6 @@ func uartSetup() {
 	out8(uart+0, 1)     // 115200 baud
 	out8(uart+1, 0)
 	out8(uartLCR, 3)    // 8 data bits, no parity, 1 stop bit
-	out8(uartFCR, 0x07) // FIFOs on and empty, trigger at 1 byte
 	out8(uartMCR, 0x0b) // DTR, RTS, OUT2 (lets the interrupt through)
 	uartPresent = in8(uartLSR) != 0xff
 }
@@ -55,16 +52,9 @@ func printk(c byte) {
 
 //go:nosplit
 func putc(c byte) {
-	if room == 0 {
-		// A port that never drains (flow control, broken device) costs output, not the machine.
-		for i := 0; in8(uartLSR)&lsrEmpty == 0; i++ {
-			if i == 1<<20 {
-				break
-			}
-		}
-		room = uartFIFO
+	// A port that never drains (flow control, broken device) costs output, not the machine.
+	for i := 0; in8(uartLSR)&lsrEmpty == 0 && i < 1<<20; i++ {
 	}
-	room--
 	out8(uartTHR, c)
 }
 

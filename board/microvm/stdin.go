@@ -25,7 +25,7 @@ func stdinSetup() {
 	out8(uartIER, 1) // received data
 }
 
-// uartInterrupt empties the receive FIFO. What does not fit is lost, as on any serial port.
+// uartInterrupt takes what the port received. What does not fit is lost, as on any serial port.
 func uartInterrupt() bool {
 	input.mu.Lock()
 	got := false
