@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,9 +13,9 @@ import (
 )
 
 // std is "barewire std".
-func std(args []string, io streams) error {
+func std(args []string, std streams) error {
 	var bf buildFlags
-	fl := newFlags("std", "std [flags] [PKG...]", io)
+	fl := newFlags("std", "std [flags] [PKG...]", std)
 	bf.add(fl)
 	listFile := fl.String("list", "", "`file` that lists the packages (default: toolchain/std.txt)")
 	short := fl.Bool("ci", false, "only the packages marked ci in the list")
@@ -27,7 +28,7 @@ func std(args []string, io streams) error {
 	if _, err := vm.FindQEMU(); err != nil {
 		return err
 	}
-	b, err := bf.builder(io.err)
+	b, err := bf.builder(std.err)
 	if err != nil {
 		return err
 	}
@@ -56,16 +57,20 @@ func std(args []string, io streams) error {
 	asListed, otherwise := 0, 0
 	for _, e := range list {
 		r := runner.Run(e)
-		results = append(results, r)
-		o := r.Outcome
-		fmt.Fprintf(io.out, "%-28s %4d pass %3d fail %3d skip  %5.1fs", e.Package, len(o.Pass), len(o.Fail), len(o.Skip), r.Took.Seconds())
+		report(std.out, r)
 		if s := r.Surprises(); len(s) > 0 {
+			// The kernel shares the process and a busy host stretches time: tests that count allocations or milliseconds may
+			// fail once. What fails twice is reported; what passes the second time is told in the table.
+			r = runner.Run(e)
+			r.First = s
+			report(std.out, r)
+		}
+		results = append(results, r)
+		if len(r.Surprises()) > 0 {
 			otherwise++
-			fmt.Fprintf(io.out, "  UNEXPECTED: %s", strings.Join(s, "; "))
 		} else {
 			asListed++
 		}
-		fmt.Fprintln(io.out)
 	}
 	if *table != "" {
 		f, err := os.Create(*table)
@@ -80,11 +85,24 @@ func std(args []string, io streams) error {
 			return err
 		}
 	}
-	fmt.Fprintf(io.out, "%d passed, %d failed\n", asListed, otherwise)
+	fmt.Fprintf(std.out, "%d passed, %d failed\n", asListed, otherwise)
 	if otherwise > 0 {
 		return exitStatus(1)
 	}
 	return nil
+}
+
+// report prints one line about one run.
+func report(out io.Writer, r *stdtest.Result) {
+	o := r.Outcome
+	fmt.Fprintf(out, "%-28s %4d pass %3d fail %3d skip  %5.1fs", r.Entry.Package, len(o.Pass), len(o.Fail), len(o.Skip), r.Took.Seconds())
+	if len(r.First) > 0 {
+		fmt.Fprint(out, "  second try")
+	}
+	if s := r.Surprises(); len(s) > 0 {
+		fmt.Fprintf(out, "  UNEXPECTED: %s", strings.Join(s, "; "))
+	}
+	fmt.Fprintln(out)
 }
 
 // choose returns the entries named, or those marked ci, or all. A name that is not listed gets an entry without

@@ -23,6 +23,7 @@ type Result struct {
 	Outcome *Outcome
 	Broken  string        // why the package has no outcome or an incomplete one, "" if the guest ended by itself
 	Took    time.Duration // wall time in QEMU
+	First   []string      // surprises of an earlier try, nil if this is the first
 }
 
 // A Runner runs packages.
@@ -174,6 +175,9 @@ func WriteTable(w io.Writer, results []*Result, goVersion string) error {
 		var why []string
 		if r.Broken != "" {
 			why = append(why, "**"+r.Broken+"**")
+		}
+		if len(r.First) > 0 {
+			why = append(why, "second try; the first: "+strings.Join(r.First, "; "))
 		}
 		if r.Entry.Note != "" {
 			why = append(why, r.Entry.Note)

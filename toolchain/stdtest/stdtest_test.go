@@ -134,7 +134,7 @@ func TestSurprises_againstTheList(t *testing.T) {
 func TestWriteTable_results_becomeRowsWithReasons(t *testing.T) {
 	var b strings.Builder
 	err := WriteTable(&b, []*Result{
-		{Entry: &Entry{Package: "bytes", Note: "fine"}, Outcome: &Outcome{Pass: []string{"TestA", "TestB"}}},
+		{Entry: &Entry{Package: "bytes", Note: "fine"}, Outcome: &Outcome{Pass: []string{"TestA", "TestB"}}, First: []string{"TestA fails"}},
 		{Entry: &Entry{Package: "os", Fail: map[string]string{"TestF": "no | files"}, Skip: map[string]string{"TestS": "hangs"}},
 			Outcome: &Outcome{Fail: []string{"TestF", "TestG"}, Skip: []string{"TestQ"}}, Broken: "panic: x"},
 	}, "go1.2.3")
@@ -143,7 +143,7 @@ func TestWriteTable_results_becomeRowsWithReasons(t *testing.T) {
 	}
 	for _, want := range []string{
 		"go1.2.3", "2 packages: 2 pass, 2 fail, 1 skipped, 1 left out.",
-		"| bytes | 2 | 0 | 0 | 0 | fine |\n",
+		"| bytes | 2 | 0 | 0 | 0 | second try; the first: TestA fails<br>fine |\n",
 		`| os | 0 | 2 | 1 | 1 | **panic: x**<br>fails: TestF: no \| files<br>fails: TestG: **not on the list**<br>left out: TestS: hangs |`,
 	} {
 		if !strings.Contains(b.String(), want) {
