@@ -237,17 +237,26 @@ func bwGaveWay() bool {
 	return asked
 }
 
-// bwHousekeeping does what sysmon does that nothing else here does: the collection forced every two minutes.
+// bwForceGC starts the collection that is due every two minutes even if nothing is allocated: what sysmon does that
+// nothing else here does. now is 0 or nanotime.
+func bwForceGC(now int64) {
+	if now == 0 || !forcegc.idle.Load() {
+		return
+	}
+	if t := (gcTrigger{kind: gcTriggerTime, now: now}); t.test() {
+		lock(&forcegc.lock)
+		forcegc.idle.Store(false)
+		var list gList
+		list.push(forcegc.g)
+		injectglist(&list)
+		unlock(&forcegc.lock)
+	}
+}
+
+// bwHousekeeping gives an idle machine a scheduling round, with a time in hand, now and then.
 func bwHousekeeping() {
 	for {
-		timeSleep(forcegcperiod / 4)
-		if t := (gcTrigger{kind: gcTriggerTime, now: nanotime()}); t.test() && forcegc.idle.Load() {
-			lock(&forcegc.lock)
-			forcegc.idle.Store(false)
-			gp := forcegc.g
-			unlock(&forcegc.lock)
-			goready(gp, 1)
-		}
+		timeSleep(forcegcperiod/4 + 1e6)
 	}
 }
 
