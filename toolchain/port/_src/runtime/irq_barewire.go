@@ -20,6 +20,7 @@ import (
 const (
 	bwSlice   = 10 * 1000 * 1000 // time slice in ns, as sysmon's forcePreemptNS
 	bwRetry   = 1 * 1000 * 1000  // after a tick that met code which cannot be preempted
+	bwStand   = 500 * 1000       // how long others run while interrupts wait, see irqRunnable
 	bwNoTimer = maxWhen
 )
 
@@ -51,6 +52,8 @@ type irqLine struct {
 }
 
 var (
+	irqG      guintptr // the interrupt goroutine
+	irqLong   int      // ticks in a row that met it
 	irqWaiter guintptr // the interrupt goroutine while it is parked
 	irqAsked  bool     // the last request to make way was an interrupt's, not a tick's
 	irqTurn   uint8    // 2 when it has been chosen, 1 while it runs and after, 0 once another goroutine runs
@@ -101,13 +104,15 @@ func bwTick(pp *p) {
 		return
 	}
 	when := pp.timers.wakeTime()
-	if armed := bwTimerArmed; armed != bwNoTimer && (when == 0 || when >= armed) {
+	armed := bwTimerArmed
+	if irqPending != 0 && irqWaiter != 0 { // the interrupt goroutine stood back, but not for a whole slice
+		bwArm(min(armed, nanotime()+bwStand))
+		return
+	}
+	if armed != bwNoTimer && (when == 0 || when >= armed) {
 		return
 	}
 	next := nanotime() + bwSlice
-	if irqPending != 0 {
-		next -= bwSlice - bwRetry // the interrupt goroutine stood back once, not for a whole slice
-	}
 	if when != 0 && when < next {
 		next = when
 	}
@@ -149,6 +154,7 @@ func irqTake() *g {
 //
 //go:linkname barewire_irqWait
 func barewire_irqWait(bits *[4]uint64) {
+	irqG.set(getg())
 	gopark(func(gp *g, _ unsafe.Pointer) bool {
 		irqWaiter.set(gp)
 		return true // the scheduler that runs next looks at irqPending
@@ -196,6 +202,14 @@ func bwPreempt(gp *g, c *sigctxt) {
 	if !tick && irqWaiter == 0 {
 		return // the interrupt goroutine is at work, or has yet to come to it
 	}
+	if tick && irqG.ptr() == curg {
+		// The slice whose end it meets was another's. Only if it goes on and on it queues up like the others.
+		if irqLong++; irqLong < bwSlice/bwRetry {
+			bwArm(nanotime() + bwRetry)
+			return
+		}
+	}
+	irqLong = 0
 	irqAsked = !tick
 	pp := mp.p.ptr()
 	if pp == nil || pp.status != _Prunning || gp != curg {
