@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"barewire/board/hosted"
+	"barewire/toolchain/vm"
 	"golang.org/x/sys/unix"
 )
 
@@ -92,7 +93,7 @@ func (ns *Namespace) Run(timeout time.Duration, name string, args ...string) (st
 		err = fmt.Errorf("not done in %v", timeout)
 	}
 	if err != nil {
-		err = fmt.Errorf("%s: %w\n%s", quote(append([]string{name}, args...)), err, out)
+		err = fmt.Errorf("%s: %w\n%s", vm.ShellLine(append([]string{name}, args...)), err, out)
 	}
 	return string(out), err
 }
@@ -183,7 +184,7 @@ func (t tapEnd) close() { t.f.Close() }
 func command(name string, args ...string) error {
 	out, err := exec.Command(name, args...).CombinedOutput()
 	if err != nil {
-		return fmt.Errorf("%s: %w: %s", quote(append([]string{name}, args...)), err, strings.TrimSpace(string(out)))
+		return fmt.Errorf("%s: %w: %s", vm.ShellLine(append([]string{name}, args...)), err, strings.TrimSpace(string(out)))
 	}
 	return nil
 }

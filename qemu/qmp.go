@@ -171,9 +171,6 @@ func (q *QMP) Stop() error { return q.Run("stop", nil, nil) }
 // Cont lets a paused guest run on.
 func (q *QMP) Cont() error { return q.Run("cont", nil, nil) }
 
-// PowerDown presses the guest's power button (ACPI).
-func (q *QMP) PowerDown() error { return q.Run("system_powerdown", nil, nil) }
-
 // Quit ends QEMU at once, with status 0.
 func (q *QMP) Quit() error { return q.Run("quit", nil, nil) }
 
@@ -181,9 +178,6 @@ func (q *QMP) Quit() error { return q.Run("quit", nil, nil) }
 func (q *QMP) SetLink(name string, up bool) error {
 	return q.Run("set_link", map[string]any{"name": name, "up": up}, nil)
 }
-
-// DeviceAdd plugs in a device; props hold its driver, id and properties.
-func (q *QMP) DeviceAdd(props map[string]any) error { return q.Run("device_add", props, nil) }
 
 // Monitor runs a command of the human monitor and returns what it prints,
 // for the few things QMP itself does not tell (info usernet, info mem).

@@ -174,7 +174,7 @@ func (m *VM) writeLog() {
 	if m.cfg.Dir == "" {
 		return
 	}
-	text := fmt.Sprintf("%s\n\n%s\n%v\n", quote(m.cmd.Args), m.stderr.String(), m.state)
+	text := fmt.Sprintf("%s\n\n%s\n%v\n", vm.ShellLine(m.cmd.Args), m.stderr.String(), m.state)
 	os.WriteFile(filepath.Join(m.cfg.Dir, "qemu.txt"), []byte(text), 0o666)
 }
 
@@ -287,16 +287,4 @@ func (l *lockedBuffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.String()
-}
-
-// quote writes a command line so that it can be pasted into a shell.
-func quote(args []string) string {
-	var out []string
-	for _, a := range args {
-		if a == "" || strings.ContainsAny(a, " \t\"'$&|;<>()*?") {
-			a = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
-		}
-		out = append(out, a)
-	}
-	return strings.Join(out, " ")
 }

@@ -13,9 +13,6 @@ const initPid = 1
 // ret returns a call that always answers v.
 func ret(v uintptr) callFunc { return func(*Kernel, args) (uintptr, Errno) { return v, 0 } }
 
-// fail returns a call that always fails with e.
-func fail(e Errno) callFunc { return func(*Kernel, args) (uintptr, Errno) { return 0, e } }
-
 func sysExit(k *Kernel, a args) (uintptr, Errno) {
 	k.cfg.Exit(int(a.a0 & 0xff))
 	return 0, 0

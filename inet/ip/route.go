@@ -208,14 +208,7 @@ func (n *Net) RouteOutput(f *fib.Flow) (*Rtable, syscall.Errno) {
 		}
 		return n.localOut()
 	case fib.Broadcast:
-		if f.Src == 0 {
-			f.Src = n.prefSrc(&res, f.Dst)
-		}
-		d := n.InDev(res.NH.Dev.Ifindex())
-		if d == nil {
-			return nil, syscall.ENETUNREACH
-		}
-		return d.bcastOut, 0
+		return n.broadcastOut(f, &res)
 	}
 	if f.Src == 0 {
 		f.Src = n.prefSrc(&res, f.Dst)
@@ -264,8 +257,13 @@ func (n *Net) limitedBroadcastOut(f *fib.Flow) (*Rtable, syscall.Errno) {
 	if err != 0 {
 		return nil, err
 	}
+	return n.broadcastOut(f, &res)
+}
+
+// broadcastOut is the way of a broadcast by the device of res.
+func (n *Net) broadcastOut(f *fib.Flow, res *fib.Result) (*Rtable, syscall.Errno) {
 	if f.Src == 0 {
-		f.Src = n.prefSrc(&res, f.Dst)
+		f.Src = n.prefSrc(res, f.Dst)
 	}
 	d := n.InDev(res.NH.Dev.Ifindex())
 	if d == nil {

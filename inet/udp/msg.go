@@ -91,15 +91,8 @@ func (s *Sock) sendRoute(id *ip.Ident, x *ip.Xmit, c *ip.Cookie, dport uint16, c
 		x.Src = id.Saddr
 	}
 	f := fib.Flow{Dst: x.Dst, Src: x.Src, OIF: c.OIF, Mark: s.Mark(), TOS: x.TOS, Proto: header.ProtoUDP, OnLink: c.OnLink, SPort: id.Num, DPort: dport}
-	if f.Dst.IsMulticast() && f.OIF == 0 {
-		f.OIF = s.MulticastDev()
-	}
-	gen := s.IP.FIB.Generation()
-	rt, errno := s.IP.RouteOutput(&f)
+	rt, gen, errno := s.routeOutput(&f)
 	if errno != 0 {
-		if errno == syscall.ENETUNREACH {
-			s.IP.MIB.IP.OutNoRoutes.Add(1)
-		}
 		return nil, errno
 	}
 	x.Src, x.Dst = f.Src, f.Dst
@@ -107,6 +100,19 @@ func (s *Sock) sendRoute(id *ip.Ident, x *ip.Xmit, c *ip.Cookie, dport uint16, c
 		s.CacheRoute(id, rt, f.Src, gen)
 	}
 	return rt, nil
+}
+
+// routeOutput decides on the way of a flow (Linux: ip_route_output_flow) and
+// returns the generation of the table it is good for.
+func (s *Sock) routeOutput(f *fib.Flow) (rt *ip.Rtable, gen uint32, errno syscall.Errno) {
+	if f.Dst.IsMulticast() && f.OIF == 0 {
+		f.OIF = s.MulticastDev()
+	}
+	gen = s.IP.FIB.Generation()
+	if rt, errno = s.IP.RouteOutput(f); errno == syscall.ENETUNREACH {
+		s.IP.MIB.IP.OutNoRoutes.Add(1)
+	}
+	return rt, gen, errno
 }
 
 // transmit makes the packet and sends it (Linux: ip_make_skb and

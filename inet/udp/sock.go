@@ -90,15 +90,8 @@ func (s *Sock) Connect(sa ip.Sockaddr) error {
 	}
 	id := *s.Ident()
 	f := fib.Flow{Dst: sa.Addr, Src: id.Saddr, OIF: s.BoundDev(), Proto: header.ProtoUDP, SPort: id.Num, DPort: sa.Port, TOS: s.TOS(), Mark: s.Mark(), OnLink: s.Flag(sock.FlagDontRoute)}
-	if sa.Addr.IsMulticast() && f.OIF == 0 {
-		f.OIF = s.MulticastDev()
-	}
-	gen := s.IP.FIB.Generation()
-	rt, errno := s.IP.RouteOutput(&f)
+	rt, gen, errno := s.routeOutput(&f)
 	if errno != 0 {
-		if errno == syscall.ENETUNREACH {
-			s.IP.MIB.IP.OutNoRoutes.Add(1)
-		}
 		return errno
 	}
 	if rt.Flags&ip.RTCFBroadcast != 0 && !s.Flag(sock.FlagBroadcast) {

@@ -124,7 +124,7 @@ func (f *vmFlags) boot(io streams, limit time.Duration) error {
 		return err
 	}
 	if f.show {
-		fmt.Fprintln(io.err, shellLine(cmd.Args))
+		fmt.Fprintln(io.err, vm.ShellLine(cmd.Args))
 	}
 	if f.GDB {
 		fmt.Fprintf(io.err, "barewire: waiting for gdb: gdb -ex 'target remote :1234' %s\n", f.Kernel)
@@ -252,15 +252,3 @@ func commandLine(parameters string, args []string) (string, error) {
 }
 
 func join(a, b string) string { return strings.TrimSpace(a + " " + b) }
-
-// shellLine is a command line that a shell takes.
-func shellLine(args []string) string {
-	var words []string
-	for _, a := range args {
-		if a == "" || strings.ContainsAny(a, " \t\"'$&;*?<>|()\\") {
-			a = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
-		}
-		words = append(words, a)
-	}
-	return strings.Join(words, " ")
-}
