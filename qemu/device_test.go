@@ -32,7 +32,11 @@ func TestDevice_OfferedFeatures(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer conn.Close()
-			Start(t, Config{Machine: c.machine, Kernel: image(t, echoApp), Append: ipParam, NICs: []NIC{{Backend: end, Props: c.props}}})
+			vm := Start(t, Config{Machine: c.machine, Kernel: image(t, echoApp), Append: ipParam, NICs: []NIC{{Backend: end, Props: c.props}}})
+			// ARP is answered before the program has its socket.
+			if _, err := vm.Console.WaitFor("listening", bootTime); err != nil {
+				t.Fatal(err)
+			}
 			p := NewPeer(conn, peerMAC, hostIP)
 			mac, err := p.Resolve(guestIP, bootTime)
 			if err != nil {
