@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"barewire/napi/proc"
+	"barewire/napi/sysctl"
 	"barewire/skb"
 )
 
@@ -34,6 +36,8 @@ type Net struct {
 	cache  *skb.Cache
 	soft   *SoftNet
 	timers *Timers
+	sysctl sysctl.Table
+	proc   proc.Table
 
 	devs   atomic.Pointer[devTable]
 	ptypes atomic.Pointer[ptypeTable]
@@ -94,6 +98,13 @@ func (n *Net) Timers() *Timers { return n.timers }
 
 // SKB returns the stack's packet memory.
 func (n *Net) SKB() *skb.Cache { return n.cache }
+
+// Sysctl returns the namespace's settings, where each room enters its own.
+func (n *Net) Sysctl() *sysctl.Table { return &n.sysctl }
+
+// Proc returns the namespace's files of /proc/net, where each room enters its
+// own.
+func (n *Net) Proc() *proc.Table { return &n.proc }
 
 // Rand fills b with unpredictable bytes (Linux: get_random_bytes).
 func (n *Net) Rand(b []byte) { n.rand(b) }

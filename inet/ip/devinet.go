@@ -2,6 +2,7 @@ package ip
 
 import (
 	"net/netip"
+	"strings"
 	"syscall"
 
 	"barewire/inet/fib"
@@ -24,6 +25,7 @@ func (ifa *Ifaddr) Match(a header.Addr) bool { return (a^ifa.Local)&header.Mask(
 // InDev is the IPv4 side of a device (Linux: struct in_device).
 type InDev struct {
 	Dev   *napi.NetDevice
+	Conf  *DevConf // net.ipv4.conf.NAME; outlives changes of the addresses
 	addrs []Ifaddr // immutable; a change replaces the InDev
 
 	*devRoutes
@@ -105,9 +107,16 @@ func (n *Net) AddDevice(dev *napi.NetDevice) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.InDev(dev.Ifindex()) == nil {
-		n.setInDev(dev.Ifindex(), &InDev{Dev: dev, devRoutes: n.newDevRoutes(dev)})
+		c := &DevConf{}
+		c.copyFrom(&n.ConfDefault)
+		n.Dev.Sysctl().Register(c.entries(sysctlName(dev))...)
+		n.setInDev(dev.Ifindex(), &InDev{Dev: dev, Conf: c, devRoutes: n.newDevRoutes(dev)})
 	}
 }
+
+// sysctlName is the name of a device in a setting's name: the dot of eth0.100
+// is not one between parts.
+func sysctlName(dev *napi.NetDevice) string { return strings.ReplaceAll(dev.Name(), ".", "/") }
 
 // RemoveDevice takes it away again, with addresses, routes and neighbours
 // (Linux: inetdev_destroy).
@@ -115,6 +124,7 @@ func (n *Net) RemoveDevice(dev *napi.NetDevice) {
 	n.mu.Lock()
 	if n.InDev(dev.Ifindex()) != nil {
 		n.setInDev(dev.Ifindex(), nil)
+		n.Dev.Sysctl().Unregister("net.ipv4.conf." + sysctlName(dev))
 	}
 	n.mu.Unlock()
 	n.FIB.Delete(func(r *fib.Route) bool { return r.NH.Dev == dev })
@@ -152,7 +162,7 @@ func (n *Net) AddAddr(dev *napi.NetDevice, p netip.Prefix) error {
 			ifa.Secondary = true
 		}
 	}
-	nd := &InDev{Dev: dev, devRoutes: d.devRoutes}
+	nd := &InDev{Dev: dev, Conf: d.Conf, devRoutes: d.devRoutes}
 	nd.addrs = append(append(nd.addrs, d.addrs...), ifa)
 	n.setInDev(dev.Ifindex(), nd)
 	n.addIfaddrRoutes(dev, &ifa)
@@ -196,7 +206,7 @@ func (n *Net) DelAddr(dev *napi.NetDevice, p netip.Prefix) error {
 	if d == nil {
 		return syscall.ENODEV
 	}
-	nd := &InDev{Dev: dev, devRoutes: d.devRoutes}
+	nd := &InDev{Dev: dev, Conf: d.Conf, devRoutes: d.devRoutes}
 	for _, o := range d.addrs {
 		if o.Local != a || o.Bits != p.Bits() {
 			nd.addrs = append(nd.addrs, o)

@@ -36,6 +36,45 @@ type ErrorSender interface {
 	Send(b *skb.Buff, typ, code uint8, info uint32)
 }
 
+// RawHandler is the raw sockets (Linux: net/ipv4/raw.c).
+type RawHandler interface {
+	// Deliver gives each raw socket that wants it a copy of a packet for this
+	// host, and reports whether there was one (Linux: raw_local_deliver). It
+	// borrows b, whose Data is at the transport header. Softirq context.
+	Deliver(b *skb.Buff, proto uint8) bool
+	// Err hears of an ICMP error as Protocol.Err does (Linux: raw_icmp_error).
+	Err(b *skb.Buff, typ, code uint8, info uint32)
+}
+
+// PingHandler is the ICMP datagram sockets (Linux: net/ipv4/ping.c).
+type PingHandler interface {
+	// Rcv takes an echo reply whose Data is at the ICMP header (Linux:
+	// ping_rcv). It consumes b.
+	Rcv(b *skb.Buff)
+	// Err hears of an ICMP error about an echo request sent from here (Linux:
+	// ping_err). Data is at the quoted IP header.
+	Err(b *skb.Buff, typ, code uint8, info uint32)
+}
+
+// Multicast is group membership (Linux: net/ipv4/igmp.c). Filters are per
+// socket and combined per device.
+type Multicast interface {
+	// Check reports whether packets of src to group are wanted on d (Linux:
+	// ip_check_mc_rcu). Softirq context, no lock.
+	Check(d *InDev, group, src header.Addr, proto uint8) bool
+	// Allow reports whether the sock's own filters let a packet in that came
+	// by the device ifindex (Linux: ip_mc_sf_allow). Softirq context.
+	Allow(s *Sock, group, src header.Addr, ifindex int32) bool
+	// SetSockOpt and GetSockOpt are the membership options of level SOL_IP:
+	// IP_ADD_MEMBERSHIP and the like, MCAST_*, IP_MSFILTER. handled is false
+	// for other options.
+	SetSockOpt(s *Sock, name int, val []byte) (handled bool, err error)
+	GetSockOpt(s *Sock, name int, buf []byte) (n int, handled bool, err error)
+	// Drop leaves every group of a sock that is closed (Linux:
+	// ip_mc_drop_socket).
+	Drop(s *Sock)
+}
+
 // Net is the IPv4 part of a network namespace (Linux: struct netns_ipv4).
 type Net struct {
 	Dev   *napi.Net
@@ -46,6 +85,12 @@ type Net struct {
 	// Neigh and ICMP are set when the stack is wired, before packets flow.
 	Neigh *neigh.Table
 	ICMP  ErrorSender
+	Raw   RawHandler
+	Ping  PingHandler
+	MC    Multicast // nil while there is no IGMP: all hosts is the only group
+
+	// ConfAll and ConfDefault are net.ipv4.conf.all and .default.
+	ConfAll, ConfDefault DevConf
 
 	protos  [256]atomic.Pointer[Protocol]
 	indevs  atomic.Pointer[[]*InDev] // by ifindex
@@ -73,6 +118,11 @@ func NewNet(dev *napi.Net, m *mib.MIB, fragMemory int64) *Net {
 	n.locals.Store(&map[header.Addr]*InDev{})
 	n.portMin.Store(DefaultPortMin)
 	n.portMax.Store(DefaultPortMax)
+	n.ConfAll.setDefaults()
+	n.ConfDefault.setDefaults()
+	n.ConfDefault.AcceptSourceRoute.Store(1)
+	dev.Sysctl().Register(n.ConfAll.entries("all")...)
+	dev.Sysctl().Register(n.ConfDefault.entries("default")...)
 	n.frags.init(n, fragMemory)
 	n.idents.init(dev)
 	return n

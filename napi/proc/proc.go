@@ -1,0 +1,52 @@
+// Package proc is the table of the files of /proc/net of one network namespace
+// (Linux: proc_create_net). Each room registers the text of its own state; the
+// file system above shows them.
+package proc
+
+import (
+	"slices"
+	"sync"
+)
+
+// A Show appends the whole text of a file to b and returns it (Linux:
+// seq_operations.show). It is called when the file is opened, in process
+// context.
+type Show func(b []byte) []byte
+
+// Table is the files of a namespace. The zero value is empty. All methods are
+// safe for concurrent use.
+type Table struct {
+	mu sync.RWMutex
+	m  map[string]Show
+}
+
+// Register enters a file by its path below /proc/net: "udp", "stat/arp_cache".
+// A path that is there already is replaced.
+func (t *Table) Register(path string, show Show) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.m == nil {
+		t.m = make(map[string]Show)
+	}
+	t.m[path] = show
+}
+
+// Lookup returns the file at a path.
+func (t *Table) Lookup(path string) (Show, bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	s, ok := t.m[path]
+	return s, ok
+}
+
+// Paths returns all paths, sorted.
+func (t *Table) Paths() []string {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	l := make([]string, 0, len(t.m))
+	for p := range t.m {
+		l = append(l, p)
+	}
+	slices.Sort(l)
+	return l
+}

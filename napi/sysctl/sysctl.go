@@ -1,0 +1,104 @@
+// Package sysctl is the table of settings of one network namespace, by the
+// names sysctl(8) uses (Linux: kernel/sysctl.c, fs/proc/proc_sysctl.c).
+//
+// Each room registers the settings it owns, as values it reads on its own way;
+// the command line, /proc/sys and tests reach them by name. A name has dots
+// between its parts; a dot inside a part, as in the device eth0.100, is written
+// as a slash, as sysctl(8) does.
+package sysctl
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+)
+
+// Entry is one setting (Linux: struct ctl_table).
+type Entry struct {
+	// Name is the full name: "net.ipv4.ip_forward".
+	Name string
+	// Get returns the value as its file shows it, without the final newline.
+	Get func() string
+	// Set takes a new value as written to the file. It gets the text without
+	// surrounding white space and returns a syscall.Errno, EINVAL for what it
+	// does not understand. Nil means that the setting is read-only.
+	Set func(value string) error
+}
+
+// Writable reports whether the setting can be changed.
+func (e *Entry) Writable() bool { return e.Set != nil }
+
+// Table is the settings of a namespace. The zero value is empty. All methods
+// are safe for concurrent use; Get and Set functions are called without a lock.
+type Table struct {
+	mu sync.RWMutex
+	m  map[string]Entry
+}
+
+// Register enters settings. A name that is there already is replaced, so that a
+// device may come back.
+func (t *Table) Register(entries ...Entry) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.m == nil {
+		t.m = make(map[string]Entry)
+	}
+	for _, e := range entries {
+		t.m[e.Name] = e
+	}
+}
+
+// Unregister removes every setting whose name is prefix, or begins with prefix
+// and a dot.
+func (t *Table) Unregister(prefix string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for name := range t.m {
+		if name == prefix || strings.HasPrefix(name, prefix+".") {
+			delete(t.m, name)
+		}
+	}
+}
+
+// Lookup returns a setting by its full name.
+func (t *Table) Lookup(name string) (Entry, bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	e, ok := t.m[name]
+	return e, ok
+}
+
+// Get returns the value of a setting; ENOENT if there is none.
+func (t *Table) Get(name string) (string, error) {
+	e, ok := t.Lookup(name)
+	if !ok {
+		return "", syscall.ENOENT
+	}
+	return e.Get(), nil
+}
+
+// Set changes a setting: ENOENT if there is none, EACCES if it is read-only,
+// EINVAL if it does not take the value.
+func (t *Table) Set(name, value string) error {
+	e, ok := t.Lookup(name)
+	switch {
+	case !ok:
+		return syscall.ENOENT
+	case e.Set == nil:
+		return syscall.EACCES
+	}
+	return e.Set(strings.TrimSpace(value))
+}
+
+// Names returns all names, sorted.
+func (t *Table) Names() []string {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	l := make([]string, 0, len(t.m))
+	for name := range t.m {
+		l = append(l, name)
+	}
+	slices.Sort(l)
+	return l
+}
