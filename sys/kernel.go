@@ -6,6 +6,10 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+
+	"barewire/napi"
+	"barewire/napi/proc"
+	"barewire/napi/sysctl"
 )
 
 // Clock is the part of the stack's clock that calls need; napi.Clock is one.
@@ -56,6 +60,22 @@ type Config struct {
 	// TaskStart and TaskSize bound user memory: the first address that is, and
 	// the first above it that is not. Outside is EFAULT. 0: one page, 1<<47.
 	TaskStart, TaskSize uintptr
+	// Initramfs are cpio archives in the newc format, plain or gzip-compressed,
+	// unpacked into the root directory in this order. One that is broken is
+	// reported with Log as far as it was read.
+	Initramfs [][]byte
+	// CommandLine is the kernel command line, for /proc/cmdline.
+	CommandLine string
+	// Net is whose devices /sys/class/net shows. Nil: none.
+	Net *napi.Net
+	// Proc is the files of /proc/net. Nil: those of Net.
+	Proc *proc.Table
+	// Sysctl is the settings below /proc/sys. Nil: those of Net.
+	Sysctl *sysctl.Table
+	// FilesMax bounds the bytes in files that were written (ENOSPC), MaxInodes
+	// their number. 0: a quarter of MemTotal, one for 16 KiB of it.
+	FilesMax  int64
+	MaxInodes int64
 	// Log receives the lines Debug asks for. Nil: none.
 	Log func(string)
 	// Debug reports each call that is not implemented, once.
