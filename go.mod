@@ -3,6 +3,7 @@ module barewire
 go 1.26.8
 
 require (
+	github.com/insomniacslk/dhcp v0.0.0-20231206064809-8c70d406f6d2
 	github.com/usbarmory/tamago v1.26.6
 	golang.org/x/arch v0.32.0
 	golang.org/x/sys v0.41.0
