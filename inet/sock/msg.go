@@ -39,6 +39,8 @@ func (m *Msg) Len() int {
 const (
 	// MSG_MORE: more data of the same datagram follows (corking).
 	MSG_MORE = 0x8000
+	// MSG_PROBE: only confirm the path, send nothing.
+	MSG_PROBE = 0x10
 	// MSG_BATCH: more messages follow (sendmmsg).
 	MSG_BATCH = 0x40000
 )

@@ -4,6 +4,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"barewire/skb"
 )
@@ -55,9 +56,11 @@ func Charge(b *skb.Buff) int { return (b.Len()+63)&^63 + skbOverhead }
 type rxQueue struct {
 	mu     sync.Mutex
 	list   skb.List
-	rmem   int
+	errs   skb.List // the error queue
+	rmem   int      // charge of both
 	closed bool
 	n      atomic.Int32 // list.Len, for lock-free looks
+	nerr   atomic.Int32 // errs.Len
 }
 
 func (q *rxQueue) len() int { return int(q.n.Load()) }
@@ -83,6 +86,7 @@ const (
 // sock_queue_rcv_skb). It takes b over only with Queued. Softirq context.
 func (sk *Sock) QueueRcv(b *skb.Buff) QueueResult {
 	q := &sk.rx
+	sk.Stamp(b)
 	charge := Charge(b)
 	real := int64(b.Truesize())
 	if !sk.memory.charge(real) {
@@ -111,71 +115,127 @@ func (sk *Sock) QueueRcv(b *skb.Buff) QueueResult {
 	return Queued
 }
 
+// AddDrop counts a packet the protocol refused for this sock (Linux:
+// sk_drops_inc).
+func (sk *Sock) AddDrop() { sk.drops.Add(1) }
+
 // RecvDatagram returns the next packet of the receive queue (Linux:
 // __skb_recv_datagram), waiting unless flags has MSG_DONTWAIT. With MSG_PEEK
 // the packet stays queued and the caller gets a reference. A pending error
 // comes first. A nil packet without error means the receive side is shut down.
 // The caller ends the packet with Consume.
 func (sk *Sock) RecvDatagram(flags int) (*skb.Buff, error) {
-	peek := flags&syscall.MSG_PEEK != 0
-	if err := sk.TakeError(); err != nil {
-		return nil, err
-	}
-	if b := sk.dequeue(peek); b != nil {
-		return b, nil
-	}
-	if sk.IsShutdown(RcvShutdown) {
-		return nil, nil
-	}
-	if flags&syscall.MSG_DONTWAIT != 0 {
-		return nil, syscall.EAGAIN
-	}
-	return sk.waitDatagram(peek)
+	b, _, err := sk.RecvDatagramAt(flags, -1)
+	return b, err
 }
 
-func (sk *Sock) waitDatagram(peek bool) (b *skb.Buff, err error) {
+// RecvDatagramAt is RecvDatagram for a program that peeks from an offset (Linux:
+// __skb_try_recv_from_queue): with MSG_PEEK and off not negative it passes over
+// that many bytes of queued packets and returns the offset that is left in the
+// packet it found.
+func (sk *Sock) RecvDatagramAt(flags, off int) (*skb.Buff, int, error) {
+	if flags&syscall.MSG_PEEK == 0 {
+		off = -1
+	}
+	if err := sk.TakeError(); err != nil {
+		return nil, 0, err
+	}
+	if b, left := sk.dequeue(flags, off); b != nil {
+		return b, left, nil
+	}
+	if sk.IsShutdown(RcvShutdown) {
+		return nil, 0, nil
+	}
+	if flags&syscall.MSG_DONTWAIT != 0 {
+		return nil, 0, syscall.EAGAIN
+	}
+	return sk.waitDatagram(flags, off)
+}
+
+func (sk *Sock) waitDatagram(flags, off int) (b *skb.Buff, left int, err error) {
 	err = sk.waitUntil(&sk.rdWait, sk.rcvtimeo.Load(), func() (bool, error) {
 		if err := sk.TakeError(); err != nil {
 			return false, err
 		}
-		b = sk.dequeue(peek)
+		b, left = sk.dequeue(flags, off)
 		return b != nil || sk.IsShutdown(RcvShutdown), nil
 	})
-	return b, err
+	return b, left, err
 }
 
-func (sk *Sock) dequeue(peek bool) *skb.Buff {
+func (sk *Sock) dequeue(flags, off int) (*skb.Buff, int) {
 	q := &sk.rx
 	if q.n.Load() == 0 {
-		return nil
+		return nil, 0
 	}
 	q.mu.Lock()
 	b := q.list.Head()
 	if b == nil {
 		q.mu.Unlock()
-		return nil
+		return nil, 0
 	}
-	if peek {
-		b.Get()
+	if flags&syscall.MSG_PEEK != 0 {
+		if off > 0 {
+			for b != nil && off >= b.Len() {
+				off -= b.Len()
+				b = b.Next()
+			}
+		}
+		if b != nil {
+			b.Get()
+		}
 		q.mu.Unlock()
-		return b
+		return b, max(off, 0)
 	}
 	q.list.Remove(b)
 	q.n.Add(-1)
 	q.rmem -= Charge(b)
 	q.mu.Unlock()
 	sk.memory.uncharge(int64(b.Truesize()))
-	return b
+	return b, 0
+}
+
+// PeekOffset returns where a receive with these flags begins (Linux:
+// sk_peek_offset): -1 while SO_PEEK_OFF is off or nothing is peeked.
+func (sk *Sock) PeekOffset(flags int) int {
+	if flags&syscall.MSG_PEEK == 0 {
+		return -1
+	}
+	return int(sk.peekOff.Load())
+}
+
+// MovePeekOffset follows n bytes that were read: peeked ones push the offset
+// on, taken ones pull it back (Linux: sk_peek_offset_fwd, sk_peek_offset_bwd).
+func (sk *Sock) MovePeekOffset(flags, n int) {
+	off := sk.peekOff.Load()
+	if off < 0 {
+		return
+	}
+	if flags&syscall.MSG_PEEK != 0 {
+		sk.peekOff.Store(off + int32(n))
+	} else {
+		sk.peekOff.Store(max(0, off-int32(n)))
+	}
 }
 
 // RecvControl puts the ancillary data of level SOL_SOCKET that the program
-// asked for into m (Linux: sock_recv_cmsgs): with SO_RXQ_OVFL how many packets
-// were dropped before b was queued.
+// asked for into m (Linux: sock_recv_cmsgs): the time of arrival; with
+// SO_RXQ_OVFL how many packets were dropped before b was queued; with
+// SO_RCVMARK the packet's mark.
 func (sk *Sock) RecvControl(m *Msg, b *skb.Buff) {
+	if sk.stamp.Load() != tsNone || sk.stamping.Load() != 0 {
+		sk.recvTimestamp(m, b)
+	} else if sk.lastStamp.Load() != 0 {
+		sk.lastStamp.Store(time.Now().UnixNano())
+	}
+	var p [4]byte
 	if n := b.CB[0]; n != 0 && sk.Flag(FlagRxqOvfl) {
-		var p [4]byte
 		putUint32(p[:], uint32(n))
 		m.PutCmsg(syscall.SOL_SOCKET, soRxqOvfl, p[:])
+	}
+	if sk.Flag(FlagRcvMark) {
+		putUint32(p[:], b.Mark)
+		m.PutCmsg(syscall.SOL_SOCKET, syscall.SO_MARK, p[:])
 	}
 }
 
@@ -204,10 +264,15 @@ func (sk *Sock) Destroy() {
 	sk.shutdown.Store(RcvShutdown | SendShutdown)
 	q := &sk.rx
 	q.mu.Lock()
+	if !q.closed && sk.limits != nil {
+		sk.limits.inuse.Add(-1)
+	}
 	q.closed = true
 	var l skb.List
 	l.Splice(&q.list)
+	l.Splice(&q.errs)
 	q.n.Store(0)
+	q.nerr.Store(0)
 	q.rmem = 0
 	q.mu.Unlock()
 	for b := l.PopFront(); b != nil; b = l.PopFront() {

@@ -47,6 +47,10 @@ const (
 	FlagOOBInline
 	FlagRxqOvfl
 	FlagNoCheckTx
+	FlagFilterLocked
+	FlagSelectErrQueue
+	FlagRcvMark
+	FlagNoMulticastLoop // IP_MULTICAST_LOOP is off
 )
 
 // Shutdown bits (Linux: RCV_SHUTDOWN, SEND_SHUTDOWN).
@@ -65,6 +69,10 @@ type Config struct {
 	Backlog func(b *skb.Buff)
 	// Memory is the protocol's share of packet memory, nil for no bound.
 	Memory *Memory
+	// Limits are the namespace's settings; nil means Linux's defaults.
+	Limits *Limits
+	// PeekOff says that the protocol knows SO_PEEK_OFF.
+	PeekOff bool
 }
 
 // Sock is the packet half of a socket (Linux: struct sock). Protocols embed
@@ -75,6 +83,8 @@ type Sock struct {
 	clock   Clock
 	backlog func(b *skb.Buff)
 	memory  *Memory
+	limits  *Limits
+	ino     uint64
 
 	owner ownerLock
 	rx    rxQueue
@@ -95,6 +105,16 @@ type Sock struct {
 	priority atomic.Uint32
 	mark     atomic.Uint32
 	linger   atomic.Int64 // seconds<<1 | on
+	filter   atomic.Pointer[filterBox]
+	peekOff  atomic.Int32 // -1 while SO_PEEK_OFF is off
+	hasPeek  bool
+	cpu      atomic.Int32 // SO_INCOMING_CPU
+	busyPoll atomic.Int32
+
+	stamp       atomic.Uint32 // tsNone, tsMicro, tsNano
+	stamping    atomic.Uint32 // SO_TIMESTAMPING
+	stampingNew atomic.Bool
+	lastStamp   atomic.Int64 // wall clock ns for SIOCGSTAMP, 0 unused, -1 wanted
 
 	noSpace atomic.Bool // somebody waits for write space
 	notify  atomic.Pointer[func(uint16)]
@@ -105,7 +125,11 @@ type Sock struct {
 	// inverse for getsockopt. Set by the family; nil means ENODEV.
 	LookupDev func(name string) (ifindex int32, ok bool)
 	DevName   func(ifindex int32) string
-	// BoundDevChanged is called after SO_BINDTODEVICE, SO_REUSEADDR or
+	// ReusePortFilter installs the selector of a group of socks that share a
+	// port (SO_ATTACH_REUSEPORT_CBPF); a nil filter takes it off. Nil when the
+	// protocol has no such groups.
+	ReusePortFilter func(f Filter) error
+	// Changed is called after SO_BINDTODEVICE, SO_REUSEADDR or
 	// SO_REUSEPORT changed, so that the protocol's hash follows. May be nil.
 	Changed func()
 }
@@ -118,8 +142,22 @@ func (sk *Sock) Init(c Config) {
 	sk.state.Store(StateClose)
 	sk.rcvbuf.Store(DefaultRcvBuf)
 	sk.sndbuf.Store(DefaultSndBuf)
+	if l := c.Limits; l != nil {
+		sk.limits = l
+		sk.rcvbuf.Store(l.RmemDefault.Load())
+		sk.sndbuf.Store(l.WmemDefault.Load())
+		sk.ino = firstIno + l.ino.Add(1)
+		l.inuse.Add(1)
+	}
 	sk.lowat.Store(1)
+	sk.hasPeek = c.PeekOff
+	sk.peekOff.Store(-1)
+	sk.cpu.Store(-1)
 }
+
+// Ino returns the inode number of the socket, as /proc/net shows it; unique in
+// the namespace.
+func (sk *Sock) Ino() uint64 { return sk.ino }
 
 // State returns the connection state, StateEstablished and so on.
 func (sk *Sock) State() uint32 { return sk.state.Load() }
@@ -165,9 +203,7 @@ func (sk *Sock) AddShutdown(dir uint32) {
 // sk_error_report).
 func (sk *Sock) SetError(err syscall.Errno) {
 	sk.err.Store(uint32(err))
-	sk.rdWait.wakeAll()
-	sk.wrWait.wakeAll()
-	sk.notifyEvents(EventErr | EventIn | EventOut)
+	sk.errorReport()
 }
 
 // SetSoftError notes an error that is reported only where nothing better is
@@ -225,8 +261,11 @@ func (sk *Sock) StateChange() {
 // DatagramPoll returns the events of a datagram sock (Linux: datagram_poll).
 func (sk *Sock) DatagramPoll() uint16 {
 	var ev uint16
-	if sk.err.Load() != 0 {
+	if sk.err.Load() != 0 || sk.rx.nerr.Load() != 0 {
 		ev |= EventErr
+		if sk.Flag(FlagSelectErrQueue) {
+			ev |= EventPri
+		}
 	}
 	sd := sk.shutdown.Load()
 	if sd&RcvShutdown != 0 {

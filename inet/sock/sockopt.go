@@ -16,6 +16,23 @@ const (
 	soBusyPoll   = 46
 	soIncomingID = 56 // SO_INCOMING_NAPI_ID
 	ifNameSize   = 16
+
+	soTimestamp       = 29
+	soTimestampNS     = 35
+	soTimestamping    = 37
+	soTimestampNew    = 63
+	soTimestampNSNew  = 64
+	soTimestampingNew = 65
+
+	soPeekOff         = 42
+	soLockFilter      = 44
+	soSelectErrQueue  = 45
+	soIncomingCPU     = 49
+	soAttachReuseCBPF = 51
+	soDetachReuseBPF  = 68
+	soCookie          = 57
+	soBindToIfindex   = 62
+	soRcvMark         = 75
 )
 
 // intOpt reads the int argument of an option.
@@ -28,8 +45,20 @@ func intOpt(val []byte) (int, error) {
 
 // setSockOpt is sock_setsockopt: the SOL_SOCKET level.
 func (sk *Sock) setSockOpt(name int, val []byte) error {
-	if name == syscall.SO_BINDTODEVICE {
+	switch name {
+	case syscall.SO_BINDTODEVICE:
 		return sk.bindToDevice(val)
+	case syscall.SO_ATTACH_FILTER:
+		return sk.attachFilter(val)
+	case syscall.SO_DETACH_FILTER:
+		return sk.detachFilter()
+	case soAttachReuseCBPF:
+		return sk.attachReuse(val)
+	case soDetachReuseBPF:
+		if sk.ReusePortFilter == nil {
+			return syscall.ENOENT
+		}
+		return sk.ReusePortFilter(nil)
 	}
 	v, err := intOpt(val)
 	if err != nil {
@@ -54,11 +83,11 @@ func (sk *Sock) setSockOpt(name int, val []byte) error {
 	case syscall.SO_BROADCAST:
 		sk.SetFlag(FlagBroadcast, on)
 	case syscall.SO_SNDBUF:
-		sk.setSndBuf(min(uint(v), MaxSndBuf))
+		sk.setSndBuf(min(uint(uint32(v)), uint(sk.wmemMax())))
 	case syscall.SO_SNDBUFFORCE:
 		sk.setSndBuf(uint(max(v, 0)))
 	case syscall.SO_RCVBUF:
-		sk.setRcvBuf(min(uint(v), MaxRcvBuf))
+		sk.setRcvBuf(min(uint(uint32(v)), uint(sk.rmemMax())))
 	case syscall.SO_RCVBUFFORCE:
 		sk.setRcvBuf(uint(max(v, 0)))
 	case syscall.SO_KEEPALIVE:
@@ -69,6 +98,48 @@ func (sk *Sock) setSockOpt(name int, val []byte) error {
 		sk.SetFlag(FlagNoCheckTx, on)
 	case soPriority:
 		sk.priority.Store(uint32(v))
+	case soTimestamp:
+		sk.setTimestamp(tsMicro, on)
+	case soTimestampNS:
+		sk.setTimestamp(tsNano, on)
+	case soTimestampNew:
+		sk.setTimestamp(tsMicro|stampNew, on)
+	case soTimestampNSNew:
+		sk.setTimestamp(tsNano|stampNew, on)
+	case soTimestamping:
+		return sk.setTimestamping(v, false)
+	case soTimestampingNew:
+		return sk.setTimestamping(v, true)
+	case soPeekOff:
+		if !sk.hasPeek {
+			return syscall.EOPNOTSUPP
+		}
+		sk.peekOff.Store(int32(max(v, -1)))
+	case soLockFilter:
+		if !on && sk.Flag(FlagFilterLocked) {
+			return syscall.EPERM
+		}
+		sk.SetFlag(FlagFilterLocked, on)
+	case soSelectErrQueue:
+		sk.SetFlag(FlagSelectErrQueue, on)
+	case soIncomingCPU:
+		sk.cpu.Store(int32(v))
+	case soBusyPoll:
+		if v < 0 {
+			return syscall.EINVAL
+		}
+		sk.busyPoll.Store(int32(v))
+	case soBindToIfindex:
+		if v < 0 {
+			return syscall.EINVAL
+		}
+		sk.boundDev.Store(int32(v))
+		sk.changed()
+	case soRcvMark:
+		if v < 0 || v > 1 {
+			return syscall.EINVAL
+		}
+		sk.SetFlag(FlagRcvMark, on)
 	case syscall.SO_MARK:
 		sk.mark.Store(uint32(v))
 	case syscall.SO_LINGER:
@@ -103,6 +174,32 @@ func (sk *Sock) changed() {
 	if sk.Changed != nil {
 		sk.Changed()
 	}
+}
+
+// attachReuse is reuseport_attach_prog for a classic program.
+func (sk *Sock) attachReuse(insns []byte) error {
+	if sk.ReusePortFilter == nil {
+		return syscall.EINVAL
+	}
+	p, err := sk.parseFilter(insns)
+	if err != nil {
+		return err
+	}
+	return sk.ReusePortFilter(p)
+}
+
+func (sk *Sock) rmemMax() int32 {
+	if sk.limits == nil {
+		return MaxRcvBuf
+	}
+	return sk.limits.RmemMax.Load()
+}
+
+func (sk *Sock) wmemMax() int32 {
+	if sk.limits == nil {
+		return MaxSndBuf
+	}
+	return sk.limits.WmemMax.Load()
 }
 
 // setSndBuf and setRcvBuf double what the program asked for, which leaves room
@@ -183,8 +280,52 @@ func (s *Socket) getSockOpt(name int, buf []byte) (int, error) {
 			v = 1
 		}
 	}
+	stamp := func(kind uint32) {
+		if sk.stamp.Load() == kind {
+			v = 1
+		}
+	}
 	switch name {
-	case syscall.SO_DEBUG, syscall.SO_ACCEPTCONN, soBusyPoll, soIncomingID:
+	case syscall.SO_DEBUG, syscall.SO_ACCEPTCONN, soIncomingID:
+	case soBusyPoll:
+		v = int(sk.busyPoll.Load())
+	case soTimestamp:
+		stamp(tsMicro)
+	case soTimestampNS:
+		stamp(tsNano)
+	case soTimestampNew:
+		stamp(tsMicro | stampNew)
+	case soTimestampNSNew:
+		stamp(tsNano | stampNew)
+	case soTimestamping, soTimestampingNew:
+		var p [8]byte // struct so_timestamping: flags, bind_phc
+		if sk.stampingNew.Load() == (name == soTimestampingNew) {
+			putUint32(p[:], sk.stamping.Load())
+		}
+		return copy(buf, p[:]), nil
+	case soPeekOff:
+		if !sk.hasPeek {
+			return 0, syscall.EOPNOTSUPP
+		}
+		v = int(sk.peekOff.Load())
+	case soLockFilter:
+		flag(FlagFilterLocked)
+	case soSelectErrQueue:
+		flag(FlagSelectErrQueue)
+	case soIncomingCPU:
+		v = int(sk.cpu.Load())
+	case soBindToIfindex:
+		v = int(sk.boundDev.Load())
+	case soRcvMark:
+		flag(FlagRcvMark)
+	case syscall.SO_ATTACH_FILTER: // SO_GET_FILTER
+		return sk.getFilter(buf)
+	case soCookie:
+		if len(buf) < 8 {
+			return 0, syscall.EINVAL
+		}
+		putUint64(buf, sk.ino)
+		return 8, nil
 	case syscall.SO_REUSEADDR:
 		flag(FlagReuse)
 	case soReusePort:

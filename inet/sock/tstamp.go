@@ -1,0 +1,140 @@
+package sock
+
+import (
+	"syscall"
+	"time"
+
+	"barewire/skb"
+)
+
+// Bits of SO_TIMESTAMPING (Linux: SOF_TIMESTAMPING_*).
+const (
+	TimestampingTxHardware = 1 << iota
+	TimestampingTxSoftware
+	TimestampingRxHardware
+	TimestampingRxSoftware
+	TimestampingSoftware
+	TimestampingSysHardware
+	TimestampingRawHardware
+	TimestampingOptID
+	timestampingLast = 1 << 18 // SOF_TIMESTAMPING_LAST
+	timestampingMask = timestampingLast<<1 - 1
+)
+
+// How the program wants the time of a packet.
+const (
+	tsNone  uint32 = iota
+	tsMicro        // SO_TIMESTAMP
+	tsNano         // SO_TIMESTAMPNS
+)
+
+// stampNew marks the 64-bit forms of the options, whose control messages have
+// numbers of their own.
+const stampNew = 1 << 8
+
+// setTimestamp is sock_set_timestamp.
+func (sk *Sock) setTimestamp(kind uint32, on bool) {
+	if !on {
+		kind = tsNone
+	}
+	sk.stamp.Store(kind)
+}
+
+// setTimestamping is sock_set_timestamping. What only a device or the sending
+// side could tell is accepted and never delivered.
+func (sk *Sock) setTimestamping(v int, isNew bool) error {
+	if v&^timestampingMask != 0 {
+		return syscall.EINVAL
+	}
+	sk.stamping.Store(uint32(v))
+	sk.stampingNew.Store(isNew)
+	return nil
+}
+
+// wantsStamp reports whether packets must carry their time of arrival.
+func (sk *Sock) wantsStamp() bool {
+	return sk.stamp.Load() != tsNone || sk.stamping.Load()&TimestampingRxSoftware != 0
+}
+
+// Stamp notes the time of arrival in a packet if the sock asks for it (Linux:
+// net_timestamp_check). Packets queued by QueueRcv are stamped by it.
+func (sk *Sock) Stamp(b *skb.Buff) {
+	if b.Tstamp == 0 && sk.wantsStamp() {
+		b.Tstamp = sk.clock.Now()
+	}
+}
+
+// wallTime turns a reading of the stack's clock into the time of day. The two
+// are compared when a packet is read, so that setting the clock does not have
+// to reach every stack.
+func (sk *Sock) wallTime(mono int64) int64 {
+	return time.Now().UnixNano() - (sk.clock.Now() - mono)
+}
+
+// recvTimestamp is __sock_recv_timestamp.
+func (sk *Sock) recvTimestamp(m *Msg, b *skb.Buff) {
+	kind, flags := sk.stamp.Load(), sk.stamping.Load()
+	if kind == tsNone && flags&TimestampingSoftware == 0 {
+		return
+	}
+	var at int64
+	switch {
+	case b.Tstamp != 0:
+		at = sk.wallTime(b.Tstamp)
+	case kind == tsNone:
+		return // queued before the option was set
+	default:
+		at = time.Now().UnixNano()
+	}
+	sec, nsec := uint64(at/1e9), uint64(at%1e9)
+	var p [48]byte
+	switch kind &^ stampNew {
+	case tsMicro:
+		putUint64(p[:], sec)
+		putUint64(p[8:], nsec/1000)
+		m.PutCmsg(syscall.SOL_SOCKET, pick(kind, soTimestamp, soTimestampNew), p[:16])
+	case tsNano:
+		putUint64(p[:], sec)
+		putUint64(p[8:], nsec)
+		m.PutCmsg(syscall.SOL_SOCKET, pick(kind, soTimestampNS, soTimestampNSNew), p[:16])
+	}
+	if flags&TimestampingSoftware != 0 && b.Tstamp != 0 {
+		putUint64(p[:], sec)
+		putUint64(p[8:], nsec)
+		typ := soTimestamping
+		if sk.stampingNew.Load() {
+			typ = soTimestampingNew
+		}
+		m.PutCmsg(syscall.SOL_SOCKET, typ, p[:])
+	}
+}
+
+func pick(kind uint32, old, new int) int {
+	if kind&stampNew != 0 {
+		return new
+	}
+	return old
+}
+
+// GetStamp is sock_gettstamp (SIOCGSTAMP, SIOCGSTAMPNS): the time of the packet
+// read last, ENOENT before the first. nano chooses the unit of the second word.
+func (sk *Sock) GetStamp(arg []byte, nano bool) error {
+	if len(arg) < 16 {
+		return syscall.EFAULT
+	}
+	at := sk.lastStamp.Load()
+	if at == 0 {
+		sk.lastStamp.Store(-1) // from now on packets leave their time
+		return syscall.ENOENT
+	}
+	if at < 0 {
+		return syscall.ENOENT
+	}
+	frac := uint64(at % 1e9)
+	if !nano {
+		frac /= 1000
+	}
+	putUint64(arg, uint64(at/1e9))
+	putUint64(arg[8:], frac)
+	return nil
+}
