@@ -102,8 +102,7 @@ func (a *ARP) process(h header.ARP, pkt skb.PktType, dev *napi.NetDevice) {
 		return
 	}
 	garp := sip == tip && (request || h.TargetHW() == sha || h.TargetHW() == dev.Broadcast)
-	p := a.table.Params()
-	override := garp || a.net.Clock().Now() > n.Updated()+p.LockTime
+	override := garp || a.net.Clock().Now() > n.Updated()+n.Parms().LockTime.Load()
 	state := uint32(neigh.NUDReachable)
 	if request || pkt != skb.PacketHost {
 		state = neigh.NUDStale // not an answer to us

@@ -40,9 +40,12 @@ type Neigh struct {
 	hh       atomic.Pointer[hhead] // set while the address is known
 	dead     atomic.Bool
 
+	flags atomic.Uint32 // NTF*
+
 	t    *Table
 	dev  *napi.NetDevice
 	addr header.Addr
+	p    *Parms
 
 	mu         sync.Mutex
 	timer      napi.Timer
@@ -55,7 +58,10 @@ type Neigh struct {
 	used       int64 // last time a packet needed a look at the state; 0 never
 	reachable  int64 // reachable_time of this round, random around the base
 
-	next, prev *Neigh // the table's list; guarded by the table
+	// Guarded by the table.
+	next, prev *Neigh // its list
+	exempt     bool   // not collected, not counted
+	unlinked   bool
 }
 
 // Dev returns the device of the link.
@@ -63,6 +69,9 @@ func (n *Neigh) Dev() *napi.NetDevice { return n.dev }
 
 // Addr returns the protocol address.
 func (n *Neigh) Addr() header.Addr { return n.addr }
+
+// Parms returns the settings of the neighbour's device.
+func (n *Neigh) Parms() *Parms { return n.p }
 
 // State returns the state, a NUD* bit.
 func (n *Neigh) State() uint32 { return n.state.Load() }
@@ -133,7 +142,7 @@ func (n *Neigh) resolveOutput(b *skb.Buff) error {
 }
 
 // eventSend is __neigh_event_send: a packet wants to go. It reports true when
-// it took the packet over.
+// it took the packet over. b nil starts resolution without a packet.
 func (n *Neigh) eventSend(b *skb.Buff) (taken bool) {
 	now := n.t.clock.Now()
 	n.mu.Lock()
@@ -145,7 +154,9 @@ func (n *Neigh) eventSend(b *skb.Buff) (taken bool) {
 	}
 	if n.dead.Load() {
 		n.mu.Unlock()
-		b.Free(skb.NeighDead)
+		if b != nil {
+			b.Free(skb.NeighDead)
+		}
 		return true
 	}
 	probe := false
@@ -154,40 +165,28 @@ func (n *Neigh) eventSend(b *skb.Buff) (taken bool) {
 		// Use it, and expect a confirmation soon (RFC 4861 section 7.3.3).
 		n.state.Store(NUDDelay)
 		n.updated = now
-		n.timer.Mod(now + n.t.p.DelayProbeTime)
+		n.timer.Mod(now + n.p.DelayProbeTime.Load())
 		n.mu.Unlock()
 		return false
 	case st&NUDIncomplete == 0:
-		if n.t.p.McastProbes == 0 {
+		if n.p.McastProbes.Load()+n.p.AppProbes.Load() == 0 {
 			n.state.Store(NUDFailed)
 			n.updated = now
 			n.mu.Unlock()
-			b.Free(skb.NeighFailed)
+			if b != nil {
+				b.Free(skb.NeighFailed)
+			}
 			return true
 		}
-		n.probes = n.t.p.UcastProbes // there is nobody to ask by unicast
+		n.probes = int(n.p.UcastProbes.Load()) // there is nobody to ask by unicast
 		n.state.Store(NUDIncomplete)
 		n.updated = now
-		n.timer.Mod(now + max(n.t.p.RetransTime, minTimer))
+		n.timer.Mod(now + max(n.p.RetransTime.Load(), minTimer))
 		probe = true
 	}
-	// The bounds are in bytes, and the newest packet gets the place of the
-	// oldest of its neighbour: it is the one somebody still waits for.
 	var drop skb.List
-	size := b.Truesize()
-	for n.queueBytes+size > n.t.p.QueueBytes || n.t.queued.Load()+int64(size) > n.t.p.TotalQueueBytes {
-		old := n.queue.PopFront()
-		if old == nil {
-			break
-		}
-		n.charge(-old.Truesize())
-		drop.PushBack(old)
-	}
-	if n.t.queued.Load()+int64(size) > n.t.p.TotalQueueBytes {
-		drop.PushBack(b) // others have it all
-	} else {
-		n.charge(size)
-		n.queue.PushBack(b)
+	if b != nil {
+		n.enqueue(b, &drop)
 	}
 	if probe {
 		n.probe() // unlocks
@@ -199,6 +198,28 @@ func (n *Neigh) eventSend(b *skb.Buff) (taken bool) {
 		drop.Purge(skb.NeighQueueFull)
 	}
 	return true
+}
+
+// enqueue keeps a packet until the address is known; what has no room goes to
+// drop. The bounds are in bytes, and the newest packet gets the place of the
+// oldest of its neighbour: it is the one somebody still waits for. The caller
+// holds mu.
+func (n *Neigh) enqueue(b *skb.Buff, drop *skb.List) {
+	size := b.Truesize()
+	for n.queueBytes+size > int(n.p.QueueBytes.Load()) || n.t.queued.Load()+int64(size) > n.t.totalQueue {
+		old := n.queue.PopFront()
+		if old == nil {
+			break
+		}
+		n.charge(-old.Truesize())
+		drop.PushBack(old)
+	}
+	if n.t.queued.Load()+int64(size) > n.t.totalQueue {
+		drop.PushBack(b) // others have it all
+		return
+	}
+	n.charge(size)
+	n.queue.PushBack(b)
 }
 
 // charge counts bytes that wait; the caller holds mu.
@@ -213,26 +234,38 @@ func (n *Neigh) takeQueue(q *skb.List) {
 	n.charge(-n.queueBytes)
 }
 
-// probe sends a solicitation (neigh_probe). The caller holds mu; probe
+// probe sends a solicitation (neigh_probe, arp_solicit): first to the address
+// we know, then by a program, then to everybody. The caller holds mu; probe
 // releases it.
 func (n *Neigh) probe() {
+	ucast, app := int(n.p.UcastProbes.Load()), int(n.p.AppProbes.Load())
+	hw := n.hwLocked()
+	unicast := n.probes < ucast && n.state.Load()&nudValid != 0
+	byApp := n.probes >= ucast && n.probes < ucast+app
+	n.probes++
+	if byApp {
+		n.mu.Unlock()
+		if f := n.t.AppSolicit; f != nil {
+			f(n.entry(n.t.clock.Now()))
+		}
+		return
+	}
 	var b *skb.Buff
 	if last := n.queue.Tail(); last != nil {
 		b = last.Get()
 	}
-	unicast := n.probes < n.t.p.UcastProbes && n.state.Load()&nudValid != 0
-	hw := n.hwLocked()
-	n.probes++
 	n.mu.Unlock()
 	n.t.ops.Solicit(n, b, unicast, hw)
-	b.Consume()
+	if b != nil {
+		b.Consume()
+	}
 }
 
 // expire is neigh_timer_handler.
 func (n *Neigh) expire() {
-	t := n.t
-	now := t.clock.Now()
+	now := n.t.clock.Now()
 	var next int64
+	told := false
 	n.mu.Lock()
 	st := n.state.Load()
 	if st&nudInTimer == 0 || n.dead.Load() {
@@ -244,34 +277,33 @@ func (n *Neigh) expire() {
 		switch {
 		case now <= n.confirmed+n.reachable:
 			next = n.confirmed + n.reachable
-		case n.used != 0 && now <= n.used+t.p.DelayProbeTime:
+		case n.used != 0 && now <= n.used+n.p.DelayProbeTime.Load():
 			st = NUDDelay
 			n.updated = now
-			next = now + t.p.DelayProbeTime
+			next = now + n.p.DelayProbeTime.Load()
 		default:
 			st = NUDStale
 			n.updated = now
+			told = true
 		}
 	case st&NUDDelay != 0:
-		if now <= n.confirmed+t.p.DelayProbeTime {
+		if now <= n.confirmed+n.p.DelayProbeTime.Load() {
 			st = NUDReachable
 			n.updated = now
 			next = n.confirmed + n.reachable
+			told = true
 		} else {
 			st = NUDProbe
 			n.updated = now
 			n.probes = 0
-			next = now + max(t.p.RetransTime, minTimer)
+			told = true
+			next = now + max(n.p.RetransTime.Load(), minTimer)
 		}
 	default: // INCOMPLETE, PROBE
-		next = now + max(t.p.RetransTime, minTimer)
+		next = now + max(n.p.RetransTime.Load(), minTimer)
 	}
 	n.state.Store(st)
-	limit := t.p.UcastProbes
-	if st&NUDProbe == 0 {
-		limit += t.p.McastProbes
-	}
-	if st&(NUDIncomplete|NUDProbe) != 0 && n.probes >= limit {
+	if st&(NUDIncomplete|NUDProbe) != 0 && n.probes >= n.maxProbes(st) {
 		n.invalidate(now) // unlocks
 		return
 	}
@@ -280,9 +312,21 @@ func (n *Neigh) expire() {
 	}
 	if st&(NUDIncomplete|NUDProbe) != 0 {
 		n.probe() // unlocks
-		return
+	} else {
+		n.mu.Unlock()
 	}
-	n.mu.Unlock()
+	if told {
+		n.t.tell(n)
+	}
+}
+
+// maxProbes is neigh_max_probes.
+func (n *Neigh) maxProbes(st uint32) int {
+	most := int(n.p.UcastProbes.Load() + n.p.AppProbes.Load())
+	if st&NUDProbe != 0 {
+		return most + int(n.p.McastReprobes.Load())
+	}
+	return most + int(n.p.McastProbes.Load())
 }
 
 // invalidate gives up: the packets that waited become errors. The caller holds
@@ -298,6 +342,7 @@ func (n *Neigh) invalidate(now int64) {
 	for b := q.PopFront(); b != nil; b = q.PopFront() {
 		n.t.ops.Error(n, b)
 	}
+	n.t.tell(n)
 }
 
 // Update brings news of the neighbour (Linux: neigh_update): its hardware
@@ -305,11 +350,17 @@ func (n *Neigh) invalidate(now int64) {
 // NUDStale when we only overheard it, NUDPermanent when configured. An address
 // that differs from a valid one is taken only with override.
 func (n *Neigh) Update(hw [6]byte, state uint32, override bool) {
+	n.update(hw, state, override, state == NUDPermanent)
+}
+
+// update is Update; admin says that it comes from the administrator, who alone
+// may change what is permanent.
+func (n *Neigh) update(hw [6]byte, state uint32, override, admin bool) {
 	t := n.t
 	now := t.clock.Now()
 	n.mu.Lock()
 	old := n.state.Load()
-	if n.dead.Load() || old&(NUDNoARP|NUDPermanent) != 0 && state != NUDPermanent {
+	if n.dead.Load() || old&(NUDNoARP|NUDPermanent) != 0 && !admin {
 		n.mu.Unlock()
 		return
 	}
@@ -322,7 +373,7 @@ func (n *Neigh) Update(hw [6]byte, state uint32, override bool) {
 			n.mu.Unlock()
 			return
 		}
-		if same && state == NUDStale {
+		if same && state == NUDStale && !admin {
 			state = old // news that is none does not shake a good state
 		}
 	}
@@ -332,15 +383,21 @@ func (n *Neigh) Update(hw [6]byte, state uint32, override bool) {
 	if state != old {
 		n.timer.Del()
 		n.state.Store(state)
-		if state&NUDReachable != 0 {
-			n.reachable = t.randomReachable()
+		switch state {
+		case NUDReachable:
+			n.reachable = n.randomReachable()
 			n.timer.Mod(now + n.reachable)
+		case NUDDelay:
+			n.timer.Mod(now + n.p.DelayProbeTime.Load())
+		case NUDProbe:
+			n.probes = 0
+			n.timer.Mod(now + minTimer)
 		}
 	}
 	if !same {
 		n.setHW(hw)
 		if state&nudConnected == 0 {
-			n.confirmed = now - 2*t.p.BaseReachableTime
+			n.confirmed = now - 2*n.p.BaseReachableTime.Load()
 		}
 	}
 	var q skb.List
@@ -349,6 +406,12 @@ func (n *Neigh) Update(hw [6]byte, state uint32, override bool) {
 	}
 	h := n.hh.Load()
 	n.mu.Unlock()
+	if (state|old)&NUDPermanent != 0 || admin {
+		t.account(n)
+	}
+	if state != old || !same {
+		t.tell(n)
+	}
 	for b := q.PopFront(); b != nil; b = q.PopFront() {
 		n.xmit(b, h) // errors are counted below; nobody waits for them here
 	}
@@ -394,10 +457,12 @@ func (n *Neigh) idle(now, age int64) bool {
 }
 
 // randomReachable returns a time between half and one and a half of the base
-// (RFC 4861 section 6.3.2), so that hosts do not probe in step.
-func (t *Table) randomReachable() int64 {
+// (RFC 4861 section 6.3.2), so that hosts do not probe in step. Linux draws it
+// every five minutes for a device, we for every neighbour that is confirmed.
+func (n *Neigh) randomReachable() int64 {
 	var r [4]byte
-	t.net.Rand(r[:])
-	x := int64(uint32(r[0])|uint32(r[1])<<8|uint32(r[2])<<16|uint32(r[3])<<24) % (t.p.BaseReachableTime/1e6 + 1)
-	return t.p.BaseReachableTime/2 + x*1e6
+	n.t.net.Rand(r[:])
+	base := n.p.BaseReachableTime.Load()
+	x := int64(uint32(r[0])|uint32(r[1])<<8|uint32(r[2])<<16|uint32(r[3])<<24) % (base/1e6 + 1)
+	return base/2 + x*1e6
 }

@@ -14,34 +14,6 @@ import (
 	"barewire/skb"
 )
 
-// Params are the settings of a table, with Linux's names and defaults
-// (net.ipv4.neigh.default.*). Times are in nanoseconds.
-type Params struct {
-	BaseReachableTime int64 // base_reachable_time: 30 s
-	RetransTime       int64 // retrans_time: 1 s
-	DelayProbeTime    int64 // delay_first_probe_time: 5 s
-	LockTime          int64 // locktime: 1 s
-	GCStaleTime       int64 // gc_stale_time: 60 s
-	GCInterval        int64 // gc_interval: 30 s
-	UcastProbes       int   // ucast_solicit: 3
-	McastProbes       int   // mcast_solicit: 3
-	QueueBytes        int   // unres_qlen_bytes: 212992, for one neighbour
-	TotalQueueBytes   int64 // for all neighbours together: 8 MiB
-	GCThresh1         int   // 128
-	GCThresh2         int   // 512
-	GCThresh3         int   // 1024
-}
-
-// DefaultParams returns Linux's defaults.
-func DefaultParams() Params {
-	const s = int64(time.Second)
-	return Params{
-		BaseReachableTime: 30 * s, RetransTime: s, DelayProbeTime: 5 * s, LockTime: s,
-		GCStaleTime: 60 * s, GCInterval: 30 * s, UcastProbes: 3, McastProbes: 3,
-		QueueBytes: 212992, TotalQueueBytes: 8 << 20, GCThresh1: 128, GCThresh2: 512, GCThresh3: 1024,
-	}
-}
-
 // Ops is the protocol behind a table (Linux: neigh_ops and the constructor);
 // ARP is the one there is.
 type Ops interface {
@@ -64,8 +36,22 @@ type Table struct {
 	clock napi.Clock
 	ops   Ops
 	stats *mib.ARP
-	p     Params
 	key   uint64
+
+	// Notify hears of each change of state that Linux tells netlink listeners
+	// (RTM_NEWNEIGH). It must not block, and is set before devices come up. May
+	// be nil.
+	Notify func(Entry)
+	// AppSolicit hears of a neighbour that a program is to resolve, while
+	// app_solicit is not 0 (Linux: neigh_app_ns). May be nil.
+	AppSolicit func(Entry)
+
+	defaults                  Parms // net.ipv4.neigh.default
+	parms                     atomic.Pointer[map[*napi.NetDevice]*Parms]
+	gcInterval                atomic.Int64
+	thresh1, thresh2, thresh3 atomic.Int32
+	totalQueue                int64
+	proxies                   proxyTable
 
 	buckets [1 << hashBits]atomic.Pointer[Neigh]
 	queued  atomic.Int64 // truesize of all packets that wait
@@ -73,14 +59,24 @@ type Table struct {
 	mu         sync.Mutex // writers: chains, the list and what follows
 	list, last *Neigh     // oldest first
 	entries    int
+	gcEntries  int // of them those that may be collected
 	lastFlush  int64
+	lastLog    int64
 	gc         napi.Timer
 	closed     bool
 }
 
 // New makes a table for the devices of net.
 func New(net *napi.Net, ops Ops, stats *mib.ARP, p Params) *Table {
-	t := &Table{net: net, clock: net.Clock(), ops: ops, stats: stats, p: p}
+	t := &Table{net: net, clock: net.Clock(), ops: ops, stats: stats, totalQueue: p.TotalQueueBytes}
+	t.defaults.set(&p)
+	t.parms.Store(&map[*napi.NetDevice]*Parms{})
+	t.proxies.Store(&map[proxyKey]uint8{})
+	t.gcInterval.Store(p.GCInterval)
+	t.thresh1.Store(int32(p.GCThresh1))
+	t.thresh2.Store(int32(p.GCThresh2))
+	t.thresh3.Store(int32(p.GCThresh3))
+	t.registerDefault()
 	var key [8]byte
 	net.Rand(key[:])
 	t.key = binary.LittleEndian.Uint64(key[:]) | 1
@@ -88,9 +84,6 @@ func New(net *napi.Net, ops Ops, stats *mib.ARP, p Params) *Table {
 	t.gc.Init(net.Timers(), func(*napi.Timer) { t.periodic() })
 	return t
 }
-
-// Params returns the table's settings.
-func (t *Table) Params() Params { return t.p }
 
 // Len returns the number of entries.
 func (t *Table) Len() int {
@@ -119,9 +112,17 @@ func (t *Table) Lookup(dev *napi.NetDevice, addr header.Addr) *Neigh {
 // Get returns the entry for addr on dev and makes it if need be (Linux:
 // __neigh_create). ENOBUFS when the table is full and nothing can go.
 func (t *Table) Get(dev *napi.NetDevice, addr header.Addr) (*Neigh, error) {
+	t.stats.Lookups.Add(1)
 	if n := t.Lookup(dev, addr); n != nil {
+		t.stats.Hits.Add(1)
 		return n, nil
 	}
+	return t.get(dev, addr, false)
+}
+
+// get makes an entry if there is none. exempt entries are not collected and
+// not counted against the thresholds.
+func (t *Table) get(dev *napi.NetDevice, addr header.Addr, exempt bool) (*Neigh, error) {
 	var drop []*Neigh
 	t.mu.Lock()
 	if n := t.Lookup(dev, addr); n != nil {
@@ -133,17 +134,27 @@ func (t *Table) Get(dev *napi.NetDevice, addr header.Addr) (*Neigh, error) {
 		return nil, syscall.ENOBUFS
 	}
 	now := t.clock.Now()
-	if t.entries >= t.p.GCThresh3 || t.entries >= t.p.GCThresh2 && now-t.lastFlush > 5*int64(time.Second) {
-		drop = t.forcedGC(now)
+	if max := int(t.thresh3.Load()); !exempt {
+		if t.gcEntries >= max || t.gcEntries >= int(t.thresh2.Load()) && now-t.lastFlush > 5*int64(time.Second) {
+			drop = t.forcedGC(now)
+		}
+		if t.gcEntries >= max {
+			// Said at most every five seconds, as Linux's rate limit has it.
+			log := t.lastLog == 0 || now-t.lastLog > 5*int64(time.Second)
+			if log {
+				t.lastLog = now
+			}
+			t.mu.Unlock()
+			t.stats.TableFulls.Add(1)
+			if log {
+				t.net.Logf("neighbour: arp_cache: neighbor table overflow!")
+			}
+			t.bury(drop)
+			return nil, syscall.ENOBUFS
+		}
 	}
-	if t.entries >= t.p.GCThresh3 {
-		t.mu.Unlock()
-		t.stats.TableFulls.Add(1)
-		t.bury(drop)
-		return nil, syscall.ENOBUFS
-	}
-	n := &Neigh{t: t, dev: dev, addr: addr}
-	n.confirmed = now - 2*t.p.BaseReachableTime
+	n := &Neigh{t: t, dev: dev, addr: addr, p: t.Parms(dev), exempt: exempt}
+	n.confirmed = now - 2*n.p.BaseReachableTime.Load()
 	n.updated, n.created = now, now
 	n.timer.Init(t.net.Timers(), func(*napi.Timer) { n.expire() })
 	if hw, ok := t.ops.Static(dev, addr); ok {
@@ -161,13 +172,37 @@ func (t *Table) Get(dev *napi.NetDevice, addr header.Addr) (*Neigh, error) {
 	}
 	t.last = n
 	t.entries++
+	if !exempt {
+		t.gcEntries++
+	}
 	if t.entries == 1 {
-		t.gc.Mod(now + t.p.GCInterval)
+		t.gc.Mod(now + max(t.gcInterval.Load(), minTimer))
 	}
 	t.mu.Unlock()
 	t.stats.Allocs.Add(1)
 	t.bury(drop)
 	return n, nil
+}
+
+// account follows a change of state or flags: what the administrator entered
+// for good is neither collected nor counted (Linux: neigh_update_gc_list). No
+// lock is held.
+func (t *Table) account(n *Neigh) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if n.unlinked {
+		return
+	}
+	exempt := n.state.Load()&NUDPermanent != 0 || n.flags.Load()&NTFExtLearned != 0
+	if exempt == n.exempt {
+		return
+	}
+	n.exempt = exempt
+	if exempt {
+		t.gcEntries--
+	} else {
+		t.gcEntries++
+	}
 }
 
 // unlink takes n out of chain and list; the caller holds mu and then buries n.
@@ -192,7 +227,11 @@ func (t *Table) unlink(n *Neigh) {
 		n.next.prev = n.prev
 	}
 	n.next, n.prev = nil, nil
+	n.unlinked = true
 	t.entries--
+	if !n.exempt {
+		t.gcEntries--
+	}
 }
 
 // bury ends entries that are no longer in the table: packets that wait are
@@ -214,9 +253,9 @@ func (t *Table) bury(list []*Neigh) {
 func (t *Table) forcedGC(now int64) (drop []*Neigh) {
 	t.stats.ForcedGCRuns.Add(1)
 	t.lastFlush = now
-	for n := t.list; n != nil && t.entries > t.p.GCThresh2; {
+	for n := t.list; n != nil && t.gcEntries > int(t.thresh2.Load()); {
 		next := n.next
-		if n.evictable(now, 5*int64(time.Second)) {
+		if !n.exempt && n.evictable(now, 5*int64(time.Second)) {
 			t.unlink(n)
 			drop = append(drop, n)
 		}
@@ -232,16 +271,16 @@ func (t *Table) periodic() {
 	var drop []*Neigh
 	t.mu.Lock()
 	t.stats.PeriodicGCRuns.Add(1)
-	for n := t.list; n != nil && t.entries >= t.p.GCThresh1; {
+	for n := t.list; n != nil && t.gcEntries >= int(t.thresh1.Load()); {
 		next := n.next
-		if n.idle(now, t.p.GCStaleTime) {
+		if !n.exempt && n.idle(now, n.p.GCStaleTime.Load()) {
 			t.unlink(n)
 			drop = append(drop, n)
 		}
 		n = next
 	}
 	if t.entries > 0 && !t.closed {
-		t.gc.Mod(now + t.p.GCInterval)
+		t.gc.Mod(now + max(t.gcInterval.Load(), minTimer))
 	}
 	t.mu.Unlock()
 	t.bury(drop)
@@ -272,30 +311,4 @@ func (t *Table) Close() {
 	t.mu.Unlock()
 	t.gc.Del()
 	t.FlushDev(nil, true)
-}
-
-// Entry is a copy of one neighbour for listings.
-type Entry struct {
-	Dev    *napi.NetDevice
-	Addr   header.Addr
-	HW     [6]byte
-	State  uint32
-	Queued int // packets waiting
-}
-
-// Entries returns all neighbours, oldest first.
-func (t *Table) Entries() []Entry {
-	t.mu.Lock()
-	var all []*Neigh
-	for n := t.list; n != nil; n = n.next {
-		all = append(all, n)
-	}
-	t.mu.Unlock()
-	out := make([]Entry, 0, len(all))
-	for _, n := range all {
-		n.mu.Lock()
-		out = append(out, Entry{Dev: n.dev, Addr: n.addr, HW: n.hwLocked(), State: n.state.Load(), Queued: n.queue.Len()})
-		n.mu.Unlock()
-	}
-	return out
 }
