@@ -166,7 +166,7 @@ func (n *Net) MIB() *mib.MIB { return n.mib }
 func (n *Net) Drops(r skb.Reason) uint64 { return n.dev.SKB().Drops(r) }
 
 // SNMP returns the counters as the text of /proc/net/snmp.
-func (n *Net) SNMP() []byte { return n.mib.AppendSNMP(nil, false, ip.DefaultTTL) }
+func (n *Net) SNMP() []byte { return n.ip.SNMP(nil) }
 
 // Netstat returns the counters as the text of /proc/net/netstat.
 func (n *Net) Netstat() []byte { return n.mib.AppendNetstat(nil) }

@@ -104,3 +104,11 @@ func PutICMP(p []byte, typ, code uint8, rest uint32) ICMP {
 	binary.BigEndian.PutUint32(p[4:], rest)
 	return ICMP(p)
 }
+
+// Codes of ICMPRedirect.
+const (
+	ICMPRedirNet     = 0
+	ICMPRedirHost    = 1
+	ICMPRedirNetTOS  = 2
+	ICMPRedirHostTOS = 3
+)

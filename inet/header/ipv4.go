@@ -152,6 +152,19 @@ func (h IPv4) SetID(id uint16) { binary.BigEndian.PutUint16(h[4:], id) }
 // SetFragField sets flags and offset.
 func (h IPv4) SetFragField(f uint16) { binary.BigEndian.PutUint16(h[6:], f) }
 
+// SetDst sets the destination address.
+func (h IPv4) SetDst(a Addr) { binary.BigEndian.PutUint32(h[16:], uint32(a)) }
+
+// DecreaseTTL takes one off the time to live and adjusts the checksum by it
+// (Linux: ip_decrease_ttl; RFC 1624).
+func (h IPv4) DecreaseTTL() {
+	h[8]--
+	// The time to live is the high byte of its word, so the complemented sum
+	// grows by 0x0100; the carry goes around.
+	c := uint32(binary.BigEndian.Uint16(h[10:])) + 0x0100
+	binary.BigEndian.PutUint16(h[10:], uint16(c+c>>16))
+}
+
 // SetTTL sets the time to live.
 func (h IPv4) SetTTL(ttl uint8) { h[8] = ttl }
 

@@ -49,15 +49,14 @@ type fragQueue struct {
 // fragTable holds the datagrams in the course of reassembly. A Go map hashes
 // with a random key of its own.
 type fragTable struct {
-	n     *Net
-	limit int
-	mu    sync.Mutex
-	q     map[fragKey]*fragQueue
-	cost  int
+	n    *Net
+	mu   sync.Mutex
+	q    map[fragKey]*fragQueue
+	cost int
 }
 
-func (t *fragTable) init(n *Net, limit int64) {
-	t.n, t.limit = n, int(limit)
+func (t *fragTable) init(n *Net) {
+	t.n = n
 	t.q = make(map[fragKey]*fragQueue)
 }
 
@@ -78,7 +77,7 @@ func (n *Net) defrag(b *skb.Buff) *skb.Buff {
 	t := &n.frags
 	t.mu.Lock()
 	q := t.q[key]
-	if t.q == nil || t.cost > t.limit {
+	if t.q == nil || int64(t.cost) > n.Conf.FragHighThresh.Load() {
 		t.mu.Unlock()
 		m.ReasmFails.Add(1)
 		n.drop(b, skb.FragReasmLimit)
@@ -87,7 +86,7 @@ func (n *Net) defrag(b *skb.Buff) *skb.Buff {
 	if q == nil {
 		q = &fragQueue{key: key}
 		q.timer.Init(n.Dev.Timers(), func(*napi.Timer) { t.expire(q) })
-		q.timer.Mod(n.Dev.Clock().Now() + int64(fragTime))
+		q.timer.Mod(n.Dev.Clock().Now() + n.Conf.FragTime.Load())
 		q.cost = fragQueueCost
 		t.cost += q.cost
 		t.q[key] = q

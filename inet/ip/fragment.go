@@ -10,10 +10,10 @@ import (
 
 // fragment sends a packet in pieces (Linux: ip_fragment, the slow path of
 // ip_do_fragment; RFC 791 section 3.2). Consumes b.
-func (n *Net) fragment(b *skb.Buff, rt *Rtable) error {
+func (n *Net) fragment(b *skb.Buff, rt *Rtable, mtu int) error {
 	m := &n.MIB.IP
 	h := header.IPv4(b.Data())
-	mtu, hlen := rt.MTU(), h.HeaderLen()
+	hlen := h.HeaderLen()
 	if h.DF() && !b.IgnoreDF {
 		m.FragFails.Add(1)
 		if n.ICMP != nil {
@@ -53,7 +53,7 @@ func (n *Net) fragment(b *skb.Buff, rt *Rtable) error {
 		copy(p, h[:hlen])
 		b.CopyBits(hlen+off, p[hlen:])
 		if off > 0 {
-			fragmentOptions(p[header.IPv4MinLen:hlen])
+			header.BlankOptions(p[header.IPv4MinLen:hlen])
 		}
 		f.ResetNetworkHeader()
 		f.SetTransportHeader(hlen)
@@ -84,28 +84,4 @@ func (n *Net) fragment(b *skb.Buff, rt *Rtable) error {
 	m.FragOKs.Add(1)
 	b.Consume()
 	return nil
-}
-
-// fragmentOptions blanks, in a fragment that is not the first, the options that
-// are not to be copied (Linux: ip_options_fragment; RFC 791 section 3.1).
-func fragmentOptions(p []byte) {
-	for i := 0; i < len(p); {
-		switch p[i] {
-		case header.OptEnd:
-			return
-		case header.OptNop:
-			i++
-			continue
-		}
-		if i+1 >= len(p) || p[i+1] < 2 || i+int(p[i+1]) > len(p) {
-			return
-		}
-		l := int(p[i+1])
-		if p[i]&0x80 == 0 { // the copied flag
-			for j := range l {
-				p[i+j] = header.OptNop
-			}
-		}
-		i += l
-	}
 }

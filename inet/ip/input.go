@@ -21,6 +21,7 @@ func (n *Net) Rcv(b *skb.Buff, dev *napi.NetDevice) {
 	m.InReceives.Add(1)
 	m.InOctets.Add(uint64(b.Len()))
 	b = b.ShareCheck()
+	clearCB(b)
 	if !b.MayPull(header.IPv4MinLen) {
 		n.headerError(b, skb.HdrTrunc)
 		return
@@ -103,11 +104,12 @@ func (n *Net) rcvFinish(b *skb.Buff, dev *napi.NetDevice) {
 		}
 		b.Dst = rt
 	}
-	if h.HeaderLen() > header.IPv4MinLen && !n.rcvOptions(b, h) {
+	if h.HeaderLen() > header.IPv4MinLen && !n.rcvOptions(b, dev) {
 		return
 	}
 	m := &n.MIB.IP
 	switch rt.Type {
+	case fib.Unicast:
 	case fib.Multicast:
 		m.InMcastPkts.Add(1)
 		m.InMcastOctets.Add(uint64(b.Len()))
@@ -115,27 +117,8 @@ func (n *Net) rcvFinish(b *skb.Buff, dev *napi.NetDevice) {
 		m.InBcastPkts.Add(1)
 		m.InBcastOctets.Add(uint64(b.Len()))
 	}
-	rt.Input(b)
-}
-
-// rcvOptions checks the options of a packet (Linux: ip_rcv_options). When it
-// returns false the packet is gone: malformed, which the sender is told, or
-// with a source route, which Linux does not accept by default either.
-func (n *Net) rcvOptions(b *skb.Buff, h header.IPv4) bool {
-	o, at, ok := h.ParseOptions()
-	if !ok {
-		n.MIB.IP.InHdrErrors.Add(1)
-		if n.ICMP != nil {
-			n.ICMP.Send(b, header.ICMPParameterProb, 0, uint32(at)<<24)
-		}
-		n.drop(b, skb.IPInHdr)
-		return false
-	}
-	if o.SourceRoute != 0 {
-		n.drop(b, skb.IPInHdr)
-		return false
-	}
-	return true
+	// Options may have changed the way.
+	b.Dst.Input(b)
 }
 
 // LocalDeliver takes a packet for this host (Linux: ip_local_deliver): a
@@ -151,21 +134,25 @@ func (n *Net) LocalDeliver(b *skb.Buff) {
 	}
 }
 
-// localDeliverFinish hands the packet to its protocol (Linux:
-// ip_local_deliver_finish).
+// localDeliverFinish hands the packet to the raw sockets and to its protocol
+// (Linux: ip_local_deliver_finish, ip_protocol_deliver_rcu).
 func (n *Net) localDeliverFinish(b *skb.Buff) {
 	h := header.IPv4(b.NetworkHeader())
+	proto := h.Protocol()
 	b.Pull(h.HeaderLen())
 	b.ResetTransportHeader()
-	p := n.protos[h.Protocol()].Load()
-	if p == nil {
+	raw := n.Raw != nil && n.Raw.Deliver(b, proto)
+	p := n.protos[proto].Load()
+	switch {
+	case p != nil:
+		n.MIB.IP.InDelivers.Add(1)
+		p.Handler(b)
+	case raw:
+		n.MIB.IP.InDelivers.Add(1)
+		b.Consume()
+	default:
 		n.MIB.IP.InUnknownProtos.Add(1)
-		if n.ICMP != nil {
-			n.ICMP.Send(b, header.ICMPDestUnreach, header.ICMPProtUnreach, 0)
-		}
+		n.sendError(b, header.ICMPDestUnreach, header.ICMPProtUnreach, 0)
 		n.drop(b, skb.IPNoProto)
-		return
 	}
-	n.MIB.IP.InDelivers.Add(1)
-	p.Handler(b)
 }

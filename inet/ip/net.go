@@ -9,6 +9,7 @@ import (
 	"barewire/inet/header"
 	"barewire/inet/mib"
 	"barewire/inet/neigh"
+	"barewire/inet/sock"
 	"barewire/napi"
 	"barewire/netfilter"
 	"barewire/skb"
@@ -89,8 +90,15 @@ type Net struct {
 	Ping  PingHandler
 	MC    Multicast // nil while there is no IGMP: all hosts is the only group
 
+	// Sock and Limits are what the sockets obey.
+	Sock   SockConf
+	Limits *sock.Limits
+
 	// ConfAll and ConfDefault are net.ipv4.conf.all and .default.
 	ConfAll, ConfDefault DevConf
+
+	// Conf is the settings of the data path, net.ipv4.*.
+	Conf Conf
 
 	protos  [256]atomic.Pointer[Protocol]
 	indevs  atomic.Pointer[[]*InDev] // by ifindex
@@ -98,6 +106,8 @@ type Net struct {
 	mu      sync.Mutex // writers of the two above
 	loop    atomic.Pointer[InDev]
 	frags   fragTable
+	peers   peerTable
+	stat    sockstat
 	idents  identTable
 	portMin atomic.Uint32
 	portMax atomic.Uint32
@@ -113,18 +123,23 @@ const (
 // fragMemory bounds what fragments that wait for others may cost, in bytes; see
 // DefaultFragMemory.
 func NewNet(dev *napi.Net, m *mib.MIB, fragMemory int64) *Net {
-	n := &Net{Dev: dev, MIB: m, FIB: fib.NewLinear()}
+	n := &Net{Dev: dev, MIB: m, FIB: fib.NewLinear(), Limits: sock.NewLimits()}
 	n.indevs.Store(&[]*InDev{})
 	n.locals.Store(&map[header.Addr]*InDev{})
 	n.portMin.Store(DefaultPortMin)
 	n.portMax.Store(DefaultPortMax)
+	n.initSockConf()
 	n.ConfAll.setDefaults()
 	n.ConfDefault.setDefaults()
 	n.ConfDefault.AcceptSourceRoute.Store(1)
 	dev.Sysctl().Register(n.ConfAll.entries("all")...)
 	dev.Sysctl().Register(n.ConfDefault.entries("default")...)
-	n.frags.init(n, fragMemory)
+	n.Conf.setDefaults(fragMemory)
+	dev.Sysctl().Register(n.confSysctls()...)
+	n.frags.init(n)
 	n.idents.init(dev)
+	n.peers.init(dev)
+	n.registerProc()
 	return n
 }
 

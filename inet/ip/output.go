@@ -6,6 +6,7 @@ import (
 	"barewire/inet/fib"
 	"barewire/inet/header"
 	"barewire/inet/neigh"
+	"barewire/inet/sock"
 	"barewire/napi"
 	"barewire/netfilter"
 	"barewire/skb"
@@ -20,6 +21,7 @@ type Xmit struct {
 	DF       bool   // must not be fragmented on the way
 	ID       uint16 // used when FixedID
 	FixedID  bool
+	Opt      []byte // IP options, a multiple of four bytes, as they go out
 }
 
 // Headroom is what a packet made here needs in front of its transport header.
@@ -30,7 +32,8 @@ const Headroom = skb.MaxHeader
 // headroom.
 func (n *Net) Push(b *skb.Buff, rt *Rtable, x *Xmit) {
 	b.ResetTransportHeader()
-	f := header.Fields{TOS: x.TOS, TotalLen: b.Len() + header.IPv4MinLen, TTL: x.TTL, Protocol: x.Proto, Src: x.Src, Dst: x.Dst}
+	hlen := header.IPv4MinLen + len(x.Opt)
+	f := header.Fields{TOS: x.TOS, TotalLen: b.Len() + hlen, TTL: x.TTL, Protocol: x.Proto, Src: x.Src, Dst: x.Dst}
 	switch {
 	case x.FixedID:
 		f.ID = x.ID
@@ -42,7 +45,11 @@ func (n *Net) Push(b *skb.Buff, rt *Rtable, x *Xmit) {
 	if x.DF {
 		f.Frag = header.IPDF
 	}
-	header.PutIPv4(b.Push(header.IPv4MinLen), &f)
+	h := header.PutIPv4(b.Push(hlen), &f)
+	if len(x.Opt) > 0 {
+		copy(h[header.IPv4MinLen:], x.Opt)
+		h[0] = 4<<4 | uint8(hlen/4)
+	}
 	b.ResetNetworkHeader()
 	b.Protocol = header.EthPIP
 	b.Dst = rt
@@ -77,8 +84,14 @@ func (n *Net) output(b *skb.Buff, rt *Rtable) error {
 
 // mcOutput sends a broadcast: also up to this host (Linux: ip_mc_output).
 func (n *Net) mcOutput(b *skb.Buff, rt *Rtable) error {
-	if rt.Dev.Flags()&napi.IFF_LOOPBACK == 0 {
+	sk, _ := b.Sk.(*sock.Sock)
+	quiet := rt.Type == fib.Multicast && sk != nil && sk.Flag(sock.FlagNoMulticastLoop)
+	if rt.Dev.Flags()&napi.IFF_LOOPBACK == 0 && !quiet {
 		n.loopback(b, rt)
+	}
+	if rt.Type == fib.Multicast && header.IPv4(b.Data()).TTL() == 0 {
+		b.Consume() // for this host only (RFC 1112 section 6.1)
+		return nil
 	}
 	return n.output(b, rt)
 }
@@ -99,8 +112,8 @@ func (n *Net) loopback(b *skb.Buff, rt *Rtable) {
 
 // finishOutput cuts what is too large for the link (Linux: ip_finish_output).
 func (n *Net) finishOutput(b *skb.Buff, rt *Rtable) error {
-	if b.Len() > rt.MTU() && !b.IsGSO() {
-		return n.fragment(b, rt)
+	if mtu := n.pathMTU(rt, Forwarded(b)); b.Len() > mtu && !b.IsGSO() || fragMax(b) != 0 && b.Len() > fragMax(b) {
+		return n.fragment(b, rt, mtu)
 	}
 	return n.finishOutput2(b, rt)
 }

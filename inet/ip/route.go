@@ -49,6 +49,9 @@ func (rt *Rtable) MTU() int {
 	return min(rt.Dev.MTU(), header.IPv4MaxPacket)
 }
 
+// linkMTU is MTU without what was learnt about the path.
+func (rt *Rtable) linkMTU() int { return rt.MTU() }
+
 // Nexthop returns the address the neighbour is looked up by (Linux:
 // rt_nexthop).
 func (rt *Rtable) Nexthop(dst header.Addr) header.Addr {
@@ -64,10 +67,9 @@ func (rt *Rtable) Input(b *skb.Buff) error {
 	case inLocal:
 		rt.net.LocalDeliver(b)
 	case inError:
-		rt.net.routeError(b, rt)
+		rt.net.inputError(b, rt)
 	default:
-		// Decisions to forward are made only when forwarding is on.
-		rt.net.drop(b, skb.IPInNoRoutes)
+		rt.net.forward(b, rt)
 	}
 	return nil
 }
@@ -319,6 +321,14 @@ func (n *Net) routeInput(src, dst header.Addr, tos uint8, dev *napi.NetDevice) (
 		}
 		return d.localIn, 0
 	}
+	if d.Conf.Forwarding.Load() != 0 {
+		switch {
+		case err == 0 && res.Type == fib.Unicast:
+			return res.NH.Out.(*Rtable), 0
+		case err == syscall.ENETUNREACH:
+			return d.netUnreachIn, 0
+		}
+	}
 	// Not ours. With forwarding off every failure is host unreachable.
 	return d.hostUnreachIn, 0
 }
@@ -328,16 +338,4 @@ func (n *Net) broadcastInput(d *InDev, src header.Addr) (*Rtable, skb.Reason) {
 		return nil, skb.IPLocalSource
 	}
 	return d.bcastIn, 0
-}
-
-// routeError ends a packet there is no way for (Linux: ip_error with
-// forwarding off).
-func (n *Net) routeError(b *skb.Buff, rt *Rtable) {
-	if rt.Err == syscall.ENETUNREACH {
-		n.MIB.IP.InNoRoutes.Add(1)
-		n.drop(b, skb.IPInNoRoutes)
-		return
-	}
-	n.MIB.IP.InAddrErrors.Add(1)
-	n.drop(b, skb.IPInAddrErrors)
 }
