@@ -10,6 +10,7 @@ import (
 	"barewire/inet/fib"
 	"barewire/inet/header"
 	"barewire/inet/icmp"
+	"barewire/inet/igmp"
 	"barewire/inet/ip"
 	"barewire/inet/mib"
 	"barewire/inet/neigh"
@@ -46,6 +47,7 @@ type Net struct {
 	ip       *ip.Net
 	arp      *arp.ARP
 	icmp     *icmp.ICMP
+	igmp     *igmp.IGMP
 	udp      *udp.UDP
 	families sock.Families
 	lo       *napi.NetDevice
@@ -78,6 +80,9 @@ func New(c Config) (*Net, error) {
 	if n.icmp, err = icmp.New(n.ip); err != nil {
 		return nil, fmt.Errorf("inet: icmp: %w", err)
 	}
+	if n.igmp, err = igmp.New(n.ip); err != nil {
+		return nil, fmt.Errorf("inet: igmp: %w", err)
+	}
 	if n.udp, err = udp.New(n.ip, c.UDPMemory); err != nil {
 		return nil, fmt.Errorf("inet: udp: %w", err)
 	}
@@ -85,7 +90,8 @@ func New(c Config) (*Net, error) {
 		return nil, fmt.Errorf("inet: family: %w", err)
 	}
 	n.arp = arp.New(n.ip, c.Neigh)
-	n.remove = append(n.remove, c.Net.RegisterNotifier(n.devEvent))
+	n.remove = append(n.remove, c.Net.RegisterNotifier(n.devEvent),
+		c.Net.RegisterNotifier(n.igmp.Event))
 	n.remove = append(n.remove,
 		c.Net.AddPack(header.EthPARP, nil, n.arp.Rcv),
 		c.Net.AddPack(header.EthPIP, nil, n.ip.Rcv))
@@ -109,6 +115,7 @@ func (n *Net) Close() {
 		n.dev.UnregisterNetdev(n.lo)
 	}
 	n.dev.SoftNet().Synchronize()
+	n.igmp.Close()
 	n.ip.Neigh.Close()
 	n.ip.Close()
 }

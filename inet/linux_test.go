@@ -158,7 +158,6 @@ func describe(f []byte) string {
 var knownDifferences = map[string]string{ // read-only
 	"from the subnet's broadcast": "Linux answers a ping from a broadcast address to everybody; we do not",
 	"ARP from a group station":    "RFC 1812 section 3.3.2: not to be believed; Linux does",
-	"IGMP":                        "IGMP is not there yet",
 	"record route":                "options are not echoed yet",
 	"timestamp option":            "options are not echoed yet",
 	"two timestamps":              "options are not echoed yet",
