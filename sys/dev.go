@@ -18,12 +18,6 @@ const (
 	minorUrandom = 9
 )
 
-// isNullZero reports whether f is a device that takes any position.
-func isNullZero(f *File) bool {
-	d, ok := f.ops.(*memDevice)
-	return ok && d.minor < minorRandom
-}
-
 func (d *memDevice) read(f *File, iov [][]byte) (int, Errno) {
 	switch d.minor {
 	case minorNull:
@@ -49,6 +43,15 @@ func (d *memDevice) write(_ *File, iov [][]byte) (int, Errno) {
 	}
 	return iovLen(iov), 0 // random_write mixes it in: here nothing needs more
 }
+
+// These devices take any position.
+
+func (d *memDevice) readAt(f *File, iov [][]byte, _ int64) (int, Errno) { return d.read(f, iov) }
+
+func (d *memDevice) writeAt(f *File, iov [][]byte, _ int64) (int, Errno) { return d.write(f, iov) }
+
+// seek is null_lseek, and noop_llseek with a position that never moved.
+func (*memDevice) seek(*File, int64, uint32) (int64, Errno) { return 0, 0 }
 
 func (d *memDevice) stat(_ *File, st *syscall.Stat_t) {
 	st.Mode = syscall.S_IFCHR | 0o666

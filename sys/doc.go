@@ -30,6 +30,14 @@
 // while another goroutine is in a call on it is safe, the file ends with the
 // last call.
 //
+// # Paths
+//
+// The tree is package vfs: what initramfs archives brought (package cpio),
+// /dev, a few files of /etc, and what is made when it is looked at: /proc,
+// with /proc/net from the namespace's proc.Table and /proc/sys from its
+// sysctl.Table, and /sys/class/net. A generated file's text is made by the
+// first read. Files live in memory, bounded by Config.FilesMax and MaxInodes.
+//
 // # Readiness
 //
 // Every file has a waitQueue. A socket's comes to life from softirq context
@@ -41,5 +49,6 @@
 // # Not here
 //
 // There is one process and no signals: fork, exec, wait and signal delivery do
-// not exist. Paths are the device nodes and the directories they stand in.
+// not exist. Mounts, namespaces and users other than root are what boot made
+// them: mount and setns are EPERM.
 package sys

@@ -297,6 +297,19 @@ func sysFcntl(k *Kernel, a args) (uintptr, Errno) {
 				return 0, 0
 			}
 		}
+	case syscall.F_SETLK, syscall.F_SETLKW, fOfdSetlk, fOfdSetlkw: // nobody else to keep out
+		if f.node == nil {
+			return 0, syscall.EINVAL
+		}
+		_, e := copyFrom[syscall.Flock_t](k, a.a2)
+		return 0, e
+	case syscall.F_GETLK, fOfdGetlk:
+		l, e := copyFrom[syscall.Flock_t](k, a.a2)
+		if e != 0 {
+			return 0, e
+		}
+		l.Type = syscall.F_UNLCK
+		return 0, copyTo(k, a.a2, l)
 	case fGetPipeSize:
 		if _, ok := f.ops.(*pipeEnd); ok {
 			return pipeSize, 0
@@ -306,4 +319,9 @@ func sysFcntl(k *Kernel, a args) (uintptr, Errno) {
 	return 0, syscall.EINVAL
 }
 
-const fGetPipeSize = 1032
+const (
+	fGetPipeSize = 1032
+	fOfdGetlk    = 36
+	fOfdSetlk    = 37
+	fOfdSetlkw   = 38
+)

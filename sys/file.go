@@ -3,6 +3,8 @@ package sys
 import (
 	"sync/atomic"
 	"syscall"
+
+	"barewire/sys/vfs"
 )
 
 const eagain = syscall.EAGAIN
@@ -34,6 +36,7 @@ type File struct {
 	ino   uint64
 	wait  *waitQueue // own, or one that all opens of a device share
 	own   waitQueue
+	node  *vfs.Inode // what was opened, held; nil for what has no path
 }
 
 // newFile makes a file with one reference, the caller's.
@@ -58,8 +61,15 @@ func (f *File) setNonblock(on bool) {
 	}
 }
 
-func (f *File) readable() bool { return f.flags.Load()&syscall.O_ACCMODE != syscall.O_WRONLY }
-func (f *File) writable() bool { return f.flags.Load()&syscall.O_ACCMODE != syscall.O_RDONLY }
+func (f *File) readable() bool {
+	fl := f.flags.Load()
+	return fl&syscall.O_ACCMODE != syscall.O_WRONLY && fl&oPath == 0
+}
+
+func (f *File) writable() bool {
+	fl := f.flags.Load()
+	return fl&syscall.O_ACCMODE != syscall.O_RDONLY && fl&oPath == 0
+}
 
 // tryGet takes a reference unless the file is already on its way out (Linux:
 // get_file_rcu).
@@ -82,6 +92,9 @@ func (f *File) put() {
 	}
 	f.detachEpoll()
 	f.ops.release(f)
+	if f.node != nil {
+		f.node.Release()
+	}
 }
 
 // baseFile is what a file does unless it says otherwise.
@@ -153,15 +166,77 @@ func (k *Kernel) rw(fd uintptr, write bool, addr, n uintptr, vec bool) (uintptr,
 	return uintptr(c), e
 }
 
-// sysPositioned answers pread64, pwrite64, preadv, pwritev, lseek: no file here
-// has a position. The devices that ignore it are the exception.
-func sysPositioned(k *Kernel, a args) (uintptr, Errno) {
+// seekable is a file that has positions.
+type seekable interface {
+	readAt(f *File, iov [][]byte, off int64) (int, Errno)
+	writeAt(f *File, iov [][]byte, off int64) (int, Errno)
+	// seek is lseek; whence is at most SEEK_HOLE.
+	seek(f *File, off int64, whence uint32) (int64, Errno)
+}
+
+func sysPread64(k *Kernel, a args) (uintptr, Errno) { return k.rwAt(a, false, false) }
+
+func sysPwrite64(k *Kernel, a args) (uintptr, Errno) { return k.rwAt(a, true, false) }
+
+func sysPreadv(k *Kernel, a args) (uintptr, Errno) { return k.rwAt(a, false, true) }
+
+func sysPwritev(k *Kernel, a args) (uintptr, Errno) { return k.rwAt(a, true, true) }
+
+// sysPreadv2 and sysPwritev2 take the position -1 for the file's own and no
+// flags (RWF_*).
+func sysPreadv2(k *Kernel, a args) (uintptr, Errno) { return k.rwv2(a, false) }
+
+func sysPwritev2(k *Kernel, a args) (uintptr, Errno) { return k.rwv2(a, true) }
+
+func (k *Kernel) rwv2(a args, write bool) (uintptr, Errno) {
+	if a.a5 != 0 {
+		return 0, syscall.EOPNOTSUPP
+	}
+	if a.a3 == ^uintptr(0) {
+		return k.rw(a.a0, write, a.a1, a.a2, true)
+	}
+	return k.rwAt(a, write, true)
+}
+
+// rwAt is pread64, pwrite64, preadv and pwritev in Linux's order.
+func (k *Kernel) rwAt(a args, write, vec bool) (uintptr, Errno) {
+	off := int64(a.a3)
+	if off < 0 {
+		return 0, syscall.EINVAL
+	}
 	f, e := k.files.get(a.a0)
 	if e != 0 {
 		return 0, e
 	}
-	f.put()
-	return 0, syscall.ESPIPE
+	defer f.put()
+	s, ok := f.ops.(seekable)
+	switch {
+	case f.flags.Load()&oPath != 0:
+		return 0, syscall.EBADF
+	case !ok:
+		return 0, syscall.ESPIPE
+	case write && !f.writable() || !write && !f.readable():
+		return 0, syscall.EBADF
+	}
+	fr := k.getFrame()
+	defer k.putFrame(fr)
+	if vec {
+		fr.iov, e = k.importIovec(a.a1, a.a2, fr.iov)
+	} else if int(a.a2) < 0 {
+		e = syscall.EINVAL
+	} else {
+		fr.iov, e = k.importUbuf(a.a1, a.a2, fr.iov)
+	}
+	if e != 0 {
+		return 0, e
+	}
+	var c int
+	if write {
+		c, e = s.writeAt(f, fr.iov, off)
+	} else {
+		c, e = s.readAt(f, fr.iov, off)
+	}
+	return uintptr(c), e
 }
 
 func sysLseek(k *Kernel, a args) (uintptr, Errno) {
@@ -170,14 +245,27 @@ func sysLseek(k *Kernel, a args) (uintptr, Errno) {
 		return 0, e
 	}
 	defer f.put()
+	s, ok := f.ops.(seekable)
 	switch {
-	case a.a2 > 4: // SEEK_MAX is SEEK_HOLE
+	case f.flags.Load()&oPath != 0:
+		return 0, syscall.EBADF
+	case uint32(a.a2) > seekHole:
 		return 0, syscall.EINVAL
-	case isNullZero(f): // null_lseek: always at 0
-		return 0, 0
+	case !ok:
+		return 0, syscall.ESPIPE
 	}
-	return 0, syscall.ESPIPE
+	off, e := s.seek(f, int64(a.a1), uint32(a.a2))
+	return uintptr(off), e
 }
+
+// What lseek counts from.
+const (
+	seekSet  = 0
+	seekCur  = 1
+	seekEnd  = 2
+	seekData = 3
+	seekHole = 4
+)
 
 func sysIoctl(k *Kernel, a args) (uintptr, Errno) {
 	f, e := k.files.get(a.a0)
@@ -219,16 +307,26 @@ func sysFstat(k *Kernel, a args) (uintptr, Errno) {
 
 // statOf returns fstat's answer for f.
 func (f *File) statOf() syscall.Stat_t {
+	if f.node != nil {
+		return statOf(f.node)
+	}
 	st := syscall.Stat_t{Ino: f.ino, Nlink: 1, Blksize: pageSize}
 	f.ops.stat(f, &st)
 	return st
 }
 
+// sysFsync: what is written to a file is where it will ever be.
 func sysFsync(k *Kernel, a args) (uintptr, Errno) {
 	f, e := k.files.get(a.a0)
 	if e != 0 {
 		return 0, e
 	}
-	f.put()
+	defer f.put()
+	switch {
+	case f.flags.Load()&oPath != 0:
+		return 0, syscall.EBADF
+	case f.node != nil && f.node.Kind() != syscall.S_IFCHR && f.node.Node() == nil:
+		return 0, 0
+	}
 	return 0, syscall.EINVAL // as on pipes, sockets and terminals
 }

@@ -10,6 +10,7 @@ import (
 	"barewire/napi"
 	"barewire/napi/proc"
 	"barewire/napi/sysctl"
+	"barewire/sys/vfs"
 )
 
 // Clock is the part of the stack's clock that calls need; napi.Clock is one.
@@ -94,9 +95,11 @@ type Kernel struct {
 	console   *File
 	mm        memory
 	epMu      sync.Mutex // nesting of epoll files
+	fs        *vfs.FS
+	settings  sysctl.Table // those that are not the network's
 
 	mu         sync.Mutex // guards the following
-	cwd        string
+	cwd        *vfs.Inode // held
 	hostname   string
 	domainname string
 	comm       [16]byte // PR_SET_NAME
@@ -110,7 +113,7 @@ type Kernel struct {
 
 // New makes a kernel with descriptors 0, 1 and 2 on the console.
 func New(cfg Config) *Kernel {
-	k := &Kernel{cfg: cfg, taskStart: max(cfg.TaskStart, pageSize), taskSize: cfg.TaskSize, hostname: cfg.Hostname, domainname: "(none)", cwd: "/"}
+	k := &Kernel{cfg: cfg, taskStart: max(cfg.TaskStart, pageSize), taskSize: cfg.TaskSize, hostname: cfg.Hostname, domainname: "(none)"}
 	if k.taskSize == 0 {
 		k.taskSize = 1 << 47
 	}
@@ -132,6 +135,7 @@ func New(cfg Config) *Kernel {
 	copy(k.comm[:], "init")
 	k.initRlimits()
 	k.files.init(nrOpenMax)
+	k.mountRoot()
 	k.openConsole()
 	return k
 }

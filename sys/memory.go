@@ -34,15 +34,15 @@ func sysMmap(k *Kernel, a args) (uintptr, Errno) {
 	if a.a5%pageSize != 0 {
 		return 0, syscall.EINVAL
 	}
+	var file *File
 	if flags&mapAnonymous == 0 {
 		f, e := k.files.get(a.a4)
 		if e != 0 {
 			return 0, e
 		}
-		d, ok := f.ops.(*memDevice)
-		f.put()
-		if !ok || d.minor != minorZero {
-			return 0, syscall.ENODEV
+		defer f.put()
+		if d, ok := f.ops.(*memDevice); !ok || d.minor != minorZero {
+			file = f
 		}
 	}
 	if t := flags & mapTypeMask; t == 0 || t > 3 || n == 0 {
@@ -51,6 +51,12 @@ func sysMmap(k *Kernel, a args) (uintptr, Errno) {
 	n, ok := pageAlign(n)
 	if !ok {
 		return 0, syscall.ENOMEM
+	}
+	if file != nil {
+		if flags&(mapFixed|mapFixedNoreplace) != 0 {
+			return 0, syscall.ENODEV
+		}
+		return k.mapFile(file, n, a.a2, uintptr(flags), int64(a.a5))
 	}
 	if flags&(mapFixed|mapFixedNoreplace) != 0 {
 		return k.mm.mapFixed(addr, n, flags&mapFixedNoreplace != 0)

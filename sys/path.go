@@ -1,240 +1,179 @@
 package sys
 
 import (
-	"path"
-	"sort"
-	"strings"
-	"sync"
 	"syscall"
 	"unsafe"
+
+	"barewire/sys/vfs"
 )
 
-// Paths: until there is a file system, the tree is the device nodes and the
-// directories they stand in, fixed.
-
-// node is one entry of the tree.
-type node struct {
-	mode   uint32
-	major  uint64
-	minor  uint64
-	target string // of a symbolic link
-}
-
-const (
-	charDev = syscall.S_IFCHR | 0o666
-	dirMode = syscall.S_IFDIR | 0o755
-)
-
-// lookup returns what stands at an absolute, clean path.
-func lookup(p string) (node, Errno) {
-	switch p {
-	case "/", "/dev", "/proc", "/proc/self":
-		return node{mode: dirMode}, 0
-	case "/dev/null":
-		return node{mode: charDev, major: 1, minor: minorNull}, 0
-	case "/dev/zero":
-		return node{mode: charDev, major: 1, minor: minorZero}, 0
-	case "/dev/full":
-		return node{mode: charDev, major: 1, minor: minorFull}, 0
-	case "/dev/random":
-		return node{mode: charDev, major: 1, minor: minorRandom}, 0
-	case "/dev/urandom":
-		return node{mode: charDev, major: 1, minor: minorUrandom}, 0
-	case "/dev/tty":
-		return node{mode: charDev, major: 5, minor: 0}, 0
-	case "/dev/console":
-		return node{mode: charDev, major: 5, minor: 1}, 0
-	case "/init":
-		return node{mode: syscall.S_IFREG | 0o555}, 0
-	case "/proc/self/exe":
-		return node{mode: syscall.S_IFLNK | 0o777, target: "/init"}, 0
-	}
-	if parent := path.Dir(p); parent != "/" {
-		if n, e := lookup(parent); e == 0 && n.mode&syscall.S_IFMT != syscall.S_IFDIR {
-			return node{}, syscall.ENOTDIR
-		}
-	}
-	return node{}, syscall.ENOENT
-}
-
-// children returns the names in a directory, sorted.
-func children(dir string) []string {
-	var l []string
-	switch dir {
-	case "/":
-		l = []string{"dev", "init", "proc"}
-	case "/dev":
-		l = []string{"console", "full", "null", "random", "tty", "urandom", "zero"}
-	case "/proc":
-		l = []string{"self"}
-	case "/proc/self":
-		l = []string{"exe"}
-	}
-	sort.Strings(l)
-	return l
-}
+// Paths: from the caller's string to an inode, and what open makes of it
+// (Linux: fs/open.c, fs/stat.c). The tree is package vfs.
 
 const (
 	atFdcwd           = -100
 	atSymlinkNofollow = 0x100
+	atRemovedir       = 0x200
+	atEaccess         = 0x200
+	atSymlinkFollow   = 0x400
+	atNoAutomount     = 0x800
 	atEmptyPath       = 0x1000
+	oPath             = 0x200000
+	oTmpfile          = 0x400000
+	oLargefile        = 0x8000 // what a 64-bit kernel sets in every open file
 )
-
-// resolve reads a path and makes it absolute: from "/", or from a directory
-// that was opened. follow resolves a link in the last place.
-func (k *Kernel) resolve(dirfd, addr uintptr, follow bool) (string, node, Errno) {
-	s, e := k.userString(addr)
-	if e != 0 {
-		return "", node{}, e
-	}
-	if s == "" {
-		return "", node{}, syscall.ENOENT
-	}
-	if !strings.HasPrefix(s, "/") {
-		k.mu.Lock()
-		base := k.cwd
-		k.mu.Unlock()
-		if int32(dirfd) != atFdcwd {
-			f, e := k.files.get(dirfd)
-			if e != 0 {
-				return "", node{}, e
-			}
-			d, ok := f.ops.(*dirFile)
-			f.put()
-			if !ok {
-				return "", node{}, syscall.ENOTDIR
-			}
-			base = d.path
-		}
-		s = base + "/" + s
-	}
-	slash := strings.HasSuffix(s, "/")
-	s = path.Clean(s)
-	n, e := lookup(s)
-	if e == 0 && n.target != "" && (follow || slash) {
-		s = n.target
-		n, e = lookup(s)
-	}
-	if e == 0 && slash && n.mode&syscall.S_IFMT != syscall.S_IFDIR {
-		e = syscall.ENOTDIR
-	}
-	return s, n, e
-}
-
-func sysOpen(k *Kernel, a args) (uintptr, Errno) {
-	return k.open(atCwd, a.a0, uint32(a.a1))
-}
-
-func sysOpenat(k *Kernel, a args) (uintptr, Errno) {
-	return k.open(a.a0, a.a1, uint32(a.a2))
-}
 
 // atCwd is AT_FDCWD as an argument.
 const atCwd = ^uintptr(99)
 
-// open opens a path (Linux: do_sys_openat2). Creating a file is EROFS.
-func (k *Kernel) open(dirfd, addr uintptr, flags uint32) (uintptr, Errno) {
-	p, n, e := k.resolve(dirfd, addr, flags&syscall.O_NOFOLLOW == 0)
-	if e == syscall.ENOENT && flags&syscall.O_CREAT != 0 && p != "" {
-		if dir, de := lookup(path.Dir(p)); de == 0 && dir.mode&syscall.S_IFMT == syscall.S_IFDIR {
-			return 0, syscall.EROFS
-		}
-	}
+// at reads a path and returns the directory it starts from: EBADF or ENOTDIR
+// for a relative one from a descriptor that is none.
+func (k *Kernel) at(dirfd, addr uintptr) (*vfs.Inode, string, Errno) {
+	s, e := k.userString(addr)
 	if e != 0 {
-		return 0, e
+		return nil, "", e
 	}
-	if flags&(syscall.O_CREAT|syscall.O_EXCL) == syscall.O_CREAT|syscall.O_EXCL {
-		return 0, syscall.EEXIST
+	if s == "" {
+		return nil, "", syscall.ENOENT
 	}
-	write := flags&syscall.O_ACCMODE != syscall.O_RDONLY
-	var ops fileOps
-	switch n.mode & syscall.S_IFMT {
-	case syscall.S_IFDIR:
-		if write || flags&syscall.O_CREAT != 0 {
-			return 0, syscall.EISDIR
-		}
-		ops = &dirFile{path: p}
-	case syscall.S_IFLNK:
-		return 0, syscall.ELOOP
-	case syscall.S_IFREG: // /init: the program is not kept as a file
-		if write {
-			return 0, syscall.EROFS
-		}
-		return 0, syscall.EACCES
-	default:
-		if flags&syscall.O_DIRECTORY != 0 {
-			return 0, syscall.ENOTDIR
-		}
-		if n.major == 5 {
-			ops = k.console.ops
-		} else {
-			ops = &memDevice{minor: n.minor}
-		}
+	if s[0] == '/' {
+		return nil, s, 0
 	}
-	return k.installNew(k.newFile(ops, flags), flags&syscall.O_CLOEXEC != 0)
-}
-
-// dirFile is an open directory.
-type dirFile struct {
-	baseFile
-	path string
-	mu   sync.Mutex
-	pos  int // entries read
-}
-
-func (*dirFile) read(*File, [][]byte) (int, Errno) { return 0, syscall.EISDIR }
-
-func (d *dirFile) stat(_ *File, st *syscall.Stat_t) { st.Mode, st.Nlink = dirMode, 2 }
-
-// sysGetdents64 lists a directory as struct linux_dirent64.
-func sysGetdents64(k *Kernel, a args) (uintptr, Errno) {
-	f, e := k.files.get(a.a0)
+	if int32(dirfd) == atFdcwd {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		return k.cwd, s, 0
+	}
+	f, e := k.files.get(dirfd)
 	if e != 0 {
-		return 0, e
+		return nil, "", e
 	}
 	defer f.put()
-	d, ok := f.ops.(*dirFile)
-	if !ok {
-		return 0, syscall.ENOTDIR
+	if f.node == nil || f.node.Kind() != syscall.S_IFDIR {
+		return nil, "", syscall.ENOTDIR
 	}
-	buf, e := k.userBytes(a.a1, uintptr(uint32(a.a2)))
+	return f.node, s, 0
+}
+
+// lookup resolves a path of the caller. With atEmptyPath in flags an empty one
+// means the descriptor itself, which need not have a path: the inode is then
+// nil and the file, with a reference, is returned instead.
+func (k *Kernel) lookup(dirfd, addr uintptr, follow bool, flags uint32) (*vfs.Inode, *File, Errno) {
+	at, s, e := k.at(dirfd, addr)
+	if e == syscall.ENOENT && flags&atEmptyPath != 0 {
+		if int32(dirfd) == atFdcwd {
+			k.mu.Lock()
+			defer k.mu.Unlock()
+			return k.cwd, nil, 0
+		}
+		f, e := k.files.get(dirfd)
+		if e != 0 {
+			return nil, nil, e
+		}
+		if f.node == nil {
+			return nil, f, 0
+		}
+		defer f.put()
+		return f.node, nil, 0
+	}
+	if e != 0 {
+		return nil, nil, e
+	}
+	i, e := k.fs.Lookup(at, s, follow)
+	return i, nil, e
+}
+
+// inode is lookup for calls that need an inode: others are EINVAL.
+func (k *Kernel) inode(dirfd, addr uintptr, follow bool, flags uint32) (*vfs.Inode, Errno) {
+	i, f, e := k.lookup(dirfd, addr, follow, flags)
+	if f != nil {
+		f.put()
+		return nil, syscall.EINVAL
+	}
+	return i, e
+}
+
+func sysOpen(k *Kernel, a args) (uintptr, Errno) {
+	return k.open(atCwd, a.a0, uint32(a.a1), uint32(a.a2))
+}
+
+func sysOpenat(k *Kernel, a args) (uintptr, Errno) {
+	return k.open(a.a0, a.a1, uint32(a.a2), uint32(a.a3))
+}
+
+func sysCreat(k *Kernel, a args) (uintptr, Errno) {
+	return k.open(atCwd, a.a0, syscall.O_CREAT|syscall.O_WRONLY|syscall.O_TRUNC, uint32(a.a1))
+}
+
+// open opens a path (Linux: do_sys_openat2).
+func (k *Kernel) open(dirfd, addr uintptr, flags, perm uint32) (uintptr, Errno) {
+	if flags&oTmpfile != 0 {
+		return 0, syscall.EOPNOTSUPP
+	}
+	if flags&(syscall.O_CREAT|syscall.O_DIRECTORY) == syscall.O_CREAT|syscall.O_DIRECTORY && flags&oPath == 0 {
+		return 0, syscall.EINVAL // build_open_flags, before the path is looked at
+	}
+	at, s, e := k.at(dirfd, addr)
 	if e != 0 {
 		return 0, e
 	}
-	names := append([]string{".", ".."}, children(d.path)...)
-	n := 0
-	d.mu.Lock() // the position is shared by all descriptors of the file
-	defer d.mu.Unlock()
-	for ; d.pos < len(names); d.pos++ {
-		name := names[d.pos]
-		size := (19 + len(name) + 1 + 7) &^ 7
-		if n+size > len(buf) {
-			if n == 0 {
-				return 0, syscall.EINVAL
-			}
-			break
-		}
-		p := path.Join(d.path, name)
-		nd, _ := lookup(p)
-		ent := buf[n : n+size]
-		clear(ent)
-		*(*uint64)(unsafe.Pointer(&ent[0])) = inoOf(p)
-		*(*uint64)(unsafe.Pointer(&ent[8])) = uint64(d.pos + 1)
-		*(*uint16)(unsafe.Pointer(&ent[16])) = uint16(size)
-		ent[18] = byte(nd.mode & syscall.S_IFMT >> 12)
-		copy(ent[19:], name)
-		n += size
+	if e := k.files.hasRoom(); e != 0 {
+		return 0, e
 	}
-	return uintptr(n), 0
+	i, e := k.fs.Open(at, s, flags, perm&^k.umask.Load())
+	if e != 0 {
+		return 0, e
+	}
+	ops, e := k.opsOf(i, flags)
+	if e != 0 {
+		i.Release()
+		return 0, e
+	}
+	if flags&oPath != 0 {
+		flags &= oPath | syscall.O_DIRECTORY | syscall.O_NOFOLLOW | syscall.O_CLOEXEC
+	} else {
+		flags |= oLargefile
+	}
+	f := k.newFile(ops, flags)
+	f.node = i
+	return k.installNew(f, flags&syscall.O_CLOEXEC != 0)
 }
 
-// inoOf gives a path of the fixed tree its inode number (FNV-1a).
-func inoOf(p string) uint64 {
-	h := uint64(14695981039346656037)
-	for i := 0; i < len(p); i++ {
-		h = (h ^ uint64(p[i])) * 1099511628211
+// opsOf returns what an opened inode does as a file. Character devices without
+// a driver are ENXIO.
+func (k *Kernel) opsOf(i *vfs.Inode, flags uint32) (fileOps, Errno) {
+	if flags&oPath != 0 {
+		return &pathFile{}, 0
 	}
-	return h>>16 | 1
+	switch i.Kind() {
+	case syscall.S_IFDIR:
+		return &dirFile{i: i}, 0
+	case syscall.S_IFREG:
+		if i.Node() != nil {
+			return &genFile{i: i}, 0
+		}
+		return &regFile{i: i}, 0
+	case syscall.S_IFCHR:
+		return k.openDevice(i.Rdev())
+	}
+	return nil, syscall.ENXIO
+}
+
+// pathFile is what O_PATH opens: a place, not a file.
+type pathFile struct{ baseFile }
+
+func (*pathFile) stat(*File, *syscall.Stat_t) {}
+
+func (*pathFile) ioctl(*File, uintptr, uintptr) (uintptr, Errno) { return 0, syscall.EBADF }
+
+// statOf returns an inode's struct stat.
+func statOf(i *vfs.Inode) syscall.Stat_t {
+	s := i.Stat()
+	return syscall.Stat_t{
+		Dev: s.Dev, Ino: s.Ino, Nlink: uint64(s.Nlink), Mode: s.Mode, Uid: s.UID, Gid: s.GID, Rdev: s.Rdev,
+		Size: s.Size, Blksize: pageSize, Blocks: s.Blocks,
+		Atim: syscall.Timespec(s.Atime), Mtim: syscall.Timespec(s.Mtime), Ctim: syscall.Timespec(s.Ctime),
+	}
 }
 
 func sysStat(k *Kernel, a args) (uintptr, Errno) { return k.fstatat(atCwd, a.a0, a.a1, 0) }
@@ -247,24 +186,72 @@ func sysNewfstatat(k *Kernel, a args) (uintptr, Errno) {
 	return k.fstatat(a.a0, a.a1, a.a2, uint32(a.a3))
 }
 
+// statAt is vfs_statx: the attributes of a path or a descriptor.
+func (k *Kernel) statAt(dirfd, addr uintptr, flags uint32) (st syscall.Stat_t, e Errno) {
+	i, f, e := k.lookup(dirfd, addr, flags&atSymlinkNofollow == 0, flags)
+	if f != nil {
+		defer f.put()
+		return f.statOf(), 0
+	}
+	if e != 0 {
+		return st, e
+	}
+	return statOf(i), 0
+}
+
 func (k *Kernel) fstatat(dirfd, addr, out uintptr, flags uint32) (uintptr, Errno) {
-	if flags&^(atSymlinkNofollow|atEmptyPath|0x800 /* AT_NO_AUTOMOUNT */) != 0 {
+	if flags&^(atSymlinkNofollow|atEmptyPath|atNoAutomount) != 0 {
 		return 0, syscall.EINVAL
 	}
-	if flags&atEmptyPath != 0 {
-		if s, e := k.userString(addr); e == 0 && s == "" && int32(dirfd) != atFdcwd {
-			return sysFstat(k, args{a0: dirfd, a1: out})
-		}
-	}
-	p, n, e := k.resolve(dirfd, addr, flags&atSymlinkNofollow == 0)
+	st, e := k.statAt(dirfd, addr, flags)
 	if e != 0 {
 		return 0, e
 	}
-	st := syscall.Stat_t{Ino: inoOf(p), Nlink: 1, Mode: n.mode, Blksize: pageSize, Size: int64(len(n.target))}
-	if n.mode&syscall.S_IFMT == syscall.S_IFCHR {
-		st.Rdev = makedev(n.major, n.minor)
-	}
 	return 0, copyTo(k, out, st)
+}
+
+// statxTime is struct statx_timestamp, statxBuf struct statx.
+type statxTime struct {
+	sec  int64
+	nsec uint32
+	_    int32
+}
+
+type statxBuf struct {
+	mask, blksize                          uint32
+	attributes                             uint64
+	nlink, uid, gid                        uint32
+	mode, _                                uint16
+	ino, size, blocks, attributesMask      uint64
+	atime, btime, ctime, mtime             statxTime
+	rdevMajor, rdevMinor, devMajor, devMin uint32
+	_                                      [14]uint64
+}
+
+// sysStatx fills the fields of the basic mask, whatever is asked for, as Linux
+// does for those that cost nothing.
+func sysStatx(k *Kernel, a args) (uintptr, Errno) {
+	const (
+		basic    = 0x7ff
+		reserved = 0x80000000
+		syncType = 0x6000
+	)
+	flags := uint32(a.a2)
+	if uint32(a.a3)&reserved != 0 || flags&syncType == syncType ||
+		flags&^(atSymlinkNofollow|atEmptyPath|atNoAutomount|syncType) != 0 {
+		return 0, syscall.EINVAL
+	}
+	st, e := k.statAt(a.a0, a.a1, flags)
+	if e != 0 {
+		return 0, e
+	}
+	t := func(ts syscall.Timespec) statxTime { return statxTime{sec: ts.Sec, nsec: uint32(ts.Nsec)} }
+	return 0, copyTo(k, a.a4, statxBuf{
+		mask: basic, blksize: uint32(st.Blksize), nlink: uint32(st.Nlink), uid: st.Uid, gid: st.Gid, mode: uint16(st.Mode),
+		ino: st.Ino, size: uint64(st.Size), blocks: uint64(st.Blocks),
+		atime: t(st.Atim), ctime: t(st.Ctim), mtime: t(st.Mtim),
+		rdevMajor: uint32(st.Rdev >> 8 & 0xfff), rdevMinor: uint32(st.Rdev&0xff | st.Rdev>>12&^0xff), devMin: uint32(st.Dev),
+	})
 }
 
 func sysReadlink(k *Kernel, a args) (uintptr, Errno) { return k.readlink(atCwd, a.a0, a.a1, a.a2) }
@@ -277,35 +264,44 @@ func (k *Kernel) readlink(dirfd, addr, buf, size uintptr) (uintptr, Errno) {
 	if int32(size) <= 0 {
 		return 0, syscall.EINVAL
 	}
-	_, n, e := k.resolve(dirfd, addr, false)
+	i, e := k.inode(dirfd, addr, false, atEmptyPath)
 	if e != 0 {
 		return 0, e
 	}
-	if n.target == "" {
-		return 0, syscall.EINVAL
+	if s, _ := k.userString(addr); s == "" && i.Kind() != syscall.S_IFLNK {
+		return 0, syscall.ENOENT
 	}
-	t := n.target[:min(len(n.target), int(int32(size)))]
+	t, e := i.Readlink()
+	if e != 0 {
+		return 0, e
+	}
+	t = t[:min(len(t), int(int32(size)))]
 	return uintptr(len(t)), k.copyBytesTo(buf, []byte(t))
 }
 
-func sysAccess(k *Kernel, a args) (uintptr, Errno) { return k.access(atCwd, a.a0, a.a1) }
+func sysAccess(k *Kernel, a args) (uintptr, Errno) { return k.access(atCwd, a.a0, a.a1, 0) }
 
-func sysFaccessat(k *Kernel, a args) (uintptr, Errno) { return k.access(a.a0, a.a1, a.a2) }
+func sysFaccessat(k *Kernel, a args) (uintptr, Errno) { return k.access(a.a0, a.a1, a.a2, 0) }
 
-func (k *Kernel) access(dirfd, addr, mode uintptr) (uintptr, Errno) {
+func sysFaccessat2(k *Kernel, a args) (uintptr, Errno) {
+	return k.access(a.a0, a.a1, a.a2, uint32(a.a3))
+}
+
+// access: root may do anything but execute what has no x bit at all.
+func (k *Kernel) access(dirfd, addr, mode uintptr, flags uint32) (uintptr, Errno) {
 	const r, w, x = 4, 2, 1
-	if mode&^(r|w|x) != 0 {
+	if mode&^(r|w|x) != 0 || flags&^(atSymlinkNofollow|atEaccess|atEmptyPath) != 0 {
 		return 0, syscall.EINVAL
 	}
-	_, n, e := k.resolve(dirfd, addr, true)
+	i, f, e := k.lookup(dirfd, addr, flags&atSymlinkNofollow == 0, flags)
+	if f != nil {
+		f.put()
+		return 0, 0
+	}
 	if e != 0 {
 		return 0, e
 	}
-	isDev := n.mode&syscall.S_IFMT == syscall.S_IFCHR
-	if mode&w != 0 && !isDev {
-		return 0, syscall.EROFS
-	}
-	if mode&x != 0 && isDev { // root needs one x bit
+	if m := i.Stat().Mode; mode&x != 0 && i.Kind() != syscall.S_IFDIR && m&0o111 == 0 {
 		return 0, syscall.EACCES
 	}
 	return 0, 0
@@ -314,26 +310,24 @@ func (k *Kernel) access(dirfd, addr, mode uintptr) (uintptr, Errno) {
 // sysGetcwd returns the path and its length with the NUL.
 func sysGetcwd(k *Kernel, a args) (uintptr, Errno) {
 	k.mu.Lock()
-	dir := k.cwd + "\x00"
+	cwd := k.cwd
 	k.mu.Unlock()
-	if a.a1 < uintptr(len(dir)) {
-		return 0, syscall.ERANGE
-	}
-	return uintptr(len(dir)), k.copyBytesTo(a.a0, []byte(dir))
-}
-
-func sysChdir(k *Kernel, a args) (uintptr, Errno) {
-	p, n, e := k.resolve(atCwd, a.a0, true)
+	dir, e := cwd.Path()
 	if e != 0 {
 		return 0, e
 	}
-	if n.mode&syscall.S_IFMT != syscall.S_IFDIR {
-		return 0, syscall.ENOTDIR
+	if a.a1 < uintptr(len(dir)+1) {
+		return 0, syscall.ERANGE
 	}
-	k.mu.Lock()
-	k.cwd = p
-	k.mu.Unlock()
-	return 0, 0
+	return uintptr(len(dir) + 1), k.copyBytesTo(a.a0, []byte(dir+"\x00"))
+}
+
+func sysChdir(k *Kernel, a args) (uintptr, Errno) {
+	i, e := k.inode(atCwd, a.a0, true, 0)
+	if e != 0 {
+		return 0, e
+	}
+	return 0, k.setCwd(i)
 }
 
 func sysFchdir(k *Kernel, a args) (uintptr, Errno) {
@@ -342,12 +336,68 @@ func sysFchdir(k *Kernel, a args) (uintptr, Errno) {
 		return 0, e
 	}
 	defer f.put()
+	if f.node == nil {
+		return 0, syscall.ENOTDIR
+	}
+	return 0, k.setCwd(f.node)
+}
+
+func (k *Kernel) setCwd(i *vfs.Inode) Errno {
+	if i.Kind() != syscall.S_IFDIR {
+		return syscall.ENOTDIR
+	}
+	i.Hold()
+	k.mu.Lock()
+	old := k.cwd
+	k.cwd = i
+	k.mu.Unlock()
+	old.Release()
+	return 0
+}
+
+// sysGetdents64 lists a directory as struct linux_dirent64.
+func sysGetdents64(k *Kernel, a args) (uintptr, Errno) {
+	f, e := k.files.get(a.a0)
+	if e != 0 {
+		return 0, e
+	}
+	defer f.put()
+	if f.flags.Load()&oPath != 0 {
+		return 0, syscall.EBADF
+	}
 	d, ok := f.ops.(*dirFile)
 	if !ok {
 		return 0, syscall.ENOTDIR
 	}
-	k.mu.Lock()
-	k.cwd = d.path
-	k.mu.Unlock()
-	return 0, 0
+	buf, e := k.userBytes(a.a1, uintptr(uint32(a.a2)))
+	if e != 0 {
+		return 0, e
+	}
+	n, full := 0, false
+	d.mu.Lock() // the position is shared by all descriptors of the file
+	defer d.mu.Unlock()
+	e = d.i.ReadDir(d.pos, func(de vfs.Dirent) bool {
+		size := (19 + len(de.Name) + 1 + 7) &^ 7
+		if n+size > len(buf) {
+			full = true
+			return false
+		}
+		ent := buf[n : n+size]
+		clear(ent)
+		// The caller's buffer need not be aligned.
+		hdr := struct {
+			ino, next uint64
+			size      uint16
+			kind      byte
+		}{de.Ino, uint64(de.Next), uint16(size), byte(de.Kind >> 12)}
+		copy(ent, unsafe.Slice((*byte)(unsafe.Pointer(&hdr)), 19))
+		copy(ent[19:], de.Name)
+		n += size
+		d.pos = de.Next
+		return true
+	})
+	if e == 0 && full && n == 0 {
+		e = syscall.EINVAL
+	}
+	return uintptr(n), e
 }

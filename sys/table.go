@@ -7,10 +7,12 @@ var callTable = [numNames]callFunc{
 	1:   sysWrite,      // write
 	19:  sysReadv,      // readv
 	20:  sysWritev,     // writev
-	17:  sysPositioned, // pread64
-	18:  sysPositioned, // pwrite64
-	295: sysPositioned, // preadv
-	296: sysPositioned, // pwritev
+	17:  sysPread64,    // pread64
+	18:  sysPwrite64,   // pwrite64
+	295: sysPreadv,     // preadv
+	296: sysPwritev,    // pwritev
+	327: sysPreadv2,    // preadv2
+	328: sysPwritev2,   // pwritev2
 	8:   sysLseek,      // lseek
 	2:   sysOpen,       // open
 	257: sysOpenat,     // openat
@@ -38,10 +40,66 @@ var callTable = [numNames]callFunc{
 	80:  sysChdir,      // chdir
 	81:  sysFchdir,     // fchdir
 	95:  sysUmask,      // umask
-	22:  sysPipe,       // pipe
-	293: sysPipe2,      // pipe2
-	284: sysEventfd,    // eventfd
-	290: sysEventfd2,   // eventfd2
+	332: sysStatx,      // statx
+	306: sysFsync,      // syncfs
+
+	// fsnames.go, fsattr.go, copyfile.go
+	83:  sysMkdir,         // mkdir
+	258: sysMkdirat,       // mkdirat
+	84:  sysRmdir,         // rmdir
+	87:  sysUnlink,        // unlink
+	263: sysUnlinkat,      // unlinkat
+	82:  sysRename,        // rename
+	264: sysRenameat,      // renameat
+	316: sysRenameat2,     // renameat2
+	86:  sysLink,          // link
+	265: sysLinkat,        // linkat
+	88:  sysSymlink,       // symlink
+	266: sysSymlinkat,     // symlinkat
+	133: sysMknod,         // mknod
+	259: sysMknodat,       // mknodat
+	85:  sysCreat,         // creat
+	90:  sysChmod,         // chmod
+	91:  sysFchmod,        // fchmod
+	268: sysFchmodat,      // fchmodat
+	452: sysFchmodat2,     // fchmodat2
+	92:  sysChown,         // chown
+	93:  sysFchown,        // fchown
+	94:  sysLchown,        // lchown
+	260: sysFchownat,      // fchownat
+	235: sysUtimes,        // utimes
+	280: sysUtimensat,     // utimensat
+	76:  sysTruncate,      // truncate
+	77:  sysFtruncate,     // ftruncate
+	285: sysFallocate,     // fallocate
+	137: sysStatfs,        // statfs
+	138: sysFstatfs,       // fstatfs
+	40:  sysSendfile,      // sendfile
+	326: sysCopyFileRange, // copy_file_range
+	73:  sysFlock,         // flock
+	221: sysFadvise64,     // fadvise64
+	165: sysMount,         // mount
+	166: sysMount,         // umount2
+	308: sysMount,         // setns
+	272: sysUnshare,       // unshare
+	188: sysXattr,         // setxattr
+	189: sysXattr,         // lsetxattr
+	190: sysXattr,         // fsetxattr
+	191: sysXattr,         // getxattr
+	192: sysXattr,         // lgetxattr
+	193: sysXattr,         // fgetxattr
+	194: sysXattr,         // listxattr
+	195: sysXattr,         // llistxattr
+	196: sysXattr,         // flistxattr
+	197: sysXattr,         // removexattr
+	198: sysXattr,         // lremovexattr
+	199: sysXattr,         // fremovexattr
+
+	// pipe.go, eventfd.go
+	22:  sysPipe,     // pipe
+	293: sysPipe2,    // pipe2
+	284: sysEventfd,  // eventfd
+	290: sysEventfd2, // eventfd2
 
 	// poll.go, epoll.go
 	7:   sysPoll,         // poll

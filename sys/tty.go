@@ -73,6 +73,10 @@ func (k *Kernel) openConsole() {
 	} else {
 		k.console = k.newFile(&memDevice{minor: minorNull}, syscall.O_RDWR)
 	}
+	if i, e := k.fs.Lookup(nil, "/dev/console", true); e == 0 {
+		i.Hold()
+		k.console.node = i
+	}
 	// The kernel keeps a reference, so /dev/tty opens after 0 to 2 are closed.
 	for range 3 {
 		k.console.refs.Add(1)
