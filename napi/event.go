@@ -7,14 +7,17 @@ type Event uint8
 
 // Device events, with Linux's NETDEV_* meanings.
 const (
-	EventRegister   Event = iota + 1 // known by name and ifindex
-	EventUnregister                  // about to be forgotten; it is down
-	EventUp                          // opened
-	EventGoingDown                   // about to be closed, still works
-	EventDown                        // closed
-	EventChange                      // carrier or flags changed
-	EventChangeMTU                   // MTU changed
-	EventChangeAddr                  // hardware address changed
+	EventRegister    Event = iota + 1 // known by name and ifindex
+	EventUnregister                   // about to be forgotten; it is down
+	EventUp                           // opened
+	EventGoingDown                    // about to be closed, still works
+	EventDown                         // closed
+	EventChange                       // carrier or flags changed
+	EventChangeMTU                    // MTU changed
+	EventChangeAddr                   // hardware address changed
+	EventChangeName                   // renamed; the new name is in force
+	EventTxQueueLen                   // length of the transmit queues changed
+	EventNotifyPeers                  // tell the neighbours where we are, by gratuitous ARP
 )
 
 // String returns Linux's name without its prefix.
@@ -36,6 +39,12 @@ func (e Event) String() string {
 		return "CHANGEMTU"
 	case EventChangeAddr:
 		return "CHANGEADDR"
+	case EventChangeName:
+		return "CHANGENAME"
+	case EventTxQueueLen:
+		return "CHANGE_TX_QUEUE_LEN"
+	case EventNotifyPeers:
+		return "NOTIFY_PEERS"
 	}
 	return "UNKNOWN"
 }

@@ -3,6 +3,7 @@ package napi
 import (
 	"crypto/rand"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -87,6 +88,8 @@ func New(cfg Config) (*Net, error) {
 	n.ptypes.Store(&ptypeTable{})
 	n.soft = newSoftNet(n, cfg.MaxBacklog)
 	n.timers = newTimers(n.clock, func() { n.soft.raise(softirqTimer) })
+	n.registerSettings()
+	n.registerFiles()
 	return n, nil
 }
 
@@ -145,29 +148,29 @@ func (n *Net) register(dev *NetDevice) error {
 	if dev.net.Load() != nil {
 		return fmt.Errorf("napi: %s is registered already: %w", dev.Name(), syscall.EINVAL)
 	}
-	old := n.devs.Load()
-	name := dev.Name()
-	if strings.HasSuffix(name, "%d") {
-		for i := 0; ; i++ {
-			name = fmt.Sprintf("%s%d", strings.TrimSuffix(dev.Name(), "%d"), i)
-			if old.byName[name] == nil {
-				break
-			}
-		}
+	name, err := n.freeName(dev.Name())
+	if err != nil {
+		return err
 	}
-	if !validDevName(name) {
-		return fmt.Errorf("napi: device name %q: %w", name, syscall.EINVAL)
-	}
-	if old.byName[name] != nil {
-		return fmt.Errorf("napi: device name %q: %w", name, syscall.EEXIST)
-	}
-	n.ifindex++
 	dev.name.Store(&name)
-	dev.ifindex.Store(n.ifindex)
-	dev.net.Store(n)
-	dev.registered = true
-	n.devs.Store(newDevTable(append(old.list[:len(old.list):len(old.list)], dev)))
+	n.enlist(dev, 0)
 	return nil
+}
+
+// enlist enters dev, whose name is free, under an ifindex: the one asked for if
+// it is free, or a new one.
+func (n *Net) enlist(dev *NetDevice, index int32) {
+	old := n.devs.Load()
+	for index <= 0 || old.byIndex[index] != nil {
+		n.ifindex++
+		index = n.ifindex
+	}
+	dev.ifindex.Store(index)
+	dev.net.Store(n)
+	dev.registered.Store(true)
+	list := append(old.list[:len(old.list):len(old.list)], dev)
+	slices.SortFunc(list, func(a, b *NetDevice) int { return int(a.Ifindex() - b.Ifindex()) })
+	n.devs.Store(newDevTable(list))
 }
 
 // UnregisterNetdev closes dev and forgets it (Linux: unregister_netdev). On
@@ -176,9 +179,13 @@ func (n *Net) register(dev *NetDevice) error {
 func (n *Net) UnregisterNetdev(dev *NetDevice) {
 	n.rtnl.Lock()
 	defer n.rtnl.Unlock()
-	if dev.net.Load() != n || !dev.registered {
-		return
+	if dev.here(n) {
+		n.delist(dev)
 	}
+}
+
+// delist is UnregisterNetdev; the caller holds rtnl.
+func (n *Net) delist(dev *NetDevice) {
 	n.close(dev)
 	old := n.devs.Load()
 	list := make([]*NetDevice, 0, len(old.list))
@@ -188,9 +195,30 @@ func (n *Net) UnregisterNetdev(dev *NetDevice) {
 		}
 	}
 	n.devs.Store(newDevTable(list))
-	dev.registered = false
+	dev.registered.Store(false)
 	n.soft.Synchronize()
 	n.notify(EventUnregister, dev)
+	dev.rx.flush()
+}
+
+// freeName checks a name for a new device; one that ends in %d gets the lowest
+// free number (Linux: dev_get_valid_name). EINVAL, EEXIST.
+func (n *Net) freeName(name string) (string, error) {
+	old := n.devs.Load()
+	if base, ok := strings.CutSuffix(name, "%d"); ok {
+		for i := 0; ; i++ {
+			if name = fmt.Sprintf("%s%d", base, i); old.byName[name] == nil {
+				break
+			}
+		}
+	}
+	if !validDevName(name) {
+		return "", fmt.Errorf("napi: device name %q: %w", name, syscall.EINVAL)
+	}
+	if old.byName[name] != nil {
+		return "", fmt.Errorf("napi: device name %q: %w", name, syscall.EEXIST)
+	}
+	return name, nil
 }
 
 func newDevTable(list []*NetDevice) *devTable {

@@ -11,13 +11,18 @@ import (
 const (
 	IFF_UP          = 1 << 0
 	IFF_BROADCAST   = 1 << 1
+	IFF_DEBUG       = 1 << 2
 	IFF_LOOPBACK    = 1 << 3
 	IFF_POINTOPOINT = 1 << 4
+	IFF_NOTRAILERS  = 1 << 5
 	IFF_RUNNING     = 1 << 6 // up and carrier present
 	IFF_NOARP       = 1 << 7
 	IFF_PROMISC     = 1 << 8
 	IFF_ALLMULTI    = 1 << 9
 	IFF_MULTICAST   = 1 << 12
+	IFF_PORTSEL     = 1 << 13
+	IFF_AUTOMEDIA   = 1 << 14
+	IFF_DYNAMIC     = 1 << 15
 	IFF_LOWER_UP    = 1 << 16
 )
 
@@ -54,7 +59,7 @@ type NetDevice struct {
 	Broadcast     [6]byte // link-layer broadcast address
 	MinMTU        int     // bytes of payload, as MTU
 	MaxMTU        int
-	TxQueueLen    int // packets each queue holds
+	TxQueueLen    int // packets each queue holds at first; see QueueLen
 	TxQueues      []*TxQueue
 	Priv          any // the driver's own
 
@@ -63,7 +68,7 @@ type NetDevice struct {
 	name       atomic.Pointer[string]
 	ifindex    atomic.Int32
 	net        atomic.Pointer[Net]
-	registered bool // under rtnl
+	registered atomic.Bool // changed under rtnl
 
 	addr     atomic.Uint64 // hardware address, first byte lowest
 	mtu      atomic.Int32
@@ -72,6 +77,9 @@ type NetDevice struct {
 	noLink   atomic.Bool // carrier absent
 
 	napis atomic.Pointer[[]*NAPI]
+
+	txQueueLen atomic.Int32 // 0: TxQueueLen
+	rx         rxMode
 }
 
 // AllocNetdev makes a device with txqs transmit queues (Linux:
@@ -174,7 +182,7 @@ func (d *NetDevice) configure(ev Event, f func() error) error {
 	if err := f(); err != nil {
 		return err
 	}
-	if d.registered {
+	if d.here(n) {
 		n.notify(ev, d)
 	}
 	return nil
@@ -182,7 +190,7 @@ func (d *NetDevice) configure(ev Event, f func() error) error {
 
 // Flags returns the interface flags (Linux: dev_get_flags).
 func (d *NetDevice) Flags() uint32 {
-	f := d.flags.Load()
+	f := d.flags.Load()&^(IFF_PROMISC|IFF_ALLMULTI) | d.rx.asked.Load()
 	if d.CarrierOK() {
 		f |= IFF_LOWER_UP
 		if f&IFF_UP != 0 {
@@ -193,9 +201,10 @@ func (d *NetDevice) Flags() uint32 {
 }
 
 // SetFlags sets and clears flags other than UP, RUNNING and LOWER_UP, which
-// follow from Open, Close and the carrier.
+// follow from Open, Close and the carrier, and PROMISC and ALLMULTI, which are
+// counted. It is for drivers; ChangeFlags is what a program does.
 func (d *NetDevice) SetFlags(set, clear uint32) {
-	const derived = IFF_UP | IFF_RUNNING | IFF_LOWER_UP
+	const derived = IFF_UP | IFF_RUNNING | IFF_LOWER_UP | IFF_PROMISC | IFF_ALLMULTI
 	d.flags.Or(set &^ derived)
 	d.flags.And(^(clear &^ derived))
 }
@@ -226,13 +235,21 @@ func (d *NetDevice) setCarrier(on bool) {
 	if d.noLink.Swap(!on) == !on {
 		return
 	}
+	d.notifyLater(EventChange)
+}
+
+// here reports whether d is registered with n. The caller holds n's rtnl.
+func (d *NetDevice) here(n *Net) bool { return d.net.Load() == n && d.registered.Load() }
+
+// notifyLater announces ev in process context: the caller may be softirq or
+// hold rtnl (Linux: linkwatch).
+func (d *NetDevice) notifyLater(ev Event) {
 	if n := d.net.Load(); n != nil {
-		// The caller may be softirq or hold rtnl (Linux: linkwatch).
 		go func() {
 			n.rtnl.Lock()
 			defer n.rtnl.Unlock()
-			if d.registered {
-				n.notify(EventChange, d)
+			if d.here(n) {
+				n.notify(ev, d)
 			}
 		}()
 	}
@@ -276,7 +293,7 @@ func (d *NetDevice) Open() error {
 	}
 	n.rtnl.Lock()
 	defer n.rtnl.Unlock()
-	if !d.registered {
+	if !d.here(n) {
 		return fmt.Errorf("napi: %s: %w", d.Name(), syscall.ENODEV)
 	}
 	if d.IsUp() {
@@ -295,6 +312,11 @@ func (d *NetDevice) Open() error {
 	for _, q := range d.TxQueues {
 		q.activate()
 	}
+	if d.rx.inUse() {
+		d.rx.mu.Lock()
+		d.applyRxMode()
+		d.rx.mu.Unlock()
+	}
 	n.notify(EventUp, d)
 	return nil
 }
@@ -308,7 +330,9 @@ func (d *NetDevice) Close() {
 	}
 	n.rtnl.Lock()
 	defer n.rtnl.Unlock()
-	n.close(d)
+	if d.net.Load() == n {
+		n.close(d)
+	}
 }
 
 // close is Close; the caller holds rtnl.

@@ -29,7 +29,7 @@ func (t *ptypeTable) slot(typ uint16) *[]*ptype {
 // AddPack registers h for packets of an ethertype arriving on dev, or on any
 // device when dev is nil (Linux: dev_add_pack). ETH_P_ALL is a tap: it gets a
 // clone of everything received and, with PacketOutgoing, of everything
-// transmitted, the latter in the sender's context. remove takes h off again; a
+// transmitted, the latter in the sender's context and with Sk naming the sender. remove takes h off again; a
 // call that is under way may still finish after it (see SoftNet.Synchronize).
 func (n *Net) AddPack(typ uint16, dev *NetDevice, h PacketHandler) (remove func()) {
 	p := &ptype{typ, dev, h}
@@ -113,7 +113,13 @@ func (n *Net) tapXmit(dev *NetDevice, batch []*skb.Buff) {
 		for _, b := range batch {
 			c := b.Clone()
 			c.ResetMacHeader()
+			if o := c.NetworkOffset(); o < 0 || o > c.Headlen() {
+				c.SetNetworkHeader(min(dev.HardHeaderLen, c.Headlen()))
+			}
 			c.PktType = skb.PacketOutgoing
+			// Whose packet it is, for a tap that leaves out its own. It was
+			// charged once: the clone has no destructor.
+			c.Sk = b.Sk
 			p.fn(c, dev)
 		}
 	}

@@ -46,10 +46,15 @@ type SoftNet struct {
 	outputs atomic.Pointer[TxQueue] // to be run by NET_TX, newest first
 	list    napiList                // being worked through; softirq only
 
-	backlog    *NAPI
-	backlogMu  sync.Mutex
-	input      skb.List
-	maxBacklog int
+	backlog   *NAPI
+	backlogMu sync.Mutex
+	input     skb.List
+
+	// Settings, net.core.*.
+	maxBacklog  atomic.Int32 // packets
+	budget      atomic.Int32 // packets
+	budgetUsecs atomic.Int32
+	weight      atomic.Int32 // packets: of the backlog's polls and of queue runs
 
 	processed uint64 // softirq only; published in stats
 	stats     softStats
@@ -93,8 +98,12 @@ func (l *napiList) pop() *NAPI {
 }
 
 func newSoftNet(n *Net, maxBacklog int) *SoftNet {
-	s := &SoftNet{net: n, wake: make(chan struct{}, 1), maxBacklog: maxBacklog}
-	s.backlog = &NAPI{poller: (*backlogPoller)(s), weight: DefaultWeight, net: n}
+	s := &SoftNet{net: n, wake: make(chan struct{}, 1)}
+	s.maxBacklog.Store(int32(maxBacklog))
+	s.budget.Store(Budget)
+	s.budgetUsecs.Store(int32(BudgetTime / time.Microsecond))
+	s.weight.Store(DefaultWeight)
+	s.backlog = &NAPI{poller: (*backlogPoller)(s), net: n}
 	return s
 }
 
@@ -147,13 +156,19 @@ func (s *SoftNet) DoSoftirq() {
 	}
 	// The rounds share one budget: with a single busy device, whose poll is
 	// one round, it would otherwise bound nothing.
-	budget, limit := Budget, s.net.clock.Now()+int64(BudgetTime)
+	budget, limit := s.allowance()
 	for i := 0; i < maxRestart; i++ {
 		if squeezed := s.round(&budget, limit); squeezed || s.pending.Load() == 0 || s.net.clock.Now() >= limit {
 			break
 		}
 	}
 	s.release()
+}
+
+// allowance returns how many packets may be received from now on and until
+// when.
+func (s *SoftNet) allowance() (budget int, limit int64) {
+	return int(s.budget.Load()), s.net.clock.Now() + int64(s.budgetUsecs.Load())*int64(time.Microsecond)
 }
 
 func (s *SoftNet) release() {
@@ -177,8 +192,8 @@ func (s *SoftNet) Run(stop <-chan struct{}) {
 			continue // a DoSoftirq is at it and wakes us if it leaves something
 		}
 		for s.pending.Load() != 0 {
-			budget := Budget
-			s.round(&budget, s.net.clock.Now()+int64(BudgetTime))
+			budget, limit := s.allowance()
+			s.round(&budget, limit)
 			select {
 			case <-stop:
 				s.release()
@@ -297,7 +312,7 @@ func (s *SoftNet) enqueueBacklog(b *skb.Buff) bool {
 		b.Free(skb.DevReady)
 		return false
 	}
-	if s.input.Len() >= s.maxBacklog {
+	if s.input.Len() >= int(s.maxBacklog.Load()) {
 		s.backlogMu.Unlock()
 		s.stats.dropped.Add(1)
 		dev.Stats.RxDropped.Add(1)

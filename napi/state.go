@@ -134,9 +134,13 @@ func (n *NAPI) ReceiveList(l *skb.List) {
 // poll runs one poll and reports the packets done and whether the context
 // stays on the list (Linux: __napi_poll).
 func (n *NAPI) poll() (work int, again bool) {
-	work = n.poller.Poll(n, n.weight)
+	weight := n.weight
+	if weight == 0 { // the backlog's follows the setting
+		weight = int(n.net.soft.weight.Load())
+	}
+	work = n.poller.Poll(n, weight)
 	n.count.flush(&n.Stats, &n.multicast)
-	if work < n.weight {
+	if work < weight {
 		return work, false
 	}
 	if n.state.Load()&napiDisable != 0 {

@@ -10,8 +10,7 @@ import (
 )
 
 const (
-	txBatch  = 64 // packets per StartXmit
-	txWeight = 64 // packets one run sends before NET_TX goes on (dev_tx_weight)
+	txBatch = 64 // packets per StartXmit
 )
 
 // TxQueue is a transmit queue of a device with its queue discipline, a pfifo
@@ -113,7 +112,7 @@ func (q *TxQueue) xmit(b *skb.Buff) error {
 		b.Free(skb.DevReady)
 		return syscall.ENETDOWN
 	}
-	if q.queue.Len() >= q.dev.TxQueueLen {
+	if q.queue.Len() >= q.dev.QueueLen() {
 		q.mu.Unlock()
 		q.Dropped.Add(1)
 		b.Free(skb.QdiscDrop)
@@ -135,7 +134,11 @@ func (q *TxQueue) run() {
 	}
 	q.running = true
 	more := false
-	for quota := txWeight; q.active && !q.stopped.Load(); {
+	quota := DefaultWeight // packets one run sends before NET_TX goes on
+	if n := q.dev.net.Load(); n != nil {
+		quota = int(n.soft.weight.Load())
+	}
+	for q.active && !q.stopped.Load() {
 		again := 0
 		for again < txBatch && q.requeue.Len() > 0 {
 			q.batch[again] = q.requeue.PopFront()

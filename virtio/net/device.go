@@ -90,6 +90,9 @@ func Probe(t virtio.Transport, n *napi.Net, o Options) (*Device, error) {
 	if o.RingSize < virtio.MinQueueSize || o.RingSize > virtio.MaxQueueSize {
 		return nil, fmt.Errorf("%s: ring size %d: %w", t.Name(), o.RingSize, syscall.EINVAL)
 	}
+	if o.Announce == nil {
+		o.Announce = (*napi.NetDevice).NotifyPeers
+	}
 	if o.Log == nil {
 		o.Log = func(s string) { n.Logf("%s", s) }
 	}
@@ -105,13 +108,21 @@ func Probe(t virtio.Transport, n *napi.Net, o Options) (*Device, error) {
 	}
 	d.napi = d.dev.AddNAPI(d, 0)
 	d.tx.nq = d.dev.TxQueues[0]
-	d.tx.watchdog.Init(n.Timers(), d.txTimeout)
-	d.rx.retry.Init(n.Timers(), func(*napi.Timer) { d.napi.Schedule() })
+	d.attach(n)
 	d.dev.CarrierOff()
 	if err := n.RegisterNetdev(d.dev); err != nil {
 		return nil, fmt.Errorf("%s: %w", t.Name(), err)
 	}
 	return d, nil
+}
+
+// attach has the driver use the clock, timers and packet metadata of a
+// namespace. The device is closed: no timer is set. Its rings stay in the page
+// pool it was made with, which is mapped for it.
+func (d *Device) attach(n *napi.Net) {
+	d.net = n
+	d.tx.watchdog.Init(n.Timers(), d.txTimeout)
+	d.rx.retry.Init(n.Timers(), func(*napi.Timer) { d.napi.Schedule() })
 }
 
 // checkPool catches a page pool whose pages a device cannot find.
@@ -200,16 +211,19 @@ func (d *Device) Stats() Stats {
 
 // Remove closes and unregisters the interface; the device is left reset.
 // Process context only.
-func (d *Device) Remove() { d.net.UnregisterNetdev(d.dev) }
+func (d *Device) Remove() { d.dev.Net().UnregisterNetdev(d.dev) }
 
 // errLost: memory of the device could not be taken back, so it is not given
 // any more.
 var errLost = errors.New("device did not confirm an earlier reset")
 
 // Open implements [napi.Ops]: it starts the device.
-func (d *Device) Open(*napi.NetDevice) error {
+func (d *Device) Open(dev *napi.NetDevice) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if n := dev.Net(); n != d.net {
+		d.attach(n) // moved to another namespace meanwhile
+	}
 	d.recovery.attempts = 0
 	if err := d.up(); err != nil {
 		d.log("%v", err)

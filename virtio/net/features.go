@@ -66,9 +66,6 @@ var errFeaturesChanged = errors.New("device offers other features than before it
 // choose is the callback of virtio.Negotiate.
 func (d *Device) choose(offered uint64) (uint64, error) {
 	f := chooseFeatures(offered, d.opts.Disable)
-	if d.opts.Announce == nil {
-		f &^= FeatGuestAnnounce
-	}
 	if d.probed && f != d.wanted {
 		return 0, fmt.Errorf("%w: %#x, was %#x", errFeaturesChanged, f, d.wanted)
 	}

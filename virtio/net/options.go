@@ -19,7 +19,8 @@ type Options struct {
 	Disable uint64
 	// Announce is called, in process context, when the device asks for the
 	// address to be announced, as after a migration (virtio 1.2, 5.1.6.5.4);
-	// nil means that the driver does not offer to.
+	// nil means that the device's notifier chain is told
+	// (napi.EventNotifyPeers).
 	Announce func(dev *napi.NetDevice)
 	// Log gets one line for each event an administrator should see; nil means
 	// the stack's log.

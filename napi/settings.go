@@ -1,0 +1,91 @@
+package napi
+
+import (
+	"fmt"
+	"reflect"
+	"runtime"
+	"strings"
+
+	"barewire/napi/sysctl"
+)
+
+// registerSettings enters net.core.* of the device layer.
+func (n *Net) registerSettings() {
+	s := n.soft
+	const most = 1<<31 - 1
+	n.sysctl.Register(
+		sysctl.Int("net.core.netdev_max_backlog", &s.maxBacklog, 0, most),
+		sysctl.Int("net.core.netdev_budget", &s.budget, 1, most),
+		sysctl.Int("net.core.netdev_budget_usecs", &s.budgetUsecs, 1, most),
+		sysctl.Int("net.core.dev_weight", &s.weight, 1, most),
+	)
+}
+
+// registerFiles enters the files of /proc/net that show the device layer.
+func (n *Net) registerFiles() {
+	n.proc.Register("dev", n.showDev)
+	n.proc.Register("dev_mcast", n.showMcast)
+	n.proc.Register("softnet_stat", n.showSoftnet)
+	n.proc.Register("ptype", n.showPtype)
+}
+
+// showDev is /proc/net/dev (Linux: dev_seq_show).
+func (n *Net) showDev(b []byte) []byte {
+	b = append(b, "Inter-|   Receive                                                |  Transmit\n"+
+		" face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed\n"...)
+	for _, d := range n.Devs() {
+		s := d.GetStats()
+		b = fmt.Appendf(b, "%6s: %7d %7d %4d %4d %4d %5d %10d %9d %8d %7d %4d %4d %4d %5d %7d %10d\n", d.Name(),
+			s.RxBytes, s.RxPackets, s.RxErrors, s.RxDropped+s.RxMissedErrors, s.RxFifoErrors,
+			s.RxLengthErrors+s.RxOverErrors+s.RxCRCErrors+s.RxFrameErrors, 0, s.Multicast,
+			s.TxBytes, s.TxPackets, s.TxErrors, s.TxDropped, s.TxFifoErrors, s.Collisions,
+			s.TxCarrierErrors+s.TxAbortedErrors, 0)
+	}
+	return b
+}
+
+// showMcast is /proc/net/dev_mcast (Linux: dev_mc_seq_show).
+func (n *Net) showMcast(b []byte) []byte {
+	for _, d := range n.Devs() {
+		for _, m := range d.Multicast() {
+			b = fmt.Appendf(b, "%-4d %-15s %-5d %-5d %x\n", d.Ifindex(), d.Name(), m.Users, 0, m.Addr)
+		}
+	}
+	return b
+}
+
+// showSoftnet is /proc/net/softnet_stat (Linux: softnet_seq_show), one line for
+// the one SoftNet.
+func (n *Net) showSoftnet(b []byte) []byte {
+	s := n.soft.Stats()
+	return fmt.Appendf(b, "%08x %08x %08x %08x %08x %08x %08x %08x %08x %08x %08x %08x %08x %08x %08x\n",
+		uint32(s.Processed), uint32(s.Dropped), uint32(s.TimeSqueeze), 0, 0, 0, 0, 0, 0, 0, 0,
+		s.BacklogLen, 0, s.BacklogLen, 0)
+}
+
+// showPtype is /proc/net/ptype (Linux: ptype_seq_show). A handler is named by
+// its symbol in this program.
+func (n *Net) showPtype(b []byte) []byte {
+	b = append(b, "Type Device      Function\n"...)
+	t := n.ptypes.Load()
+	show := func(p *ptype) {
+		typ, dev := "ALL ", ""
+		if p.typ != ETH_P_ALL {
+			typ = fmt.Sprintf("%04x", p.typ)
+		}
+		if p.dev != nil {
+			dev = p.dev.Name()
+		}
+		name := runtime.FuncForPC(reflect.ValueOf(p.fn).Pointer()).Name()
+		b = fmt.Appendf(b, "%s %-8s %s\n", typ, dev, strings.TrimSuffix(name, "-fm"))
+	}
+	for _, p := range t.all {
+		show(p)
+	}
+	for _, l := range t.base {
+		for _, p := range l {
+			show(p)
+		}
+	}
+	return b
+}
