@@ -75,6 +75,7 @@ func New(c Config) (*Net, error) {
 		c.FragMemory = min(ip.DefaultFragMemory, memory/8)
 	}
 	n := &Net{dev: c.Net, mib: &mib.MIB{}}
+	n.families.DevIoctl = n.DevIoctl
 	n.ip = ip.NewNet(c.Net, n.mib, c.FragMemory)
 	var err error
 	if n.icmp, err = icmp.New(n.ip); err != nil {

@@ -1,6 +1,7 @@
 package sys
 
 import (
+	"encoding/binary"
 	"syscall"
 
 	"barewire/inet/sock"
@@ -72,30 +73,117 @@ func (d *sockFile) stat(_ *File, st *syscall.Stat_t) { st.Mode = syscall.S_IFSOC
 
 // ioctl passes the caller's memory on, as much as the request's structure has.
 func (d *sockFile) ioctl(f *File, cmd, arg uintptr) (uintptr, Errno) {
+	switch cmd {
+	case siocGifconf, siocEthtool, siocAddrt, siocDelrt:
+		return 0, f.k.ioctlPointer(d.s, cmd, arg)
+	}
 	b, _ := f.k.userBytes(arg, sockIoctlSize(cmd)) // what is not there is EFAULT, if the request is known
 	return 0, errno(d.s.Ioctl(uint(cmd), b))
 }
 
+// Requests whose structures are not a struct ifreq, or hold pointers.
+const (
+	siocInq, siocOutq         = fioNread, 0x5411
+	siocSpgrp, siocAtmark     = 0x8902, 0x8905
+	siocGstamp, siocGstampns  = 0x8906, 0x8907
+	siocAddrt, siocDelrt      = 0x890b, 0x890c
+	siocGifconf, siocEthtool  = 0x8912, 0x8946
+	siocDarp, siocSarp        = 0x8953, 0x8955
+	ifreqSize, timespecSize   = 40, 16
+	rtentrySize, arpreqSize   = 120, 68
+	ifreqData, rtentryDev     = 16, 88 // where their pointers are
+	drvinfoSize, maxIfconf    = 196, 1 << 16
+	ethtoolGdrvinfo, ifnamsiz = 3, 16
+)
+
 func sockIoctlSize(cmd uintptr) uintptr {
-	const (
-		siocInq, siocOutq                = fioNread, 0x5411
-		siocSpgrp, siocAtmark            = 0x8902, 0x8905
-		siocGstamp, siocGstampns         = 0x8906, 0x8907
-		siocAddrt, siocDelrt             = 0x890b, 0x890c
-		siocGifconf                      = 0x8912
-		ifreq, ifconf, rtentry, timespec = 40, 16, 120, 16
-	)
 	switch {
 	case cmd == siocInq || cmd == siocOutq || cmd >= siocSpgrp-1 && cmd <= siocAtmark:
 		return 4
 	case cmd == siocGstamp || cmd == siocGstampns:
-		return timespec
-	case cmd == siocAddrt || cmd == siocDelrt:
-		return rtentry
-	case cmd == siocGifconf:
-		return ifconf
+		return timespecSize
+	case cmd >= siocDarp && cmd <= siocSarp:
+		return arpreqSize
 	}
-	return ifreq
+	return ifreqSize
+}
+
+// ioctlPointer is a request whose structure points to more: the socket gets
+// that behind the structure, and what it changed there is copied back.
+func (k *Kernel) ioctlPointer(s *sock.Socket, cmd, arg uintptr) Errno {
+	switch cmd {
+	case siocGifconf:
+		type ifconf struct {
+			len int32
+			_   int32
+			buf uintptr
+		}
+		c, e := copyFrom[ifconf](k, arg)
+		if e != 0 {
+			return e
+		}
+		if c.len < 0 {
+			return syscall.EINVAL
+		}
+		var user []byte
+		if c.buf != 0 {
+			if user, e = k.userBytes(c.buf, uintptr(min(c.len, maxIfconf))); e != 0 {
+				return e
+			}
+			if len(user) < ifreqSize { // no room is not the question how much there must be
+				return copyTo(k, arg, int32(0))
+			}
+		}
+		b := make([]byte, 4+len(user))
+		if e := errno(s.Ioctl(uint(cmd), b)); e != 0 {
+			return e
+		}
+		n := int32(binary.NativeEndian.Uint32(b))
+		copy(user, b[4:])
+		return copyTo(k, arg, n)
+	case siocEthtool:
+		ifr, e := k.userBytes(arg, ifreqSize)
+		if e != 0 {
+			return e
+		}
+		data, _ := copyFrom[uintptr](k, arg+ifreqData)
+		c, e := copyFrom[uint32](k, data)
+		if e != 0 {
+			return e
+		}
+		n := uintptr(8)
+		if c == ethtoolGdrvinfo {
+			n = drvinfoSize
+		}
+		user, e := k.userBytes(data, n)
+		if e != 0 {
+			return e
+		}
+		b := append(append([]byte(nil), ifr...), user...)
+		if e := errno(s.Ioctl(uint(cmd), b)); e != 0 {
+			return e
+		}
+		copy(user, b[ifreqSize:])
+		return 0
+	}
+	rt, e := k.userBytes(arg, rtentrySize) // SIOCADDRT, SIOCDELRT
+	if e != 0 {
+		return e
+	}
+	b := append(make([]byte, 0, rtentrySize+ifnamsiz), rt...)
+	if name, _ := copyFrom[uintptr](k, arg+rtentryDev); name != 0 {
+		for i := range uintptr(ifnamsiz - 1) { // it may end before a page does
+			c, e := copyFrom[byte](k, name+i)
+			if e != 0 {
+				return e
+			}
+			if c == 0 {
+				break
+			}
+			b = append(b, c)
+		}
+	}
+	return errno(s.Ioctl(uint(cmd), b))
 }
 
 // read and write on a socket are messages without an address (sock_read_iter,
@@ -319,7 +407,38 @@ func sysSetsockopt(k *Kernel, a args) (uintptr, Errno) {
 	if e != 0 {
 		return 0, e
 	}
+	if int32(a.a1) == syscall.SOL_SOCKET && (int32(a.a2) == syscall.SO_ATTACH_FILTER || int32(a.a2) == soAttachReuseportCBPF) {
+		if val, e = k.filter(a.a3, uint32(a.a4)); e != 0 {
+			return 0, e
+		}
+	}
 	return 0, errno(s.SetSockOpt(int(int32(a.a1)), int(int32(a.a2)), val))
+}
+
+const soAttachReuseportCBPF = 51
+
+// filter copies the instructions that a struct sock_fprog points to, 8 bytes
+// each (Linux: copy_bpf_fprog_from_user, bpf_check_basics_ok). A copy: the
+// program is checked once, and its memory may change.
+func (k *Kernel) filter(addr uintptr, optlen uint32) ([]byte, Errno) {
+	type fprog struct {
+		len    uint16
+		_      [6]byte
+		filter uintptr
+	}
+	const bpfMaxInsns, insnSize = 4096, 8
+	if optlen != 16 {
+		return nil, syscall.EINVAL
+	}
+	p, e := copyFrom[fprog](k, addr)
+	if e != 0 {
+		return nil, e
+	}
+	if p.filter == 0 || p.len == 0 || p.len > bpfMaxInsns {
+		return nil, syscall.EINVAL
+	}
+	b, e := k.userBytes(p.filter, uintptr(p.len)*insnSize)
+	return append([]byte(nil), b...), e
 }
 
 func sysGetsockopt(k *Kernel, a args) (uintptr, Errno) {

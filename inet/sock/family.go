@@ -19,6 +19,10 @@ const (
 // Families is the table of address families of one stack (Linux:
 // net_families). The zero value is empty.
 type Families struct {
+	// DevIoctl answers the requests no family knows, those about interfaces
+	// (Linux: dev_ioctl). Set before the first socket; nil means ENOTTY.
+	DevIoctl func(cmd uint, arg []byte) error
+
 	mu  sync.Mutex // writers
 	tab [NProto]atomic.Pointer[CreateFunc]
 }
@@ -53,7 +57,7 @@ func (f *Families) Create(family, typ, protocol int) (*Socket, error) {
 	if create == nil {
 		return nil, syscall.EAFNOSUPPORT
 	}
-	s := &Socket{Family: family, Type: typ, Protocol: protocol}
+	s := &Socket{Family: family, Type: typ, Protocol: protocol, devIoctl: f.DevIoctl}
 	if err := (*create)(s, protocol); err != nil {
 		return nil, err
 	}

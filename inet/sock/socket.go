@@ -40,6 +40,7 @@ type Socket struct {
 	SK  *Sock
 	Ops Ops
 
+	devIoctl func(cmd uint, arg []byte) error // Families.DevIoctl
 	released atomic.Bool
 }
 
@@ -114,7 +115,13 @@ func (s *Socket) Shutdown(how int) error { return s.Ops.Shutdown(how) }
 // Ioctl performs a socket ioctl (ioctl(2)). arg is the memory the program
 // passed: 4 bytes for SIOCINQ and SIOCOUTQ, 40 for those with a struct ifreq.
 // Unknown requests give ENOTTY; a short arg gives EFAULT.
-func (s *Socket) Ioctl(cmd uint, arg []byte) error { return s.Ops.Ioctl(cmd, arg) }
+func (s *Socket) Ioctl(cmd uint, arg []byte) error {
+	err := s.Ops.Ioctl(cmd, arg)
+	if err == syscall.ENOTTY && s.devIoctl != nil { // Linux: sock_do_ioctl
+		return s.devIoctl(cmd, arg)
+	}
+	return err
+}
 
 // Poll returns the events that hold now (Linux: proto_ops.poll), a mask of
 // Event*. A caller that finds EventOut missing is notified when it returns.

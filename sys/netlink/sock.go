@@ -187,14 +187,6 @@ func (s *Sock) Poll() uint16 {
 	return ev
 }
 
-// Ioctl passes interface requests on.
-func (s *Sock) Ioctl(cmd uint, arg []byte) error {
-	if s.t.DevIoctl == nil {
-		return syscall.ENOTTY
-	}
-	return s.t.DevIoctl(cmd, arg)
-}
-
 // SendMsg is netlink_sendmsg: to the kernel the message is a sequence of
 // requests, which are answered before it returns.
 func (s *Sock) SendMsg(m *sock.Msg, flags int) (int, error) {

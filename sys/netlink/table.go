@@ -29,10 +29,6 @@ type Table struct {
 	rand  func([]byte)
 	pid   uint32
 
-	// DevIoctl answers interface requests made on a netlink socket, as any
-	// socket takes them; nil means ENOTTY. Set before the first socket.
-	DevIoctl func(cmd uint, arg []byte) error
-
 	protos [MaxLinks]*Protocol // set before the first socket
 
 	mu    sync.RWMutex

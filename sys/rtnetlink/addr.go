@@ -1,0 +1,171 @@
+package rtnetlink
+
+import (
+	"encoding/binary"
+	"syscall"
+
+	"barewire/inet/header"
+	"barewire/inet/ip"
+	"barewire/napi"
+	"barewire/sys/netlink"
+)
+
+// Attributes and flags of addresses (Linux: IFA_*).
+const (
+	ifaAddress    = 1
+	ifaLocal      = 2
+	ifaLabel      = 3
+	ifaBroadcast  = 4
+	ifaCacheInfo  = 6
+	ifaFlags      = 8
+	ifaRtPriority = 9
+	ifaTargetNS   = 10
+	ifaProto      = 11
+	ifaddrmsgLen  = 8
+
+	ifaFSecondary = 0x01
+	ifaFPermanent = 0x80
+)
+
+// addrPolicy is ifa_ipv4_policy.
+var addrPolicy = netlink.Policy{Items: []netlink.PolicyItem{ // read-only
+	ifaAddress:    {Kind: netlink.U32},
+	ifaLocal:      {Kind: netlink.U32},
+	ifaLabel:      {Kind: netlink.String, Len: ifNameSize - 1},
+	ifaBroadcast:  {Kind: netlink.U32},
+	ifaCacheInfo:  {Kind: netlink.Unspec, Len: 16},
+	ifaFlags:      {Kind: netlink.U32},
+	ifaRtPriority: {Kind: netlink.U32},
+	ifaTargetNS:   {Kind: netlink.U32},
+	ifaProto:      {Kind: netlink.U8},
+}}
+
+// devAddr is an address with its device.
+type devAddr struct {
+	dev *napi.NetDevice
+	ifa ip.Ifaddr
+}
+
+func (r *Route) dumpAddrs(q *request) error {
+	var index uint32
+	if len(q.Data) >= ifaddrmsgLen {
+		if q.Strict() {
+			if q.Data[1] != 0 || q.Data[2] != 0 || q.Data[3] != 0 {
+				return q.fail(syscall.EINVAL, "ipv4: Invalid values in header for address dump request")
+			}
+			if _, err := q.Parse(ifaddrmsgLen, &addrPolicy, true); err != nil {
+				return err
+			}
+			if index = binary.NativeEndian.Uint32(q.Data[4:]); index != 0 && r.dev.DevByIndex(int32(index)) == nil {
+				return syscall.ENODEV
+			}
+		}
+	} else if q.Strict() {
+		return q.fail(syscall.EINVAL, "ipv4: Invalid header for address dump request")
+	}
+	var list []devAddr
+	for _, dev := range r.dev.Devs() {
+		if index != 0 && dev.Ifindex() != int32(index) {
+			continue
+		}
+		if d := r.ip.InDev(dev.Ifindex()); d != nil {
+			for _, a := range d.Addrs() {
+				list = append(list, devAddr{dev, a})
+			}
+		}
+	}
+	return q.Dump(netlink.Dump{Seq: r.seq(genAddr), Next: netlink.List(list, func(b *netlink.Builder, a devAddr) {
+		r.putAddr(b, rtmNewAddr, a.dev, &a.ifa)
+	})})
+}
+
+// putAddr is inet_fill_ifaddr.
+func (r *Route) putAddr(b *netlink.Builder, typ uint16, dev *napi.NetDevice, a *ip.Ifaddr) {
+	b.Begin(typ, 0)
+	flags := uint32(ifaFPermanent)
+	if a.Secondary {
+		flags |= ifaFSecondary
+	}
+	var h [ifaddrmsgLen]byte
+	h[0], h[1], h[2], h[3] = afInet, uint8(a.Bits), uint8(flags), uint8(a.Scope)
+	binary.NativeEndian.PutUint32(h[4:], uint32(dev.Ifindex()))
+	b.Raw(h[:]...)
+	b.AttrBE32(ifaAddress, uint32(a.Local))
+	b.AttrBE32(ifaLocal, uint32(a.Local))
+	if a.Broadcast != 0 {
+		b.AttrBE32(ifaBroadcast, uint32(a.Broadcast))
+	}
+	b.AttrString(ifaLabel, dev.Name())
+	b.AttrU32(ifaFlags, flags)
+	var c [16]byte // struct ifa_cacheinfo: valid for ever
+	binary.NativeEndian.PutUint64(c[:], ^uint64(0))
+	b.Attr(ifaCacheInfo, c[:]...)
+	b.End()
+}
+
+// newAddr is inet_rtm_newaddr.
+func (r *Route) newAddr(q *request) error {
+	a, err := q.Parse(ifaddrmsgLen, &addrPolicy, false)
+	if err != nil {
+		return err
+	}
+	bits := int(q.Data[1])
+	if bits > 32 {
+		return q.fail(syscall.EINVAL, "ipv4: Invalid prefix length")
+	}
+	if !a.Has(ifaLocal) {
+		return q.fail(syscall.EINVAL, "ipv4: Local address is not supplied")
+	}
+	if a.Has(ifaCacheInfo) {
+		preferred, valid := binary.NativeEndian.Uint32(a[ifaCacheInfo]), binary.NativeEndian.Uint32(a[ifaCacheInfo][4:])
+		if valid == 0 {
+			return q.fail(syscall.EINVAL, "ipv4: valid_lft is zero")
+		}
+		if preferred > valid {
+			return q.fail(syscall.EINVAL, "ipv4: prefered_lft is greater than valid_lft")
+		}
+	}
+	dev := r.dev.DevByIndex(int32(binary.NativeEndian.Uint32(q.Data[4:])))
+	if dev == nil {
+		return q.fail(syscall.ENODEV, "ipv4: Device not found")
+	}
+	d := r.ip.InDev(dev.Ifindex())
+	if d == nil {
+		return syscall.ENOBUFS
+	}
+	local := header.Addr(a.BE32(ifaLocal))
+	for _, o := range d.Addrs() {
+		if o.Local != local || o.Bits != bits {
+			continue
+		}
+		if q.Flags&netlink.FlagExcl != 0 || q.Flags&netlink.FlagReplace == 0 {
+			return q.fail(syscall.EEXIST, "ipv4: Address already assigned")
+		}
+		return nil // lifetimes are for ever
+	}
+	if local == 0 {
+		return nil // as in Linux nothing is added, and that is no error
+	}
+	return r.addAddr(q, dev, local, bits, a)
+}
+
+// delAddr is inet_rtm_deladdr.
+func (r *Route) delAddr(q *request) error {
+	a, err := q.Parse(ifaddrmsgLen, &addrPolicy, false)
+	if err != nil {
+		return err
+	}
+	dev := r.dev.DevByIndex(int32(binary.NativeEndian.Uint32(q.Data[4:])))
+	if dev == nil || r.ip.InDev(dev.Ifindex()) == nil {
+		return q.fail(syscall.ENODEV, "ipv4: Device not found")
+	}
+	for _, o := range r.ip.InDev(dev.Ifindex()).Addrs() {
+		if a.Has(ifaLocal) && header.Addr(a.BE32(ifaLocal)) != o.Local ||
+			a.Has(ifaLabel) && a.Str(ifaLabel) != r.label(dev, &o) ||
+			a.Has(ifaAddress) && (int(q.Data[1]) != o.Bits || !o.Match(header.Addr(a.BE32(ifaAddress)))) {
+			continue
+		}
+		return r.removeAddr(q, dev, &o)
+	}
+	return q.fail(syscall.EADDRNOTAVAIL, "ipv4: Address not found")
+}

@@ -1,0 +1,119 @@
+package rtnetlink
+
+import (
+	"encoding/binary"
+	"syscall"
+
+	"barewire/napi"
+	"barewire/sys/netlink"
+)
+
+// Attributes of a veth's IFLA_INFO_DATA.
+const vethInfoPeer = 1
+
+// kind is the kind of a link that can be made by a request, "" for hardware
+// and the loopback device.
+func (r *Route) kind(dev *napi.NetDevice) string {
+	if napi.VethPeer(dev) != nil {
+		return "veth"
+	}
+	return r.prop(dev).kind
+}
+
+// peerIndex returns the ifindex of what the link stands on, 0 for itself.
+func peerIndex(dev *napi.NetDevice) int32 {
+	if p := napi.VethPeer(dev); p != nil {
+		return p.Ifindex()
+	}
+	return 0
+}
+
+// createLink makes a link of a kind and sets it up as the request says (Linux:
+// rtnl_newlink_create).
+func (r *Route) createLink(q *request, a, li netlink.Attrs) error {
+	if err := validate(q, a); err != nil {
+		return err
+	}
+	kind := li.Str(iflaInfoKind)
+	name := a.Str(iflaIfname)
+	if name == "" {
+		name = kind + "%d"
+	}
+	var dev *napi.NetDevice
+	var err error
+	switch kind {
+	case "veth":
+		return r.createVeth(q, name, a, li)
+	case "dummy":
+		dev, err = napi.NewDummy(r.dev, name)
+	default:
+		return q.fail(syscall.EOPNOTSUPP, "Unknown device type")
+	}
+	if err != nil {
+		return errnoOf(err)
+	}
+	r.props.Store(dev.Ifindex(), linkProps{kind: kind})
+	return r.setUp(q, dev, a)
+}
+
+// createVeth makes both ends; the other's properties are a message within the
+// request (Linux: veth_newlink).
+func (r *Route) createVeth(q *request, name string, a, li netlink.Attrs) error {
+	peerName := "veth%d"
+	var pa netlink.Attrs
+	pq := *q
+	if li.Has(iflaInfoData) {
+		typ, val, _, ok := netlink.NextAttr(li[iflaInfoData])
+		if ok && typ == vethInfoPeer {
+			if len(val) < ifinfomsgLen {
+				return syscall.EINVAL
+			}
+			var err error
+			if pa, err = netlink.Parse(val[ifinfomsgLen:], &linkPolicy, false, &q.Ack); err != nil {
+				return err
+			}
+			if err := validate(q, pa); err != nil {
+				return err
+			}
+			nr := *q.Request
+			nr.Data = val
+			pq.Request = &nr
+			if s := pa.Str(iflaIfname); s != "" {
+				peerName = s
+			}
+		}
+	}
+	dev, peer, err := napi.NewVethPair(r.dev, name, r.dev, peerName)
+	if err != nil {
+		return errnoOf(err)
+	}
+	err = r.setUp(q, dev, a)
+	if err == nil && pa != nil {
+		err = r.setUp(&pq, peer, pa)
+	}
+	return err
+}
+
+// setUp gives a new link what the request says beside its name, and takes it
+// away again when that cannot be.
+func (r *Route) setUp(q *request, dev *napi.NetDevice, a netlink.Attrs) error {
+	nr := *q.Request
+	nr.Data = append([]byte(nil), q.Data[:ifinfomsgLen]...)
+	binary.NativeEndian.PutUint32(nr.Data[4:], 0) // an index is no wish for another name
+	err := r.change(&request{&nr, q.family}, dev, a)
+	if err != nil {
+		q.Ack = nr.Ack
+		r.removeLink(dev)
+	}
+	return err
+}
+
+// removeLink takes away a link that createLink made; of a veth both ends go.
+func (r *Route) removeLink(dev *napi.NetDevice) error {
+	if napi.VethPeer(dev) != nil {
+		napi.UnregisterVeth(dev)
+		return nil
+	}
+	r.dev.UnregisterNetdev(dev)
+	return nil
+}

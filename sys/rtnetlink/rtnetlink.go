@@ -1,0 +1,211 @@
+package rtnetlink
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"barewire/inet"
+	"barewire/inet/ip"
+	"barewire/napi"
+	"barewire/sys/netlink"
+)
+
+// Types of requests (Linux: RTM_*).
+const (
+	rtmNewLink  = 16
+	rtmDelLink  = 17
+	rtmGetLink  = 18
+	rtmSetLink  = 19
+	rtmNewAddr  = 20
+	rtmDelAddr  = 21
+	rtmGetAddr  = 22
+	rtmNewRoute = 24
+	rtmDelRoute = 25
+	rtmGetRoute = 26
+	rtmNewNeigh = 28
+	rtmDelNeigh = 29
+	rtmGetNeigh = 30
+	rtmNewRule  = 32
+	rtmDelRule  = 33
+	rtmGetRule  = 34
+	rtmMax      = 123
+)
+
+// Multicast groups (Linux: RTNLGRP_*).
+const (
+	groupLink   = 1
+	groupNeigh  = 3
+	groupIfaddr = 5
+	groupRoute  = 7
+	groupRule   = 8
+	groupMax    = 38
+)
+
+// Families beside AF_INET.
+const (
+	afUnspec = 0
+	afInet   = syscall.AF_INET
+)
+
+// Route is NETLINK_ROUTE of one namespace.
+type Route struct {
+	net   *inet.Net
+	dev   *napi.Net
+	ip    *ip.Net
+	nl    *netlink.Table
+	mu    sync.Mutex // one request at a time
+	props sync.Map   // ifindex → linkProps
+	gen   [6]atomic.Uint32
+	stop  []func()
+}
+
+// What changed, for NLM_F_DUMP_INTR.
+const (
+	genLink = iota
+	genAddr
+	genRoute
+	genRule
+	genNeigh
+)
+
+// initPid is the port of a process's first socket: programs here are init.
+const initPid = 1
+
+// New makes the netlink sockets of a namespace and enters their family. The
+// error is that of a family that is there already.
+func New(n *inet.Net) (*Route, error) {
+	r := &Route{net: n, dev: n.Dev(), ip: n.IP()}
+	r.nl = netlink.New(n.Dev().Clock(), n.Dev().Rand, initPid)
+	if err := r.nl.Register(syscall.NETLINK_ROUTE, &netlink.Protocol{Groups: groupMax, Rcv: r.rcv}); err != nil {
+		return nil, fmt.Errorf("rtnetlink: %w", err)
+	}
+	if err := n.SockRegister(syscall.AF_NETLINK, r.nl.Create); err != nil {
+		return nil, fmt.Errorf("rtnetlink: %w", err)
+	}
+	r.stop = append(r.stop, r.dev.RegisterNotifier(r.devEvent))
+	r.listen()
+	return r, nil
+}
+
+// Close ends the notifications; for the end of a namespace.
+func (r *Route) Close() {
+	for _, f := range r.stop {
+		f()
+	}
+	r.stop = nil
+}
+
+// request is a netlink request with the family from its first byte.
+type request struct {
+	*netlink.Request
+	family uint8
+}
+
+func (q *request) fail(err syscall.Errno, msg string) error { return q.Ack.Fail(err, msg) }
+
+// rcv is rtnetlink_rcv_msg.
+func (r *Route) rcv(nr *netlink.Request) error {
+	if nr.Type > rtmMax {
+		return syscall.EOPNOTSUPP
+	}
+	if len(nr.Data) < 1 {
+		return nil
+	}
+	q := &request{nr, nr.Data[0]}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	const kindNew, kindDel, kindGet = 0, 1, 2
+	switch kind := nr.Type & 3; {
+	case kind == kindGet && nr.Flags&netlink.FlagDump != 0:
+		return r.dump(q)
+	case kind == kindDel && nr.Flags&netlink.FlagBulk != 0 && nr.Type != rtmDelNeigh:
+		return q.fail(syscall.EOPNOTSUPP, "Bulk delete is not supported")
+	}
+	switch nr.Type {
+	case rtmGetLink:
+		return r.getLink(q)
+	case rtmNewLink:
+		return r.newLink(q)
+	case rtmSetLink:
+		return r.setLink(q)
+	case rtmDelLink:
+		return r.delLink(q)
+	}
+	// The families without a room fall back to AF_UNSPEC, which has these for
+	// links only.
+	if q.family != afInet {
+		if nr.Type == rtmGetNeigh || nr.Type == rtmNewNeigh || nr.Type == rtmDelNeigh ||
+			nr.Type == rtmNewRule || nr.Type == rtmDelRule {
+			return syscall.EAFNOSUPPORT
+		}
+		return syscall.EOPNOTSUPP
+	}
+	switch nr.Type {
+	case rtmNewAddr:
+		return r.newAddr(q)
+	case rtmDelAddr:
+		return r.delAddr(q)
+	case rtmNewRoute:
+		return r.newRoute(q)
+	case rtmDelRoute:
+		return r.delRoute(q)
+	case rtmGetRoute:
+		return r.getRoute(q)
+	case rtmNewNeigh:
+		return r.newNeigh(q)
+	case rtmDelNeigh:
+		return r.delNeigh(q)
+	case rtmGetNeigh:
+		return r.getNeigh(q)
+	case rtmNewRule:
+		return r.newRule(q)
+	case rtmDelRule:
+		return r.delRule(q)
+	}
+	return syscall.EOPNOTSUPP
+}
+
+func (r *Route) dump(q *request) error {
+	switch q.Type {
+	case rtmGetLink:
+		return r.dumpLinks(q)
+	case rtmGetAddr, rtmGetRoute, rtmGetNeigh:
+		if q.family != afUnspec && q.family != afInet {
+			return q.Dump(empty())
+		}
+	case rtmGetRule:
+		if q.family != afUnspec && q.family != afInet {
+			return syscall.EAFNOSUPPORT
+		}
+	}
+	switch q.Type {
+	case rtmGetAddr:
+		return r.dumpAddrs(q)
+	case rtmGetRoute:
+		return r.dumpRoutes(q)
+	case rtmGetNeigh:
+		return r.dumpNeighs(q)
+	case rtmGetRule:
+		return r.dumpRules(q)
+	}
+	return syscall.EOPNOTSUPP
+}
+
+// empty is the dump of nothing.
+func empty() netlink.Dump {
+	return netlink.Dump{Next: func(*netlink.Builder) (bool, error) { return false, nil }}
+}
+
+func (r *Route) seq(what int) func() uint32 { return r.gen[what].Load }
+
+// tell announces a message to a group. It does not block.
+func (r *Route) tell(group int, put func(b *netlink.Builder)) {
+	if !r.nl.HasListeners(syscall.NETLINK_ROUTE, group) {
+		return
+	}
+	var b netlink.Builder
+	put(&b)
+	r.nl.Broadcast(syscall.NETLINK_ROUTE, group, b.Bytes())
+}
