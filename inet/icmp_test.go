@@ -87,18 +87,35 @@ func TestICMP_errorFlood_rateLimited(t *testing.T) {
 		for range 500 {
 			h.inject(f)
 		}
-		if n := len(h.port.take()); n != 50 {
-			t.Errorf("%d errors in a burst, want 50", n)
+		// Six at once to one host, then one a second.
+		if n := len(h.port.take()); n != 6 {
+			t.Errorf("%d errors in a burst to one host, want 6", n)
 		}
-		if n := h.MIB().ICMP.OutRateLimitGlobal.Load(); n != 450 {
-			t.Errorf("OutRateLimitGlobal %d, want 450", n)
+		if n := h.MIB().ICMP.OutRateLimitHost.Load(); n != 494 {
+			t.Errorf("OutRateLimitHost %d, want 494", n)
 		}
-		time.Sleep(30 * time.Millisecond)
+		time.Sleep(1100 * time.Millisecond)
+		h.know() // its entry is stale by now and would be probed
 		for range 500 {
 			h.inject(f)
 		}
-		if n := len(h.port.take()); n < 25 || n > 35 {
-			t.Errorf("%d errors after 30 ms, want about 30", n)
+		if n := len(h.port.take()); n != 1 {
+			t.Errorf("%d errors after a second, want 1", n)
+		}
+		// Without the limit per host that of the stack holds: 50 on average,
+		// each message costing 0, 1 or 2.
+		check(t, h.net.Sysctl().Set("net.ipv4.icmp_ratelimit", "0"))
+		time.Sleep(1100 * time.Millisecond)
+		h.know()
+		for range 500 {
+			h.inject(f)
+		}
+		n := len(h.port.take())
+		if n < 25 || n > 110 {
+			t.Errorf("%d errors in a burst to all hosts, want about 50", n)
+		}
+		if l := h.MIB().ICMP.OutRateLimitGlobal.Load(); l != uint64(500-n) {
+			t.Errorf("OutRateLimitGlobal %d, want %d", l, 500-n)
 		}
 		// Replies are no errors and have no limit.
 		for range 200 {

@@ -109,12 +109,20 @@ func TestIP_unknownProtocol_protocolUnreachable(t *testing.T) {
 
 // withOptions rebuilds a packet with options in its header.
 func withOptions(opts []byte, payload []byte) []byte {
+	return ethFrame(hostMAC, peerMAC, header.EthPIP, optionPacket(opts, 1, payload))
+}
+
+// optionPacket is a packet from the peer to the host with options, padded.
+func optionPacket(opts []byte, proto uint8, payload []byte) []byte {
+	for len(opts)%4 != 0 {
+		opts = append(opts, 0)
+	}
 	p := make([]byte, 20, 60)
-	header.PutIPv4(p, &header.Fields{Protocol: 1, Src: peerIP, Dst: hostIP, TTL: 64, TotalLen: 20 + len(opts) + len(payload)})
+	header.PutIPv4(p, &header.Fields{Protocol: proto, Src: peerIP, Dst: hostIP, TTL: 64, TotalLen: 20 + len(opts) + len(payload)})
 	p[0] = 0x40 | byte(5+len(opts)/4)
 	p = append(p, opts...)
 	header.IPv4(p).UpdateChecksum()
-	return ethFrame(hostMAC, peerMAC, header.EthPIP, append(p, payload...))
+	return append(p, payload...)
 }
 
 func TestIP_options_checked(t *testing.T) {
@@ -141,8 +149,13 @@ func TestIP_options_checked(t *testing.T) {
 		if m.Type() != c.reply || c.reply == header.ICMPParameterProb && m.Rest()>>24 != c.at {
 			t.Errorf("%s: answer type %d pointer %d", c.name, m.Type(), m.Rest()>>24)
 		}
-		if r.ip.HeaderLen() != 20 {
-			t.Errorf("%s: options in the answer", c.name)
+		// Record route and timestamp are echoed, padding and alerts are not.
+		want := map[string]int{"record route": 28, "two timestamps": 24}[c.name]
+		if want == 0 {
+			want = 20
+		}
+		if r.ip.HeaderLen() != want {
+			t.Errorf("%s: a header of %d bytes in the answer, want %d", c.name, r.ip.HeaderLen(), want)
 		}
 	}
 	h := newHost(t)
@@ -196,7 +209,7 @@ func TestSNMP_afterTraffic_linuxFormat(t *testing.T) {
 	h.inject(fromPeer(1, icmpEcho(1, 1, nil)), fromPeerUDP(1, 9, nil))
 	h.port.take()
 	lines := strings.Split(strings.TrimSpace(string(h.SNMP())), "\n")
-	if len(lines) != 8 {
+	if len(lines) != 12 {
 		t.Fatalf("%d lines:\n%s", len(lines), h.SNMP())
 	}
 	values := map[string]string{}
@@ -213,6 +226,7 @@ func TestSNMP_afterTraffic_linuxFormat(t *testing.T) {
 		"Ip:Forwarding": "2", "Ip:DefaultTTL": "64", "Ip:InReceives": "2", "Ip:InDelivers": "2", "Ip:OutRequests": "2",
 		"Icmp:InMsgs": "1", "Icmp:InEchos": "1", "Icmp:OutEchoReps": "1", "Icmp:OutDestUnreachs": "1",
 		"IcmpMsg:InType8": "1", "IcmpMsg:OutType3": "1", "Udp:NoPorts": "1",
+		"Tcp:RtoMax": "120000", "UdpLite:NoPorts": "0",
 	} {
 		if values[k] != want {
 			t.Errorf("%s is %q, want %s", k, values[k], want)

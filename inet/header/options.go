@@ -30,7 +30,6 @@ type Options struct {
 	RecordRoute int
 	Timestamp   int
 	RouterAlert int
-	CIPSO       int
 	Strict      bool // the source route is SSRR
 }
 
@@ -94,10 +93,9 @@ func (h IPv4) ParseOptions() (o Options, at int, ok bool) {
 				o.RouterAlert = i
 			}
 		case OptCIPSO:
-			if o.CIPSO != 0 {
-				bad = i
-			} else if bad = badCIPSO(p[i:i+n], i); bad == 0 {
-				o.CIPSO = i
+			// As in a Linux without labels configured no domain is known.
+			if bad = i + 2; n < 8 {
+				bad = i + 1
 			}
 		}
 		if bad != 0 {
@@ -130,25 +128,6 @@ func badTimestamp(p []byte, i int) int {
 	}
 	if f := p[3] & 15; (f == OptTSAndAddr || f == OptTSPrespec) && ptr+7 > n {
 		return i + 2
-	}
-	return 0
-}
-
-// badCIPSO is cipso_v4_validate of a kernel without NetLabel: domain and tag
-// lengths must make sense.
-func badCIPSO(p []byte, i int) int {
-	n := len(p)
-	if n < 8 {
-		return i + 1
-	}
-	if p[2]|p[3]|p[4]|p[5] == 0 {
-		return i + 2
-	}
-	for at := 6; at < n; {
-		if at+1 >= n || p[at+1] == 0 || int(p[at+1]) > n-at {
-			return i + min(at+1, n-1)
-		}
-		at += int(p[at+1])
 	}
 	return 0
 }

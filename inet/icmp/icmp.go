@@ -11,6 +11,7 @@ import (
 // ICMP is the protocol of one stack.
 type ICMP struct {
 	ip    *ip.Net
+	conf  *ip.Conf
 	stats *mib.ICMP
 	limit bucket
 }
@@ -18,20 +19,19 @@ type ICMP struct {
 // New makes the protocol and registers it with the IP layer (Linux:
 // icmp_init).
 func New(n *ip.Net) (*ICMP, error) {
-	i := &ICMP{ip: n, stats: &n.MIB.ICMP}
-	i.limit.init(n.Dev.Clock())
+	i := &ICMP{ip: n, conf: &n.Conf, stats: &n.MIB.ICMP}
+	i.limit.init(n)
 	n.ICMP = i
 	return i, n.AddProtocol(header.ProtoICMP, &ip.Protocol{Handler: i.rcv, Err: i.err})
 }
 
-// isError reports whether a message type is an error (RFC 1122 section
-// 3.2.2); unknown types are none.
+// isError reports whether a message type is an error, about which no error is
+// sent (RFC 1122 section 3.2.2). As in Linux's icmp_pointers the types nobody
+// assigned, and router discovery, count as errors.
 func isError(typ uint8) bool {
-	switch typ {
-	case header.ICMPDestUnreach, header.ICMPSourceQuench, header.ICMPRedirect, header.ICMPTimeExceeded, header.ICMPParameterProb:
-		return true
-	}
-	return false
+	const errors = 1<<1 | 1<<2 | 1<<header.ICMPDestUnreach | 1<<header.ICMPSourceQuench | 1<<header.ICMPRedirect |
+		1<<6 | 1<<7 | 1<<9 | 1<<10 | 1<<header.ICMPTimeExceeded | 1<<header.ICMPParameterProb
+	return typ <= header.ICMPMaxType && errors>>typ&1 != 0
 }
 
 // rcv takes ICMP messages for this host (Linux: icmp_rcv). Consumes b.
@@ -49,34 +49,52 @@ func (i *ICMP) rcv(b *skb.Buff) {
 	h, _ := header.ParseICMP(b.Data())
 	typ := h.Type()
 	i.stats.InType[typ].Add(1)
-	rt := ip.RtableOf(b)
-	if typ == header.ICMPExtEcho || typ == header.ICMPExtEchoReply {
-		// RFC 8335: answered only where an administrator allowed it
-		// (icmp_echo_enable_probe), which nobody here can.
-		b.Free(skb.ICMPIgnored)
+	switch typ {
+	case header.ICMPExtEcho:
+		i.probe(b)
+		return
+	case header.ICMPExtEchoReply:
+		i.echoReply(b)
 		return
 	}
+	rt := ip.RtableOf(b)
 	if rt == nil || typ > header.ICMPMaxType {
 		// RFC 1122 section 3.2.2: unknown types are discarded silently.
 		i.inError(b, skb.UnhandledProto)
 		return
 	}
-	if rt.Flags&(ip.RTCFBroadcast|ip.RTCFMulticast) != 0 {
-		// RFC 1122 section 3.2.2.6: an echo to a group may be ignored, and
-		// everything that would be an answer to nobody in particular must be.
+	if rt.Flags&(ip.RTCFBroadcast|ip.RTCFMulticast) != 0 && !i.forGroup(typ) {
 		i.inError(b, skb.InvalidProto)
 		return
 	}
-	switch {
-	case typ == header.ICMPEcho:
+	switch typ {
+	case header.ICMPEchoReply:
+		i.echoReply(b)
+	case header.ICMPEcho:
 		i.echo(b)
-	case isError(typ):
+	case header.ICMPTimestamp:
+		i.timestamp(b)
+	case header.ICMPDestUnreach, header.ICMPSourceQuench, header.ICMPTimeExceeded, header.ICMPParameterProb:
 		i.unreach(b, h)
+	case header.ICMPRedirect:
+		b.Pull(header.ICMPLen)
+		i.deliver(b, typ, h.Code(), h.Rest())
 	default:
-		// Echo replies are for ping sockets, of which there are none; the rest
-		// is obsolete (RFC 6918).
-		b.Consume()
+		b.Consume() // obsolete (RFC 6918), or an answer to what we never ask
 	}
+}
+
+// forGroup reports whether a message of a type is taken when it was for a
+// group: an echo may be ignored, and everything that would be an answer to
+// nobody in particular must be (RFC 1122 section 3.2.2.6).
+func (i *ICMP) forGroup(typ uint8) bool {
+	switch typ {
+	case header.ICMPEcho, header.ICMPTimestamp:
+		return i.conf.ICMPEchoIgnoreBroadcasts.Load() == 0
+	case header.ICMPAddressMask, header.ICMPAddressReply:
+		return true
+	}
+	return false
 }
 
 // inError is the common exit for bad messages (InErrors).
@@ -99,73 +117,45 @@ func checksumOK(b *skb.Buff) bool {
 	return skb.CsumFold(b.Checksum(0, b.Len(), 0)) == 0
 }
 
-// echo answers an echo request with its own packet (Linux: icmp_echo; RFC 1122
-// section 3.2.2.6). Consumes b.
-func (i *ICMP) echo(b *skb.Buff) {
-	in := header.IPv4(b.NetworkHeader())
-	x := ip.Xmit{Src: in.Dst(), Dst: in.Src(), Proto: header.ProtoICMP, TOS: in.TOS(), TTL: ip.DefaultTTL}
-	f := fib.Flow{Dst: x.Dst, Src: x.Src, Proto: header.ProtoICMP, TOS: x.TOS}
-	rt, err := i.ip.RouteOutput(&f)
-	// One request must not be answered to many: Linux would send to a source
-	// that is a broadcast address.
-	if err != 0 || rt.Flags&ip.RTCFBroadcast != 0 {
-		b.Free(skb.IPOutNoRoutes)
+// echoReply is for the ping sockets. Consumes b.
+func (i *ICMP) echoReply(b *skb.Buff) {
+	if i.ip.Ping != nil {
+		i.ip.Ping.Rcv(b)
 		return
 	}
-	// Headers are rewritten in place: nobody else may see the bytes, and there
-	// must be room in front for ours. Frames leave that room anyway; a tap that
-	// holds a clone costs a copy.
-	if !b.Cow(header.IPv4MinLen + rt.Dev.HardHeaderLen) {
-		b.Free(skb.NoMem)
-		return
-	}
-	whole := b.IPSummed == skb.ChecksumPartial
-	i.recycle(b)
-	h := header.ICMP(b.Data())
-	if whole {
-		// The sender left the sum to its device, so there is none to adjust.
-		h.SetType(header.ICMPEchoReply)
-		h.SetChecksum(0)
-		h.SetChecksum(skb.CsumFold(b.Checksum(0, b.Len(), 0)))
-	} else {
-		// Only the type changes, from 8 to 0 (RFC 1624).
-		h.SetType(header.ICMPEchoReply)
-		sum := uint32(h.Checksum()) + header.ICMPEcho<<8
-		h.SetChecksum(uint16(sum + sum>>16))
-	}
-	i.ip.Push(b, rt, &x)
-	i.stats.OutMsgs.Add(1)
-	i.stats.OutType[header.ICMPEchoReply].Add(1)
-	i.ip.LocalOut(b) // its errors are counted on the way
+	b.Consume()
 }
 
-// recycle turns a received packet into one made here (Linux: skb_scrub_packet,
-// for the same packet).
-func (i *ICMP) recycle(b *skb.Buff) {
-	b.Orphan()
-	b.IPSummed = skb.ChecksumNone
-	b.PktType = skb.PacketHost
-	b.Iif = 0
-	b.Tstamp = 0
-	b.Dev, b.Dst = nil, nil
-	b.IgnoreDF = true // an answer may be as large as the question was
-	b.QueueMapping = 0
-	b.VlanProto, b.VlanTCI = 0, 0
-}
-
-// unreach passes an error to the protocol that sent the quoted packet (Linux:
-// icmp_unreach). Consumes b.
+// unreach reads what an error says and passes it on (Linux: icmp_unreach).
+// Consumes b.
 func (i *ICMP) unreach(b *skb.Buff, h header.ICMP) {
 	typ, code := h.Type(), h.Code()
+	mtu, ptr := uint32(h.MTU()), h.Rest()>>24
+	b.Pull(header.ICMPLen)
+	if !b.MayPull(header.IPv4MinLen) {
+		i.inError(b, skb.HdrTrunc)
+		return
+	}
+	q := b.Data()
+	if q[0]&15 < header.IPv4MinLen/4 {
+		i.inError(b, skb.IPInHdr)
+		return
+	}
 	var info uint32
 	switch typ {
 	case header.ICMPDestUnreach:
+		if code == header.ICMPFragNeeded {
+			switch i.conf.NoPMTUDisc.Load() {
+			case 2, 3: // 3 would ask the protocol to vouch for it; none can yet
+				b.Consume()
+				return
+			case 0:
+				info = mtu
+			}
+		}
 		if code > header.ICMPMaxUnreach {
 			b.Consume()
 			return
-		}
-		if code == header.ICMPFragNeeded {
-			info = uint32(h.MTU())
 		}
 	case header.ICMPTimeExceeded:
 		if code == header.ICMPExcFragTime {
@@ -173,27 +163,39 @@ func (i *ICMP) unreach(b *skb.Buff, h header.ICMP) {
 			return
 		}
 	case header.ICMPParameterProb:
-		info = h.Rest() >> 24
+		info = ptr
 	}
-	b.Pull(header.ICMPLen)
+	// RFC 1122 section 3.2.2: an error about a broadcast is bogus. Linux looks
+	// only when it is told not to ignore them, and otherwise lets the protocol
+	// find nobody.
+	if i.conf.ICMPIgnoreBogusErrors.Load() == 0 && i.ip.AddrType(header.IPv4(q).Dst()) == fib.Broadcast {
+		i.ip.Dev.Logf("icmp: %v sent an invalid ICMP type %d, code %d error to a broadcast: %v",
+			header.IPv4(b.NetworkHeader()).Src(), typ, code, header.IPv4(q).Dst())
+		b.Consume()
+		return
+	}
+	i.deliver(b, typ, code, info)
+}
+
+// deliver hands an error to the protocol and the raw sockets that sent the
+// quoted packet (Linux: icmp_socket_deliver). Consumes b, whose Data is at the
+// quote.
+func (i *ICMP) deliver(b *skb.Buff, typ, code uint8, info uint32) {
 	// The quote must have a header and the eight bytes behind it.
 	if !b.MayPull(header.IPv4MinLen) {
-		i.inError(b, skb.HdrTrunc)
+		i.inError(b, skb.PktTooSmall)
 		return
 	}
 	hl := int(b.Data()[0]&15) * 4
 	if hl < header.IPv4MinLen || !b.MayPull(hl+8) {
-		i.inError(b, skb.HdrTrunc)
+		i.stats.InErrors.Add(1)
+		b.Consume()
 		return
 	}
-	q, ok := header.ParseIPv4(b.Data())
-	if !ok {
-		i.inError(b, skb.IPInHdr)
-		return
-	}
-	// RFC 1122 section 3.2.2: an error about a broadcast is bogus; we could
-	// not have been meant.
-	if i.ip.AddrType(q.Dst()) != fib.Broadcast {
+	if q, ok := header.ParseIPv4(b.Data()); ok && q.Protocol() != header.ProtoRaw {
+		if i.ip.Raw != nil {
+			i.ip.Raw.Err(b, typ, code, info)
+		}
 		if p := i.ip.Proto(q.Protocol()); p != nil && p.Err != nil {
 			p.Err(b, typ, code, info)
 		}
@@ -201,6 +203,15 @@ func (i *ICMP) unreach(b *skb.Buff, h header.ICMP) {
 	b.Consume()
 }
 
-// err hears of errors about our own ICMP messages (Linux: icmp_err). Nobody
-// here waits for an answer to one yet.
-func (i *ICMP) err(*skb.Buff, uint8, uint8, uint32) {}
+// err hears of errors about our own ICMP messages (Linux: icmp_err): echo
+// requests are the ping sockets', replies the stack's own.
+func (i *ICMP) err(b *skb.Buff, typ, code uint8, info uint32) {
+	q := header.IPv4(b.Data())
+	if b.Data()[q.HeaderLen()] != header.ICMPEchoReply {
+		if i.ip.Ping != nil {
+			i.ip.Ping.Err(b, typ, code, info)
+		}
+		return
+	}
+	i.ip.PathError(b, typ, code, info)
+}

@@ -51,36 +51,48 @@ func (i *ICMP) Send(b *skb.Buff, typ, code uint8, info uint32) {
 			return
 		}
 	}
-	if limited(typ, code) && !i.limit.allow() {
+	limited := i.limited(typ, code) && !isLoopback(b.Dev)
+	if limited && !i.limit.allow() {
 		i.stats.OutRateLimitGlobal.Add(1)
 		return
 	}
-	x := ip.Xmit{Dst: in.Src(), Proto: header.ProtoICMP, TOS: in.TOS(), TTL: ip.DefaultTTL}
-	if rt.Flags&ip.RTCFLocal != 0 {
-		x.Src = in.Dst()
+	var opt header.OptionSet
+	if !i.ip.EchoOptions(&opt, b) {
+		return
 	}
+	x := ip.Xmit{Src: i.errorSource(b, in, rt), Dst: in.Src(), Proto: header.ProtoICMP, TOS: in.TOS(), TTL: i.ip.DefaultTTL()}
 	if isError(typ) {
 		x.TOS = in.TOS()&0x1e | precedence
 	}
-	f := fib.Flow{Dst: x.Dst, Src: x.Src, Proto: header.ProtoICMP, TOS: x.TOS & 0x1e}
+	f := fib.Flow{Dst: x.Dst, Src: x.Src, Proto: header.ProtoICMP, TOS: x.TOS & 0x1e, Mark: i.mark(b)}
+	if opt.Len > 0 {
+		x.Opt = &opt
+		if opt.SourceRoute != 0 {
+			f.Dst = opt.FirstHop
+		}
+	}
 	out, err := i.ip.RouteOutput(&f)
 	if err != 0 || out.Flags&(ip.RTCFBroadcast|ip.RTCFMulticast) != 0 {
-		i.stats.OutErrors.Add(1)
 		return
 	}
-	x.Src = f.Src
-	room := min(out.MTU(), maxError) - header.IPv4MinLen - header.ICMPLen
-	total := min(quotable(b, off), in.TotalLen())
-	n := min(total, room)
-	if n < header.IPv4MinLen {
+	if limited && !i.allowHost(out, f.Dst) {
 		return
 	}
-	r := i.ip.Dev.SKB().Alloc(ip.Headroom + header.ICMPLen + n)
+	if x.Src = f.Src; x.Src == 0 {
+		x.Src = addrDummy
+	}
+	room := min(out.MTU(), maxError) - header.IPv4MinLen - opt.Len - header.ICMPLen
+	n := min(quotable(b, off), room)
+	if room <= header.IPv4MinLen || n < header.IPv4MinLen {
+		return
+	}
+	r := i.ip.Dev.SKB().Alloc(ip.Headroom + header.MaxOptions + header.ICMPLen + n)
 	if r == nil {
 		i.stats.OutErrors.Add(1)
 		return
 	}
-	r.Reserve(ip.Headroom)
+	r.Mark = f.Mark
+	r.Reserve(ip.Headroom + header.MaxOptions)
 	h := header.PutICMP(r.Put(header.ICMPLen), typ, code, info)
 	quote(b, off, r.Put(n))
 	h = header.ICMP(r.Data())
@@ -106,51 +118,99 @@ func quote(b *skb.Buff, off int, p []byte) {
 	b.CopyBits(off, p[n:])
 }
 
-// limited reports whether messages of a type count against the rate limit
-// (Linux: icmp_ratemask 6168, and never the answer of path MTU discovery).
-func limited(typ, code uint8) bool {
-	switch typ {
-	case header.ICMPDestUnreach:
-		return code != header.ICMPFragNeeded
-	case header.ICMPSourceQuench, header.ICMPTimeExceeded, header.ICMPParameterProb:
-		return true
+// errorSource chooses the address an error comes from (Linux: __icmp_send):
+// the one the packet was for, if that is ours, else the route's choice, 0, or
+// with icmp_errors_use_inbound_ifaddr one of the device the packet came by.
+func (i *ICMP) errorSource(b *skb.Buff, in header.IPv4, rt *ip.Rtable) header.Addr {
+	if rt.Flags&ip.RTCFLocal != 0 {
+		return in.Dst()
 	}
-	return false
+	if b.Iif != 0 && i.conf.ICMPErrorsUseInboundAddr.Load() != 0 {
+		if dev := i.ip.Dev.DevByIndex(b.Iif); dev != nil {
+			return i.ip.SelectAddr(dev, in.Src(), fib.ScopeLink)
+		}
+	}
+	return 0
 }
 
-// Rate limit of the stack (net.ipv4.icmp_msgs_per_sec, icmp_msgs_burst).
-const (
-	msgsPerSec = 1000
-	msgsBurst  = 50
-)
+// addrDummy is the source of errors of a host without an address (RFC 7600
+// section 4.8; Linux: INADDR_DUMMY): 192.0.0.8.
+const addrDummy header.Addr = 0xc0000008
 
-// bucket is a token bucket (Linux: icmp_global_allow).
+func isLoopback(d skb.Device) bool {
+	dev, ok := d.(*napi.NetDevice)
+	return ok && dev.Flags()&napi.IFF_LOOPBACK != 0
+}
+
+// limited reports whether messages of a type count against the rate limits
+// (Linux: icmpv4_mask_allow): those of icmp_ratemask, and never the answer of
+// path MTU discovery.
+func (i *ICMP) limited(typ, code uint8) bool {
+	if typ > header.ICMPMaxType || typ == header.ICMPDestUnreach && code == header.ICMPFragNeeded {
+		return false
+	}
+	return uint32(i.conf.ICMPRateMask.Load())>>typ&1 != 0
+}
+
+// allowHost is the limit per destination, which loopback does not have, and
+// takes the message's price from the one for the whole stack (Linux:
+// icmpv4_xrlim_allow).
+func (i *ICMP) allowHost(rt *ip.Rtable, dst header.Addr) bool {
+	if rt.Dev.Flags()&napi.IFF_LOOPBACK == 0 && !i.ip.AllowICMP(dst) {
+		i.stats.OutRateLimitHost.Add(1)
+		return false
+	}
+	i.limit.consume()
+	return true
+}
+
+// bucket is the rate limit of the stack, a token bucket (Linux:
+// icmp_global_allow, icmp_global_consume; net.ipv4.icmp_msgs_per_sec and
+// icmp_msgs_burst).
 type bucket struct {
-	clock  napi.Clock
+	net    *ip.Net
 	mu     sync.Mutex
 	credit int64
 	stamp  int64
 }
 
-func (k *bucket) init(c napi.Clock) {
-	k.clock = c
-	k.credit = msgsBurst
-	k.stamp = c.Now()
+// init starts with credit of a second, as a bucket that was never used has.
+func (k *bucket) init(n *ip.Net) {
+	k.net = n
+	k.stamp = n.Dev.Clock().Now() - int64(time.Second)
 }
 
+// allow reports whether there is credit. It takes none: a message that the
+// limit of its destination keeps back is free.
 func (k *bucket) allow() bool {
-	now := k.clock.Now()
+	now := k.net.Dev.Clock().Now()
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.credit > 0 {
+		return true
+	}
 	// Credit comes in steps of 20 ms, so that small differences do not round
 	// to nothing.
-	if d := min(now-k.stamp, int64(time.Second)); d >= int64(20*time.Millisecond) {
-		k.credit = min(k.credit+msgsPerSec*d/int64(time.Second), msgsBurst)
-		k.stamp = now
-	}
-	if k.credit <= 0 {
+	d := min(now-k.stamp, int64(time.Second))
+	if d < int64(20*time.Millisecond) {
 		return false
 	}
-	k.credit--
+	c := &k.net.Conf
+	more := int64(c.ICMPMsgsPerSec.Load()) * (d / 1e6) / 1000
+	if more == 0 {
+		return false
+	}
+	k.credit = min(k.credit+more, int64(c.ICMPMsgsBurst.Load()))
+	k.stamp = now
 	return true
+}
+
+// consume takes the price of a message, one on average but not to be counted
+// on: an observer could otherwise read from the limit what is sent to others
+// (CVE-2020-25705).
+func (k *bucket) consume() {
+	price := int64(k.net.Random() % 3)
+	k.mu.Lock()
+	k.credit -= price
+	k.mu.Unlock()
 }

@@ -71,7 +71,7 @@ func (n *Net) forward(b *skb.Buff, rt *Rtable) {
 		n.sendRedirect(b, rt)
 	}
 	if n.Conf.ForwardUpdatePriority.Load() != 0 {
-		b.Priority = uint32(tosPriority[h.TOS()>>1&15])
+		b.Priority = uint32(forwardPriority[h.TOS()>>1&15])
 	}
 	if !n.Hooks.Run(netfilter.Forward, b, in, rt.Dev, nil) {
 		return
@@ -83,10 +83,10 @@ func (n *Net) forward(b *skb.Buff, rt *Rtable) {
 	rt.Output(b) // errors are counted on the way; nobody waits for them here
 }
 
-// tosPriority is the class of a packet by the four TOS bits (Linux:
+// forwardPriority is the class of a packet by the four TOS bits (Linux:
 // ip_tos2prio; TC_PRIO_*): best effort 0, filler 1, bulk 2, interactive bulk
 // 4, interactive 6.
-var tosPriority = [16]uint8{0, 1, 0, 0, 2, 2, 2, 2, 6, 6, 6, 6, 4, 4, 4, 4} // read-only
+var forwardPriority = [16]uint8{0, 1, 0, 0, 2, 2, 2, 2, 6, 6, 6, 6, 4, 4, 4, 4} // read-only
 
 // sendError makes an ICMP error, if there is ICMP.
 func (n *Net) sendError(b *skb.Buff, typ, code uint8, info uint32) {

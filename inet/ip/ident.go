@@ -53,3 +53,7 @@ func (t *identTable) next(src, dst header.Addr, proto uint8) uint16 {
 	}
 	return uint16(s.id.Add(1 + jump))
 }
+
+// Random returns a number nobody outside can guess from what they see, for
+// choices that need no cryptographic strength.
+func (n *Net) Random() uint64 { return n.idents.random() }

@@ -156,3 +156,6 @@ func (n *Net) localDeliverFinish(b *skb.Buff) {
 		n.drop(b, skb.IPNoProto)
 	}
 }
+
+// DefaultTTL returns ip_default_ttl.
+func (n *Net) DefaultTTL() uint8 { return uint8(n.Conf.DefaultTTL.Load()) }

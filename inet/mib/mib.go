@@ -41,7 +41,7 @@ type ICMP struct {
 	InType, OutType [256]Counter
 }
 
-// UDP counts what Linux has in the Udp line.
+// UDP counts what Linux has in the Udp and UdpLite lines.
 type UDP struct {
 	InDatagrams, NoPorts, InErrors, OutDatagrams Counter
 	RcvbufErrors, SndbufErrors, InCsumErrors     Counter
@@ -63,6 +63,8 @@ type MIB struct {
 	ICMP ICMP
 	UDP  UDP
 	ARP  ARP
+
+	UDPLite UDP
 }
 
 type item struct {
@@ -92,7 +94,8 @@ var icmpTypes = [...]struct { // read-only
 	{14, "TimestampReps"}, {17, "AddrMasks"}, {18, "AddrMaskReps"},
 }
 
-// AppendSNMP appends the text of /proc/net/snmp: Ip, Icmp, IcmpMsg and Udp.
+// AppendSNMP appends the text of /proc/net/snmp: Ip, Icmp, IcmpMsg, Tcp,
+// Udp and UdpLite.
 // forwarding and ttl are the two settings Linux shows among the counters.
 func (m *MIB) AppendSNMP(b []byte, forwarding bool, ttl int) []byte {
 	fw := uint64(2) // RFC 2011: notForwarding
@@ -137,14 +140,25 @@ func (m *MIB) AppendSNMP(b []byte, forwarding bool, ttl int) []byte {
 	if len(items) > 0 {
 		b = appendLines(b, "IcmpMsg", items)
 	}
-	u := &m.UDP
-	return appendLines(b, "Udp", []item{
+	b = append(b, tcpLines...)
+	b = appendLines(b, "Udp", m.UDP.items())
+	return appendLines(b, "UdpLite", m.UDPLite.items())
+}
+
+// tcpLines is the Tcp line of a stack without TCP: Linux's constants (RFC 4022:
+// van Jacobson's timeouts, 200 ms to 120 s, connections without limit) and
+// counters that never moved.
+const tcpLines = "Tcp: RtoAlgorithm RtoMin RtoMax MaxConn ActiveOpens PassiveOpens AttemptFails EstabResets CurrEstab InSegs OutSegs RetransSegs InErrs OutRsts InCsumErrors\n" +
+	"Tcp: 1 200 120000 -1 0 0 0 0 0 0 0 0 0 0 0\n"
+
+func (u *UDP) items() []item {
+	return []item{
 		{"InDatagrams", u.InDatagrams.Load()}, {"NoPorts", u.NoPorts.Load()},
 		{"InErrors", u.InErrors.Load()}, {"OutDatagrams", u.OutDatagrams.Load()},
 		{"RcvbufErrors", u.RcvbufErrors.Load()}, {"SndbufErrors", u.SndbufErrors.Load()},
 		{"InCsumErrors", u.InCsumErrors.Load()}, {"IgnoredMulti", u.IgnoredMulti.Load()},
 		{"MemErrors", u.MemErrors.Load()},
-	})
+	}
 }
 
 // AppendNetstat appends the IpExt lines of /proc/net/netstat.
