@@ -92,6 +92,7 @@ func New(c Config) (*Net, error) {
 	}
 	n.arp = arp.New(n.ip, c.Neigh)
 	n.remove = append(n.remove, c.Net.RegisterNotifier(n.devEvent),
+		c.Net.RegisterNotifier(n.arp.Event),
 		c.Net.RegisterNotifier(n.igmp.Event))
 	n.remove = append(n.remove,
 		c.Net.AddPack(header.EthPARP, nil, n.arp.Rcv),
@@ -117,6 +118,7 @@ func (n *Net) Close() {
 	}
 	n.dev.SoftNet().Synchronize()
 	n.igmp.Close()
+	n.arp.Close()
 	n.ip.Neigh.Close()
 	n.ip.Close()
 }
@@ -134,14 +136,6 @@ func (n *Net) devEvent(ev napi.Event, dev *napi.NetDevice) {
 			// EEXIST when it goes up again.
 			n.ip.AddAddr(dev, netip.PrefixFrom(header.AddrLoopback.Netip(), 8))
 		}
-	case napi.EventDown:
-		n.ip.Neigh.FlushDev(dev, true)
-	case napi.EventChange:
-		if !dev.CarrierOK() {
-			n.ip.Neigh.FlushDev(dev, false)
-		}
-	case napi.EventChangeAddr:
-		n.ip.Neigh.FlushDev(dev, true)
 	}
 }
 
@@ -251,6 +245,20 @@ func (n *Net) Routes() []Route {
 		out = append(out, e)
 	}
 	return out
+}
+
+// Announce tells the link all addresses of dev by gratuitous ARP, as a device
+// asks for after it was moved (VIRTIO_NET_F_GUEST_ANNOUNCE).
+func (n *Net) Announce(dev *napi.NetDevice) { n.arp.Announce(dev) }
+
+// ProbeAddr asks whether somebody else on the link of dev has the address (RFC
+// 5227; it takes 800 ms). EADDRINUSE if so.
+func (n *Net) ProbeAddr(dev *napi.NetDevice, a netip.Addr) error {
+	addr, ok := header.AddrFrom(a)
+	if !ok {
+		return syscall.EINVAL
+	}
+	return n.arp.Probe(dev, addr)
 }
 
 // Neighbours lists the neighbour table, oldest entry first.

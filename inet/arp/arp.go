@@ -2,12 +2,23 @@
 // net/ipv4/arp.c). It is the protocol behind the neighbour table and the
 // handler of ETH_P_ARP.
 //
-// The settings are Linux's defaults: arp_ignore 0 (answer for any address of
-// this host, whichever device has it), arp_announce 0, arp_accept 0 (an
-// unasked announcement updates entries but makes none), no proxy ARP.
+// Which requests are answered, with which address others are asked and what is
+// learnt unasked follows net.ipv4.conf.*: arp_ignore, arp_filter, arp_announce,
+// arp_accept, drop_gratuitous_arp, arp_notify, arp_evict_nocarrier, proxy_arp,
+// proxy_arp_pvlan, medium_id, with Linux's meanings and defaults.
+//
+// # Bounds
+//
+// A proxy's answer is delayed by a random time up to proxy_delay, so that the
+// host itself comes first; at most proxy_qlen answers of a device wait, more
+// are dropped. A request costs its sender one entry of the neighbour table,
+// which has its own bounds, and us one answer.
 package arp
 
 import (
+	"sync"
+	"sync/atomic"
+
 	"barewire/inet/fib"
 	"barewire/inet/header"
 	"barewire/inet/ip"
@@ -21,6 +32,14 @@ type ARP struct {
 	ip    *ip.Net
 	net   *napi.Net
 	table *neigh.Table
+
+	proxyMu    sync.Mutex
+	proxyQueue []proxied // by time
+	proxyTimer napi.Timer
+
+	probing atomic.Int32 // probes under way; nearly always 0
+	probeMu sync.Mutex
+	probes  map[probeKey]chan struct{}
 }
 
 // New makes the protocol and its neighbour table, and gives the table to the
@@ -29,6 +48,10 @@ func New(n *ip.Net, p neigh.Params) *ARP {
 	a := &ARP{ip: n, net: n.Dev}
 	a.table = neigh.New(n.Dev, a, &n.MIB.ARP, p)
 	n.Neigh = a.table
+	a.probes = make(map[probeKey]chan struct{})
+	a.proxyTimer.Init(n.Dev.Timers(), func(*napi.Timer) { a.proxyExpired() })
+	n.Dev.Proc().Register("arp", a.show)
+	n.Dev.Proc().Register("stat/arp_cache", a.showStat)
 	return a
 }
 
@@ -66,18 +89,32 @@ func (a *ARP) valid(h header.ARP, dev *napi.NetDevice) bool {
 	}
 	// Nobody asks for these, nobody has a group address for a station.
 	tip, sha := h.TargetIP(), h.SenderHW()
-	return !tip.IsMulticast() && !tip.IsLoopback() && sha[0]&1 == 0
+	in := a.ip.InDev(dev.Ifindex())
+	if tip.IsLoopback() && !ip.OrConf(&a.ip.ConfAll.RouteLocalnet, &in.Conf.RouteLocalnet) {
+		return false
+	}
+	if h.SenderIP() == tip && ip.OrConf(&a.ip.ConfAll.DropGratuitousARP, &in.Conf.DropGratuitousARP) {
+		return false
+	}
+	return !tip.IsMulticast() && sha[0]&1 == 0
 }
 
 // process is arp_process.
 func (a *ARP) process(h header.ARP, pkt skb.PktType, dev *napi.NetDevice) {
 	sip, tip, sha := h.SenderIP(), h.TargetIP(), h.SenderHW()
 	request := h.Op() == header.ARPRequest
+	in := a.ip.InDev(dev.Ifindex())
+	if in == nil {
+		return
+	}
+	if a.probing.Load() != 0 {
+		a.conflict(dev, sip, tip, sha)
+	}
 
 	// Address conflict detection (RFC 5227): a probe has no sender address.
 	// Answer it if the address is ours, and learn nothing.
 	if sip == 0 {
-		if request && a.ip.AddrType(tip) == fib.Local {
+		if request && a.ip.AddrType(tip) == fib.Local && !a.ignore(in, sip, tip) {
 			a.send(header.ARPReply, dev, sha, tip, sha, sip)
 		}
 		return
@@ -86,22 +123,43 @@ func (a *ARP) process(h header.ARP, pkt skb.PktType, dev *napi.NetDevice) {
 	if sip.IsMulticast() || sip.IsLBcast() || sip.IsLoopback() {
 		return
 	}
-	if request && a.ip.AddrOwner(sip) == nil && a.ip.AddrType(tip) == fib.Local {
-		// Who asks will soon be talked to.
-		if n, err := a.table.Get(dev, sip); err == nil {
-			n.Update(sha, neigh.NUDStale, true)
+	if request && a.ip.AddrOwner(sip) == nil {
+		if a.ip.AddrType(tip) == fib.Local {
+			if a.ignore(in, sip, tip) || ip.OrConf(&a.ip.ConfAll.ArpFilter, &in.Conf.ArpFilter) && a.filter(dev, sip, tip) {
+				return
+			}
+			// Who asks will soon be talked to.
+			if a.learn(dev, sip, sha) {
+				a.send(header.ARPReply, dev, sha, tip, sha, sip)
+			}
+			return
 		}
-		a.send(header.ARPReply, dev, sha, tip, sha, sip)
-		return
+		if in.Conf.Forwarding.Load() != 0 && a.proxies(in, sip, tip) {
+			a.learn(dev, sip, sha)
+			a.proxyReply(proxied{dev: dev, sha: sha, sip: sip, tip: tip}, pkt == skb.PacketHost)
+			return
+		}
 	}
-	// Not a request for us: it can only refresh what we have. Announcements
-	// (RFC 5227: sender and target address are the same) count as news at
-	// once, other changes only when the entry has settled.
+	// Not a request for us: it can only refresh what we have, unless
+	// arp_accept lets it make an entry. Announcements (RFC 5227: sender and
+	// target address are the same) count as news at once, other changes only
+	// when the entry has settled.
 	n := a.table.Lookup(dev, sip)
-	if n == nil {
+	accept := n == nil && a.accept(in, sip)
+	if n == nil && !accept {
 		return
 	}
-	garp := sip == tip && (request || h.TargetHW() == sha || h.TargetHW() == dev.Broadcast)
+	unicast := a.ip.AddrType(sip) == fib.Unicast
+	garp := sip == tip && unicast && (request || h.TargetHW() == sha)
+	if n == nil {
+		if !garp && (request || !unicast) {
+			return
+		}
+		var err error
+		if n, err = a.table.Get(dev, sip); err != nil {
+			return
+		}
+	}
 	override := garp || a.net.Clock().Now() > n.Updated()+n.Parms().LockTime.Load()
 	state := uint32(neigh.NUDReachable)
 	if request || pkt != skb.PacketHost {
@@ -110,28 +168,14 @@ func (a *ARP) process(h header.ARP, pkt skb.PktType, dev *napi.NetDevice) {
 	n.Update(sha, state, override)
 }
 
-// Solicit implements neigh.Ops (Linux: arp_solicit).
-func (a *ARP) Solicit(n *neigh.Neigh, b *skb.Buff, unicast bool, hw [6]byte) {
-	dev, target := n.Dev(), n.Addr()
-	var src header.Addr
-	// Ask with the address the waiting packet has, if it is ours: the answer
-	// will then fit the conversation.
-	if b != nil {
-		if h, ok := header.ParseIPv4(b.NetworkHeader()); ok && a.ip.AddrType(h.Src()) == fib.Local {
-			src = h.Src()
-		}
+// learn enters who asked (Linux: neigh_event_ns); false when there is no room.
+func (a *ARP) learn(dev *napi.NetDevice, sip header.Addr, sha [6]byte) bool {
+	n, err := a.table.Get(dev, sip)
+	if err != nil {
+		return false
 	}
-	if src == 0 {
-		src = a.ip.SelectAddr(dev, target, fib.ScopeLink)
-	}
-	if src == 0 {
-		return
-	}
-	to := dev.Broadcast
-	if unicast {
-		to = hw
-	}
-	a.send(header.ARPRequest, dev, to, src, [6]byte{}, target)
+	n.Update(sha, neigh.NUDStale, true)
+	return true
 }
 
 // Error implements neigh.Ops: the sender hears that the host is unreachable

@@ -2,20 +2,15 @@ package igmp
 
 import "barewire/napi"
 
-// filterer is the device's list of group addresses it receives.
-type filterer interface {
-	AddMulticast(addr [6]byte)
-	DelMulticast(addr [6]byte)
-}
-
+// addMulticast has the device receive a group's frames. A device whose list is
+// full says so in the log: the group is joined all the same, as in Linux, and
+// heard if the device lets it through.
 func addMulticast(dev *napi.NetDevice, addr [6]byte) {
-	if f, ok := any(dev).(filterer); ok {
-		f.AddMulticast(addr)
+	if err := dev.AddMulticast(addr); err != nil {
+		dev.Net().Logf("igmp: %s: multicast list: %v", dev.Name(), err)
 	}
 }
 
 func delMulticast(dev *napi.NetDevice, addr [6]byte) {
-	if f, ok := any(dev).(filterer); ok {
-		f.DelMulticast(addr)
-	}
+	dev.DelMulticast(addr) // ENOENT: it did not fit when it was added
 }
