@@ -14,13 +14,25 @@ import (
 )
 
 // layoutVersion is part of every key; it changes when this file lays out the same inputs differently.
-const layoutVersion = "1"
+const layoutVersion = "2"
 
-const (
-	tamagoModule = "github.com/usbarmory/tamago"
-	archModule   = "golang.org/x/arch"
-	archPackage  = "x86/x86asm" // the only package of x/arch that the kernel uses
-)
+const tamagoModule = "github.com/usbarmory/tamago"
+
+// A vendored module is one whose packages the kernel imports: they go to src/vendor.
+type vendored struct {
+	module   string
+	packages []string // folders of it that are linked to; "" is all of it
+}
+
+// vendoredModules are tamago and x/arch for the board, and what the DHCP client (sys/dhcp) needs. read-only
+var vendoredModules = []vendored{
+	{tamagoModule, []string{""}},
+	{"golang.org/x/arch", []string{"x86/x86asm"}},
+	{"github.com/insomniacslk/dhcp", []string{"dhcpv4", "iana", "interfaces", "rfc1035label"}},
+	{"github.com/u-root/uio", []string{"rand", "uio"}},
+	{"github.com/pierrec/lz4/v4", []string{""}},
+	{"golang.org/x/sys", []string{"unix"}}, // beside the packages that std vendors itself
+}
 
 // A layout is everything that goes into a derived GOROOT.
 type layout struct {
@@ -29,29 +41,33 @@ type layout struct {
 	links map[string]string // path under src to a folder elsewhere that it links to
 	dirs  map[string]string // path under src to a folder elsewhere whose regular files are copied there, recursively
 	goos  string            // folder of tamago's goos package
-	label []string          // names and versions, part of the key
+	label []string          // names and versions, part of the key: the stock Go's two, then that of each vendored module
+
+	vendor []vendored
 }
 
 // newLayout gathers the layout for one checkout.
 func newLayout(s *Source, g *Go) (*layout, error) {
-	tamago, err := g.moduleDir(s, tamagoModule)
-	if err != nil {
-		return nil, err
-	}
-	arch, err := g.moduleDir(s, archModule)
-	if err != nil {
-		return nil, err
-	}
 	l := &layout{
 		stock: g,
 		port:  os.DirFS(filepath.Join(s.Root, "toolchain", "port")),
-		links: map[string]string{
-			"vendor/" + tamagoModule:                   tamago,
-			"vendor/" + archModule + "/" + archPackage: filepath.Join(arch, filepath.FromSlash(archPackage)),
-		},
+		links: map[string]string{},
 		dirs:  map[string]string{},
-		goos:  filepath.Join(tamago, "goos"),
-		label: []string{g.Root, g.Version, s.Requires[tamagoModule], s.Requires[archModule]},
+		label: []string{g.Root, g.Version},
+	}
+	for _, v := range vendoredModules {
+		dir, err := g.moduleDir(s, v.module)
+		if err != nil {
+			return nil, err
+		}
+		if v.module == tamagoModule {
+			l.goos = filepath.Join(dir, "goos")
+		}
+		for _, p := range v.packages {
+			l.links[path.Join("vendor", v.module, p)] = filepath.Join(dir, filepath.FromSlash(p))
+		}
+		l.vendor = append(l.vendor, v)
+		l.label = append(l.label, s.Requires[v.module])
 	}
 	for _, room := range rooms {
 		dir := filepath.Join(s.Root, room)
@@ -206,25 +222,47 @@ func (l *layout) vendorList(p *plan, src string) error {
 		return err
 	}
 	var more, req strings.Builder
-	fmt.Fprintf(&more, "# %s %s\n## explicit; go 1.26\n", tamagoModule, l.label[2])
-	err = filepath.WalkDir(l.links["vendor/"+tamagoModule], func(name string, d fs.DirEntry, err error) error {
-		if err == nil && d.IsDir() {
-			if m, _ := filepath.Glob(filepath.Join(name, "*.go")); len(m) > 0 {
-				rel, _ := filepath.Rel(l.links["vendor/"+tamagoModule], name)
-				fmt.Fprintln(&more, path.Join(tamagoModule, filepath.ToSlash(rel)))
-			}
+	for i, v := range l.vendor {
+		version := l.label[2+i]
+		pkgs, err := l.vendorPackages(v)
+		if err != nil {
+			return err
 		}
-		return err
-	})
-	if err != nil {
-		return err
+		// A module that std vendors too keeps its heading and gets more packages.
+		if head := "# " + v.module + " "; strings.Contains("\n"+string(list), "\n"+head) {
+			at := strings.Index("\n"+string(list), "\n"+head)
+			end := at + strings.Index(string(list)[at:], "\n") + 1
+			end += strings.Index(string(list)[end:], "\n") + 1 // the line "## explicit"
+			list = []byte(string(list)[:end] + strings.Join(pkgs, "\n") + "\n" + string(list)[end:])
+			continue
+		}
+		fmt.Fprintf(&more, "# %s %s\n## explicit; go 1.26\n%s\n", v.module, version, strings.Join(pkgs, "\n"))
+		fmt.Fprintf(&req, "\t%s %s\n", v.module, version)
 	}
-	fmt.Fprintf(&more, "# %s %s\n## explicit; go 1.26\n%s/%s\n", archModule, l.label[3], archModule, archPackage)
-	fmt.Fprintf(&req, "\nrequire (\n\t%s %s\n\t%s %s\n)\n", tamagoModule, l.label[2], archModule, l.label[3])
 	p.files["vendor/modules.txt"] = append(list, more.String()...)
-	p.files["go.mod"] = append(mod, req.String()...)
+	p.files["go.mod"] = append(mod, "\nrequire (\n"+req.String()+")\n"...)
 	p.touch("vendor/modules.txt")
 	return nil
+}
+
+// vendorPackages lists the packages of a module under src/vendor.
+func (l *layout) vendorPackages(v vendored) (pkgs []string, err error) {
+	for _, p := range v.packages {
+		root := l.links[path.Join("vendor", v.module, p)]
+		err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+			if err == nil && d.IsDir() {
+				if m, _ := filepath.Glob(filepath.Join(name, "*.go")); len(m) > 0 {
+					rel, _ := filepath.Rel(root, name)
+					pkgs = append(pkgs, path.Join(v.module, p, filepath.ToSlash(rel)))
+				}
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return pkgs, nil
 }
 
 // sum is the key: a hash over the label and every entry of the plan.

@@ -58,10 +58,12 @@ func fakeLayout(t *testing.T) *layout {
 			"_src/internal/new/fresh.go": {Data: []byte("package fresh\n")},
 		},
 		links: map[string]string{"vendor/" + tamagoModule: filepath.Join(modules, "tamago"),
-			"vendor/" + archModule + "/" + archPackage: filepath.Join(modules, "x86asm")},
+			"vendor/golang.org/x/arch/x86/x86asm": filepath.Join(modules, "x86asm")},
 		dirs:  map[string]string{"barewire/skb": filepath.Join(modules, "kernel", "skb")},
 		goos:  filepath.Join(modules, "tamago", "goos"),
 		label: []string{stock, "go1.2.3", "v1.0.0", "v2.0.0"},
+
+		vendor: []vendored{{tamagoModule, []string{""}}, {"golang.org/x/arch", []string{"x86/x86asm"}}},
 	}
 }
 
@@ -113,17 +115,17 @@ func TestDerive_freshCache_laysOutThePort(t *testing.T) {
 	defer d.Close()
 	src := filepath.Join(d.Root, "src")
 	for name, want := range map[string]string{
-		"runtime/proc.go":                          "package runtime\n\nfunc boot() {}\n",
-		"runtime/os_bare.go":                       "package runtime // bare\n",
-		"runtime/debug/dbg.go":                     "package debug\n",
-		"runtime/goos/goos.go":                     "package goos // ours\n",
-		"runtime/goos/goos_amd64.s":                "// amd64\n",
-		"internal/new/fresh.go":                    "package fresh\n",
-		"bytes/bytes.go":                           "package bytes\n",
-		"barewire/skb/skb.go":                      "package skb\n",
-		"vendor/" + tamagoModule + "/amd64/cpu.go": "package amd64\n",
-		"vendor/" + archModule + "/" + archPackage + "/decode.go": "package x86asm\n",
-		"../VERSION": "go1.2.3\n",
+		"runtime/proc.go":                                    "package runtime\n\nfunc boot() {}\n",
+		"runtime/os_bare.go":                                 "package runtime // bare\n",
+		"runtime/debug/dbg.go":                               "package debug\n",
+		"runtime/goos/goos.go":                               "package goos // ours\n",
+		"runtime/goos/goos_amd64.s":                          "// amd64\n",
+		"internal/new/fresh.go":                              "package fresh\n",
+		"bytes/bytes.go":                                     "package bytes\n",
+		"barewire/skb/skb.go":                                "package skb\n",
+		"vendor/" + tamagoModule + "/amd64/cpu.go":           "package amd64\n",
+		"vendor/golang.org/x/arch/x86/x86asm" + "/decode.go": "package x86asm\n",
+		"../VERSION":                                         "go1.2.3\n",
 	} {
 		if got := readAll(t, filepath.Join(src, name)); got != want {
 			t.Errorf("%s is %q, want %q", name, got, want)
@@ -138,7 +140,7 @@ func TestDerive_freshCache_laysOutThePort(t *testing.T) {
 		t.Errorf("the untouched folder bytes is not a link to the stock one: %q, %v", to, err)
 	}
 	list := readAll(t, filepath.Join(src, "vendor", "modules.txt"))
-	for _, want := range []string{"# golang.org/x/net v1", "# " + tamagoModule + " v1.0.0", tamagoModule + "/amd64", archModule + "/" + archPackage} {
+	for _, want := range []string{"# golang.org/x/net v1", "# " + tamagoModule + " v1.0.0", tamagoModule + "/amd64", "golang.org/x/arch/x86/x86asm"} {
 		if !strings.Contains(list, want+"\n") {
 			t.Errorf("vendor/modules.txt lacks %q:\n%s", want, list)
 		}

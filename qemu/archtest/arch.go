@@ -45,8 +45,12 @@ var Rooms = map[string]Room{
 	"netfilter": {Rooms: []string{"skb"}, Kernel: true},
 	"inet":      {Rooms: []string{"skb", "napi", "netfilter"}, Kernel: true},
 	"sys":       {Rooms: []string{"toolchain", "board", "virtio", "skb", "napi", "netfilter", "inet"}, Kernel: true},
-	"apps":      {Blank: []string{"board", "sys"}, Extern: []string{"*"}},
-	"qemu":      {Rooms: []string{"*"}, Extern: []string{"*"}},
+	"sys/dhcp": {
+		Extern: []string{"github.com/insomniacslk/dhcp"},
+		Why:    "the DHCP client runs above the system call, as the first process of an initial file system does: it may use net and os, and nothing below imports it but sys/start, which runs it",
+	},
+	"apps": {Blank: []string{"board", "sys"}, Extern: []string{"*"}},
+	"qemu": {Rooms: []string{"*"}, Extern: []string{"*"}},
 }
 
 // RoomOf returns the name of the room that the slash-separated folder belongs
