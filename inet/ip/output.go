@@ -21,7 +21,7 @@ type Xmit struct {
 	DF       bool   // must not be fragmented on the way
 	ID       uint16 // used when FixedID
 	FixedID  bool
-	Opt      []byte // IP options, a multiple of four bytes, as they go out
+	Opt      *header.OptionSet // IP options, nil for none
 }
 
 // Headroom is what a packet made here needs in front of its transport header.
@@ -32,8 +32,14 @@ const Headroom = skb.MaxHeader
 // headroom.
 func (n *Net) Push(b *skb.Buff, rt *Rtable, x *Xmit) {
 	b.ResetTransportHeader()
-	hlen := header.IPv4MinLen + len(x.Opt)
-	f := header.Fields{TOS: x.TOS, TotalLen: b.Len() + hlen, TTL: x.TTL, Protocol: x.Proto, Src: x.Src, Dst: x.Dst}
+	hlen, dst := header.IPv4MinLen, x.Dst
+	if x.Opt != nil {
+		hlen += x.Opt.Len
+		if x.Opt.SourceRoute != 0 {
+			dst = x.Opt.FirstHop
+		}
+	}
+	f := header.Fields{TOS: x.TOS, TotalLen: b.Len() + hlen, TTL: x.TTL, Protocol: x.Proto, Src: x.Src, Dst: dst}
 	switch {
 	case x.FixedID:
 		f.ID = x.ID
@@ -46,9 +52,9 @@ func (n *Net) Push(b *skb.Buff, rt *Rtable, x *Xmit) {
 		f.Frag = header.IPDF
 	}
 	h := header.PutIPv4(b.Push(hlen), &f)
-	if len(x.Opt) > 0 {
-		copy(h[header.IPv4MinLen:], x.Opt)
+	if x.Opt != nil {
 		h[0] = 4<<4 | uint8(hlen/4)
+		n.buildOptions(h[:hlen], x.Opt, x.Dst)
 	}
 	b.ResetNetworkHeader()
 	b.Protocol = header.EthPIP
