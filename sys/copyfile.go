@@ -112,7 +112,7 @@ func sysCopyFileRange(k *Kernel, a args) (uintptr, Errno) {
 	if e != 0 {
 		return 0, e
 	}
-	left := min(a.a4, maxRWCount)
+	left := min(a.a4, maxRWCount, uintptr(max(0, src.i.Size()-from)))
 	switch {
 	case a.a5 != 0:
 		return 0, syscall.EINVAL

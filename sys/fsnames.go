@@ -31,7 +31,10 @@ func (k *Kernel) mknod(dirfd, addr, mode, rdev uintptr) (uintptr, Errno) {
 	switch m & syscall.S_IFMT {
 	case 0:
 		m |= syscall.S_IFREG
-	case syscall.S_IFREG, syscall.S_IFCHR:
+		rdev = 0
+	case syscall.S_IFREG:
+		rdev = 0
+	case syscall.S_IFCHR:
 	case syscall.S_IFIFO, syscall.S_IFSOCK, syscall.S_IFBLK, syscall.S_IFDIR:
 		return 0, syscall.EPERM
 	default:

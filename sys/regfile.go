@@ -59,6 +59,9 @@ func (d *regFile) read(f *File, iov [][]byte) (int, Errno) {
 
 func (d *regFile) readAt(_ *File, iov [][]byte, off int64) (int, Errno) {
 	total := 0
+	if off+int64(iovLen(iov)) < 0 { // Linux: rw_verify_area
+		return 0, syscall.EINVAL
+	}
 	for _, b := range iov {
 		n := d.i.ReadAt(b, off+int64(total))
 		total += n
@@ -88,6 +91,9 @@ func (d *regFile) writeAt(f *File, iov [][]byte, off int64) (int, Errno) {
 // given, as Linux does.
 func (d *regFile) put(f *File, iov [][]byte, off int64) (total int, end int64, e Errno) {
 	end = off
+	if off+int64(iovLen(iov)) < 0 {
+		return 0, off, syscall.EINVAL
+	}
 	if f.flags.Load()&syscall.O_APPEND != 0 {
 		end = -1
 	}

@@ -154,3 +154,10 @@ func (fs *FS) charge(pages int64) Errno {
 }
 
 func (fs *FS) uncharge(pages int64) { fs.bytes -= pages * PageSize }
+
+// Usage returns what is counted against the limits.
+func (fs *FS) Usage() (bytes, inodes int64) {
+	fs.mu.RLock()
+	defer fs.mu.RUnlock()
+	return fs.bytes, fs.inodes
+}
