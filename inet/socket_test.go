@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"syscall"
 	"testing"
+	"time"
 
 	"barewire/inet/header"
 )
@@ -189,9 +190,29 @@ func TestUDP_fragNeeded_EMSGSIZE(t *testing.T) {
 	}
 }
 
-func TestSocket_timestamps_refused(t *testing.T) {
+func TestSocket_timestamps_told(t *testing.T) {
 	h := newHost(t)
-	if err := h.udpSocket(0, 0).SetSockOpt(syscall.SOL_SOCKET, syscall.SO_TIMESTAMP, []byte{1, 0, 0, 0}); err != syscall.ENOPROTOOPT {
-		t.Errorf("%v", err)
+	for _, c := range []struct{ opt, typ, size int }{{29, 29, 32}, {35, 35, 32}, {63, 63, 32}, {64, 64, 32}} {
+		s := h.udpSocket(0, 0)
+		check(t, s.Bind(sockaddr(0, uint16(100+c.opt))))
+		check(t, s.SetSockOpt(syscall.SOL_SOCKET, c.opt, []byte{1, 0, 0, 0}))
+		before := time.Now()
+		h.inject(fromPeerUDP(1, uint16(100+c.opt), []byte("x")))
+		time.Sleep(2 * time.Millisecond)
+		mid := time.Now()
+		m := newMsg(9, 64)
+		if _, err := s.RecvMsg(m, syscall.MSG_DONTWAIT); err != nil || m.ControlLen != c.size || int(m.Control[12]) != c.typ {
+			t.Errorf("option %d: %v, control %x", c.opt, err, m.Control[:m.ControlLen])
+			continue
+		}
+		at := int64(binary.LittleEndian.Uint64(m.Control[16:])) * 1e9
+		frac := int64(binary.LittleEndian.Uint64(m.Control[24:]))
+		if c.opt == 29 || c.opt == 63 {
+			frac *= 1000
+		}
+		// The time of arrival, not of the call; microseconds are cut off.
+		if at += frac; at < before.UnixNano()-1e5 || at > mid.UnixNano()-1e6 {
+			t.Errorf("option %d: %d, want between %d and %d", c.opt, at, before.UnixNano(), mid.UnixNano())
+		}
 	}
 }

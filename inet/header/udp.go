@@ -29,6 +29,9 @@ func (h UDP) Length() int { return int(binary.BigEndian.Uint16(h[4:])) }
 // Checksum returns the checksum field; 0 means that the sender made none.
 func (h UDP) Checksum() uint16 { return binary.BigEndian.Uint16(h[6:]) }
 
+// SetLength sets the length field, which in UDP-Lite is the coverage.
+func (h UDP) SetLength(n int) { binary.BigEndian.PutUint16(h[4:], uint16(n)) }
+
 // SetChecksum sets the checksum field.
 func (h UDP) SetChecksum(c uint16) { binary.BigEndian.PutUint16(h[6:], c) }
 

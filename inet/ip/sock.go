@@ -73,6 +73,17 @@ const (
 	OptMulticastLoop
 	OptMulticastAll
 	OptOrigDstAddr
+	OptRecvOpts
+	OptRetOpts
+	OptChecksum
+	OptRecvFragSize
+	OptRecvErrRFC4884
+	OptBindNoPort
+	OptNoDefrag
+	OptHdrIncl
+
+	// optCmsg are those that make ancillary data.
+	optCmsg = OptPktInfo | OptRecvTTL | OptRecvTOS | OptOrigDstAddr | OptRecvOpts | OptRetOpts | OptChecksum | OptRecvFragSize
 )
 
 // PMTU discovery modes (Linux: IP_PMTUDISC_*).
@@ -98,8 +109,17 @@ type Sock struct {
 	disc  atomic.Uint32
 	mcTTL atomic.Uint32
 	mcDev atomic.Int32
+	mcSrc atomic.Uint32 // address IP_MULTICAST_IF gave
+	ucDev atomic.Int32  // IP_UNICAST_IF
+	minT  atomic.Uint32 // IP_MINTTL
+	ports atomic.Uint32 // IP_LOCAL_PORT_RANGE: low in the low half
+	snd   atomic.Pointer[header.OptionSet]
 	id    atomic.Uint32 // identification of connected socks' packets
 	route atomic.Pointer[cachedRoute]
+
+	// MC is the memberships of the sock, which the Multicast of the namespace
+	// keeps here.
+	MC any
 }
 
 // cachedRoute is the route of a connected sock (Linux: sk_dst_cache): good as
@@ -116,6 +136,7 @@ type cachedRoute struct {
 func (s *Sock) InitSock(n *Net, c sock.Config) {
 	c.Clock = n.Dev.Clock()
 	c.Family = syscall.AF_INET
+	c.Limits = n.Limits
 	s.Sock.Init(c)
 	s.IP = n
 	s.ident.Store(&Ident{})
@@ -123,6 +144,9 @@ func (s *Sock) InitSock(n *Net, c sock.Config) {
 	s.disc.Store(PMTUDiscWant)
 	s.mcTTL.Store(1)
 	s.opts.Store(OptMulticastLoop | OptMulticastAll)
+	if n.Conf.NoPMTUDisc.Load() != 0 {
+		s.disc.Store(PMTUDiscDont)
+	}
 	s.LookupDev = func(name string) (int32, bool) {
 		if d := n.Dev.DevByName(name); d != nil {
 			return d.Ifindex(), true
@@ -166,7 +190,44 @@ func (s *Sock) TTL(multicast bool) uint8 {
 	if t := s.ttl.Load(); t > 0 {
 		return uint8(t)
 	}
-	return DefaultTTL
+	return uint8(s.IP.Conf.DefaultTTL.Load())
+}
+
+// MinTTL returns IP_MINTTL: packets with less are not for this sock.
+func (s *Sock) MinTTL() uint8 { return uint8(s.minT.Load()) }
+
+// SendOptions returns what IP_OPTIONS set, nil for none.
+func (s *Sock) SendOptions() *header.OptionSet { return s.snd.Load() }
+
+// LocalPortRange returns the range this sock's ephemeral ports come from
+// (Linux: inet_sk_get_local_port_range): the part of the namespace's that
+// IP_LOCAL_PORT_RANGE leaves, if it leaves any.
+func (s *Sock) LocalPortRange() (lo, hi uint16) {
+	lo, hi = s.IP.LocalPortRange()
+	if p := s.ports.Load(); p != 0 {
+		l, h := max(lo, uint16(p)), hi
+		if top := uint16(p >> 16); top != 0 {
+			h = min(hi, top)
+		}
+		if l <= h {
+			return l, h
+		}
+	}
+	return lo, hi
+}
+
+// Leave gives up every membership, for the release of the sock.
+func (s *Sock) Leave() {
+	if mc := s.IP.MC; mc != nil {
+		mc.Drop(s)
+	}
+}
+
+// McAllow reports whether the sock takes a packet sent to a group (Linux:
+// ip_mc_sf_allow). Softirq context.
+func (s *Sock) McAllow(group, src header.Addr, ifindex int32) bool {
+	mc := s.IP.MC
+	return mc == nil || mc.Allow(s, group, src, ifindex)
 }
 
 // TOS returns IP_TOS.
@@ -213,7 +274,7 @@ func (s *Sock) SeedID() {
 // sk_dst_check).
 func (s *Sock) CachedRoute(id *Ident) (*Rtable, header.Addr) {
 	c := s.route.Load()
-	if c == nil || c.ident != id || c.gen != s.IP.FIB.Generation() || !c.rt.Dev.IsUp() {
+	if c == nil || c.ident != id || c.gen != s.IP.FIB.Generation() || !c.rt.Dev.IsUp() || c.rt.Expired() {
 		return nil, 0
 	}
 	return c.rt, c.src
@@ -234,7 +295,8 @@ func (s *Sock) Bind(sa Sockaddr) (*Ident, error) {
 		}
 	}
 	t := s.IP.AddrType(sa.Addr)
-	if sa.Addr != 0 && t == fib.Unicast && s.opts.Load()&(OptFreeBind|OptTransparent) == 0 {
+	if sa.Addr != 0 && t != fib.Local && t != fib.Multicast && t != fib.Broadcast &&
+		!s.Opt(OptFreeBind|OptTransparent) && s.IP.Sock.NonlocalBind.Load() == 0 {
 		return nil, syscall.EADDRNOTAVAIL
 	}
 	id := &Ident{RcvSaddr: sa.Addr, Saddr: sa.Addr, Num: sa.Port, BoundDev: s.BoundDev(), UserAddr: sa.Addr != 0, UserPort: sa.Port != 0}

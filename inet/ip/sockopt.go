@@ -7,20 +7,91 @@ import (
 	"barewire/inet/fib"
 	"barewire/inet/header"
 	"barewire/inet/sock"
-	"barewire/skb"
 )
 
 // Options of level SOL_IP that package syscall lacks or has only for some
 // platforms (Linux: include/uapi/linux/in.h).
 const (
-	ipRecvTTL      = 12
-	ipRecvTOS      = 13
-	ipMTU          = 14
-	ipFreeBind     = 15
-	ipTransparent  = 19
-	ipOrigDstAddr  = 20
-	ipMulticastAll = 49
+	ipRecvOpts       = 6
+	ipRetOpts        = 7
+	ipRecvTTL        = 12
+	ipRecvTOS        = 13
+	ipMTU            = 14
+	ipFreeBind       = 15
+	ipTransparent    = 19
+	ipOrigDstAddr    = 20
+	ipMinTTL         = 21
+	ipNoDefrag       = 22
+	ipChecksum       = 23
+	ipBindNoPort     = 24
+	ipRecvFragSize   = 25
+	ipRecvErrRFC4884 = 26
+	ipAddMembership  = 35
+	ipMsfilter       = 41
+	mcastJoinGroup   = 42
+	mcastMsfilter    = 48
+	ipMulticastAll   = 49
+	ipUnicastIf      = 50
+	ipLocalPortRange = 51
+	ipProtocol       = 52
+
+	ipMulticastIfOpt = syscall.IP_MULTICAST_IF
+
+	maxIPOptions = 40
 )
+
+// Queueing priorities that go with a type of service (Linux: TC_PRIO_*).
+const (
+	tos2prioBulk      = 2
+	tos2prioInterBulk = 4
+	tos2prioInteract  = 6
+)
+
+// boolOpt returns the bit of an option that is on or off, 0 for others.
+func boolOpt(name int) uint32 {
+	switch name {
+	case syscall.IP_PKTINFO:
+		return OptPktInfo
+	case ipRecvTTL:
+		return OptRecvTTL
+	case ipRecvTOS:
+		return OptRecvTOS
+	case syscall.IP_RECVERR:
+		return OptRecvErr
+	case ipFreeBind:
+		return OptFreeBind
+	case ipTransparent:
+		return OptTransparent
+	case ipOrigDstAddr:
+		return OptOrigDstAddr
+	case ipRecvOpts:
+		return OptRecvOpts
+	case ipRetOpts:
+		return OptRetOpts
+	case ipChecksum:
+		return OptChecksum
+	case ipRecvFragSize:
+		return OptRecvFragSize
+	case ipRecvErrRFC4884:
+		return OptRecvErrRFC4884
+	case ipBindNoPort:
+		return OptBindNoPort
+	case ipNoDefrag:
+		return OptNoDefrag
+	case syscall.IP_HDRINCL:
+		return OptHdrIncl
+	case syscall.IP_MULTICAST_LOOP:
+		return OptMulticastLoop
+	case ipMulticastAll:
+		return OptMulticastAll
+	}
+	return 0
+}
+
+// isMembership reports whether an option is the Multicast room's.
+func isMembership(name int) bool {
+	return name >= ipAddMembership && name <= ipMsfilter || name >= mcastJoinGroup && name <= mcastMsfilter
+}
 
 // SetSockOpt is ip_setsockopt. Options of other levels, and those not known,
 // give ENOPROTOOPT.
@@ -28,8 +99,19 @@ func (s *Sock) SetSockOpt(level, name int, val []byte) error {
 	if level != syscall.SOL_IP {
 		return syscall.ENOPROTOOPT
 	}
-	if name == syscall.IP_MULTICAST_IF {
+	if isMembership(name) {
+		if mc := s.IP.MC; mc != nil {
+			if ok, err := mc.SetSockOpt(s, name, val); ok {
+				return err
+			}
+		}
+		return syscall.ENOPROTOOPT
+	}
+	switch name {
+	case ipMulticastIfOpt:
 		return s.setMulticastIf(val)
+	case syscall.IP_OPTIONS:
+		return s.setOptions(val)
 	}
 	// As in Linux an option may be given as an int or as one byte.
 	v := 0
@@ -39,55 +121,139 @@ func (s *Sock) SetSockOpt(level, name int, val []byte) error {
 	case len(val) >= 1:
 		v = int(val[0])
 	}
-	on := v != 0
+	if bit := boolOpt(name); bit != 0 {
+		return s.setBool(name, bit, v, len(val))
+	}
 	switch name {
 	case syscall.IP_TOS:
 		s.tos.Store(uint32(v & 0xff))
+		s.SetPriority(tosPriority(uint8(v)))
+		s.route.Store(nil)
 	case syscall.IP_TTL:
 		if len(val) < 1 || v != -1 && (v < 1 || v > 255) {
 			return syscall.EINVAL
 		}
 		s.ttl.Store(int32(v))
+	case ipMinTTL:
+		if len(val) < 1 || v < 0 || v > 255 {
+			return syscall.EINVAL
+		}
+		s.minT.Store(uint32(v))
 	case syscall.IP_MTU_DISCOVER:
 		if v < PMTUDiscDont || v > PMTUDiscOmit {
 			return syscall.EINVAL
 		}
 		s.disc.Store(uint32(v))
-	case syscall.IP_PKTINFO:
-		s.setOpt(OptPktInfo, on)
-	case ipRecvTTL:
-		s.setOpt(OptRecvTTL, on)
-	case ipRecvTOS:
-		s.setOpt(OptRecvTOS, on)
-	case syscall.IP_RECVERR:
-		s.setOpt(OptRecvErr, on)
-	case ipFreeBind:
-		s.setOpt(OptFreeBind, on)
-	case ipTransparent:
-		s.setOpt(OptTransparent, on)
-	case ipOrigDstAddr:
-		s.setOpt(OptOrigDstAddr, on)
 	case syscall.IP_MULTICAST_TTL:
-		if len(val) < 1 || v < -1 || v > 255 {
+		if len(val) < 1 || v < -1 || v > 255 || s.Type == syscall.SOCK_STREAM {
 			return syscall.EINVAL
 		}
 		if v == -1 {
 			v = 1
 		}
 		s.mcTTL.Store(uint32(v))
-	case syscall.IP_MULTICAST_LOOP:
-		if len(val) < 1 {
+	case ipUnicastIf:
+		return s.setUnicastIf(val)
+	case ipLocalPortRange:
+		lo, hi := uint16(v), uint16(uint32(v)>>16)
+		if len(val) != 4 || lo != 0 && hi != 0 && lo > hi {
 			return syscall.EINVAL
 		}
-		s.setOpt(OptMulticastLoop, on)
-	case ipMulticastAll:
-		if v != 0 && v != 1 {
-			return syscall.EINVAL
-		}
-		s.setOpt(OptMulticastAll, on)
+		s.ports.Store(uint32(v))
 	default:
 		return syscall.ENOPROTOOPT
 	}
+	return nil
+}
+
+// setBool sets an option that is on or off, with the rules some have.
+func (s *Sock) setBool(name int, bit uint32, v, n int) error {
+	switch name {
+	case syscall.IP_HDRINCL, ipNoDefrag:
+		if s.Type != syscall.SOCK_RAW {
+			return syscall.ENOPROTOOPT
+		}
+	case ipFreeBind, ipTransparent, syscall.IP_MULTICAST_LOOP:
+		if n < 1 {
+			return syscall.EINVAL
+		}
+	case ipMulticastAll:
+		if n < 1 || v != 0 && v != 1 {
+			return syscall.EINVAL
+		}
+	case ipRecvErrRFC4884:
+		if v != 0 && v != 1 {
+			return syscall.EINVAL
+		}
+	case ipRecvFragSize:
+		if s.Type != syscall.SOCK_RAW && s.Type != syscall.SOCK_DGRAM {
+			return syscall.EINVAL
+		}
+	}
+	s.setOpt(bit, v != 0)
+	switch {
+	case name == syscall.IP_MULTICAST_LOOP:
+		s.SetFlag(sock.FlagNoMulticastLoop, v == 0)
+	case name == syscall.IP_RECVERR && v == 0:
+		s.PurgeErrors()
+	}
+	return nil
+}
+
+// tosPriority is rt_tos2priority: the queueing priority that goes with a type of
+// service.
+func tosPriority(tos uint8) uint32 {
+	switch tos & 0x1e >> 3 {
+	case 1:
+		return tos2prioBulk
+	case 2:
+		return tos2prioInteract
+	case 3:
+		return tos2prioInterBulk
+	}
+	return 0
+}
+
+// setOptions is IP_OPTIONS: options for every packet sent; none with an empty
+// value.
+func (s *Sock) setOptions(val []byte) error {
+	if len(val) > maxIPOptions {
+		return syscall.EINVAL
+	}
+	set, err := s.compileOptions(val)
+	if err != nil {
+		return err
+	}
+	s.snd.Store(set)
+	return nil
+}
+
+func (s *Sock) compileOptions(val []byte) (*header.OptionSet, error) {
+	set := &header.OptionSet{}
+	if !set.Compile(val, true, func(a header.Addr) bool { return s.IP.AddrType(a) == fib.Unicast }) {
+		return nil, syscall.EINVAL
+	}
+	if set.Len == 0 {
+		return nil, nil
+	}
+	return set, nil
+}
+
+// setUnicastIf is IP_UNICAST_IF; the index is in network order.
+func (s *Sock) setUnicastIf(val []byte) error {
+	if len(val) != 4 {
+		return syscall.EINVAL
+	}
+	index := int32(binary.BigEndian.Uint32(val))
+	if index != 0 {
+		if s.IP.Dev.DevByIndex(index) == nil {
+			return syscall.EADDRNOTAVAIL
+		}
+		if b := s.BoundDev(); b != 0 && b != index {
+			return syscall.EINVAL
+		}
+	}
+	s.ucDev.Store(index)
 	return nil
 }
 
@@ -96,6 +262,8 @@ func (s *Sock) setMulticastIf(val []byte) error {
 	var addr header.Addr
 	index := int32(0)
 	switch {
+	case s.Type == syscall.SOCK_STREAM:
+		return syscall.EINVAL
 	case len(val) >= 12:
 		addr = header.Addr(binary.BigEndian.Uint32(val[4:]))
 		index = int32(binary.LittleEndian.Uint32(val[8:]))
@@ -116,6 +284,10 @@ func (s *Sock) setMulticastIf(val []byte) error {
 	if index != 0 && s.IP.Dev.DevByIndex(index) == nil {
 		return syscall.EADDRNOTAVAIL
 	}
+	if b := s.BoundDev(); index != 0 && b != 0 && b != index {
+		return syscall.EINVAL
+	}
+	s.mcSrc.Store(uint32(addr))
 	s.mcDev.Store(index)
 	return nil
 }
@@ -125,39 +297,48 @@ func (s *Sock) GetSockOpt(level, name int, buf []byte) (int, error) {
 	if level != syscall.SOL_IP {
 		return 0, syscall.EOPNOTSUPP
 	}
+	if isMembership(name) {
+		if mc := s.IP.MC; mc != nil {
+			if n, ok, err := mc.GetSockOpt(s, name, buf); ok {
+				return n, err
+			}
+		}
+		return 0, syscall.ENOPROTOOPT
+	}
+	var p [4]byte
 	v := 0
-	opt := func(o uint32) {
-		if s.Opt(o) {
+	if bit := boolOpt(name); bit != 0 {
+		if s.Opt(bit) {
 			v = 1
 		}
+		return putInt(buf, v), nil
 	}
 	switch name {
+	case syscall.IP_OPTIONS:
+		if o := s.snd.Load(); o != nil {
+			return copy(buf, o.Data[:o.Len]), nil
+		}
+		return 0, nil
 	case syscall.IP_TOS:
 		v = int(s.tos.Load())
 	case syscall.IP_TTL:
 		v = int(s.TTL(false))
+	case ipMinTTL:
+		v = int(s.minT.Load())
 	case syscall.IP_MTU_DISCOVER:
 		v = int(s.disc.Load())
-	case syscall.IP_PKTINFO:
-		opt(OptPktInfo)
-	case ipRecvTTL:
-		opt(OptRecvTTL)
-	case ipRecvTOS:
-		opt(OptRecvTOS)
-	case syscall.IP_RECVERR:
-		opt(OptRecvErr)
-	case ipFreeBind:
-		opt(OptFreeBind)
-	case ipTransparent:
-		opt(OptTransparent)
-	case ipOrigDstAddr:
-		opt(OptOrigDstAddr)
 	case syscall.IP_MULTICAST_TTL:
 		v = int(s.mcTTL.Load())
-	case syscall.IP_MULTICAST_LOOP:
-		opt(OptMulticastLoop)
-	case ipMulticastAll:
-		opt(OptMulticastAll)
+	case ipMulticastIfOpt:
+		binary.BigEndian.PutUint32(p[:], s.mcSrc.Load())
+		return copy(buf, p[:]), nil
+	case ipUnicastIf:
+		binary.BigEndian.PutUint32(p[:], uint32(s.ucDev.Load()))
+		return copy(buf, p[:]), nil
+	case ipLocalPortRange:
+		v = int(int32(s.ports.Load()))
+	case ipProtocol:
+		v = s.Protocol
 	case ipMTU:
 		rt, _ := s.CachedRoute(s.Ident())
 		if rt == nil {
@@ -167,111 +348,17 @@ func (s *Sock) GetSockOpt(level, name int, buf []byte) (int, error) {
 	default:
 		return 0, syscall.ENOPROTOOPT
 	}
-	// One byte suffices for a small value, if that is all the room there is.
+	return putInt(buf, v), nil
+}
+
+// putInt returns a value as getsockopt does: one byte suffices for a small one,
+// if that is all the room there is.
+func putInt(buf []byte, v int) int {
 	if len(buf) > 0 && len(buf) < 4 && v >= 0 && v <= 255 {
 		buf[0] = byte(v)
-		return 1, nil
+		return 1
 	}
 	var p [4]byte
 	binary.LittleEndian.PutUint32(p[:], uint32(v))
-	return copy(buf, p[:]), nil
-}
-
-// Cookie is what a send may say beside the destination (Linux: struct
-// ipcm_cookie). Zero values leave the choice to the sock.
-type Cookie struct {
-	Src    header.Addr
-	OIF    int32
-	TTL    uint8
-	TOS    int16 // -1 for the sock's
-	OnLink bool  // not through a gateway
-}
-
-// ParseControl reads the ancillary data of a send (Linux: ip_cmsg_send):
-// IP_PKTINFO, IP_TTL and IP_TOS. EINVAL for anything malformed or unknown of
-// level SOL_IP; items of other levels are ignored, as in Linux.
-func (c *Cookie) ParseControl(control []byte) error {
-	for {
-		m, rest, ok, err := sock.NextCmsg(control)
-		if !ok {
-			return err
-		}
-		control = rest
-		if m.Level != syscall.SOL_IP {
-			continue
-		}
-		switch m.Type {
-		case syscall.IP_PKTINFO: // ifindex, spec_dst, addr
-			if len(m.Data) != 12 {
-				return syscall.EINVAL
-			}
-			if i := int32(binary.LittleEndian.Uint32(m.Data)); i != 0 {
-				c.OIF = i
-			}
-			c.Src = header.Addr(binary.BigEndian.Uint32(m.Data[4:]))
-		case syscall.IP_TTL:
-			if len(m.Data) != 4 {
-				return syscall.EINVAL
-			}
-			v := int32(binary.LittleEndian.Uint32(m.Data))
-			if v < 1 || v > 255 {
-				return syscall.EINVAL
-			}
-			c.TTL = uint8(v)
-		case syscall.IP_TOS:
-			var v int32
-			switch len(m.Data) {
-			case 4:
-				v = int32(binary.LittleEndian.Uint32(m.Data))
-			case 1:
-				v = int32(m.Data[0])
-			default:
-				return syscall.EINVAL
-			}
-			if v < 0 || v > 255 {
-				return syscall.EINVAL
-			}
-			c.TOS = int16(v)
-		default:
-			return syscall.EINVAL
-		}
-	}
-}
-
-// RecvControl puts the ancillary data the program asked for into m (Linux:
-// ip_cmsg_recv). b is a received packet with its IP header.
-func (s *Sock) RecvControl(m *sock.Msg, b *skb.Buff) {
-	s.Sock.RecvControl(m, b)
-	o := s.opts.Load()
-	if o&(OptPktInfo|OptRecvTTL|OptRecvTOS|OptOrigDstAddr) == 0 {
-		return
-	}
-	h := header.IPv4(b.NetworkHeader())
-	if o&OptPktInfo != 0 {
-		var p [12]byte
-		binary.LittleEndian.PutUint32(p[:], uint32(b.Iif))
-		// The address to answer from: that of the packet, unless it was for a
-		// group.
-		spec := h.Dst()
-		if rt := RtableOf(b); rt != nil && rt.Type != fib.Local {
-			spec = s.IP.SelectAddr(rt.Dev, h.Src(), 0)
-		}
-		binary.BigEndian.PutUint32(p[4:], uint32(spec))
-		binary.BigEndian.PutUint32(p[8:], uint32(h.Dst()))
-		m.PutCmsg(syscall.SOL_IP, syscall.IP_PKTINFO, p[:])
-	}
-	if o&OptRecvTTL != 0 {
-		var p [4]byte
-		binary.LittleEndian.PutUint32(p[:], uint32(h.TTL()))
-		m.PutCmsg(syscall.SOL_IP, syscall.IP_TTL, p[:])
-	}
-	if o&OptRecvTOS != 0 {
-		m.PutCmsg(syscall.SOL_IP, syscall.IP_TOS, []byte{h.TOS()})
-	}
-	if th := b.TransportHeader(); o&OptOrigDstAddr != 0 && len(th) >= 4 {
-		// Ports stand first in every protocol that has them.
-		var p [SockaddrLen]byte
-		Sockaddr{Family: syscall.AF_INET, Port: binary.BigEndian.Uint16(th[2:]), Addr: h.Dst()}.Put(p[:])
-		m.PutCmsg(syscall.SOL_IP, ipOrigDstAddr, p[:])
-	}
+	return copy(buf, p[:])
 }

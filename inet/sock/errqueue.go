@@ -124,6 +124,23 @@ func (sk *Sock) DequeueErr() (*skb.Buff, ExtErr) {
 	return b, e
 }
 
+// PurgeErrors empties the error queue (Linux: skb_errqueue_purge).
+func (sk *Sock) PurgeErrors() {
+	q := &sk.rx
+	var l skb.List
+	q.mu.Lock()
+	l.Splice(&q.errs)
+	q.nerr.Store(0)
+	for b := l.Head(); b != nil; b = b.Next() {
+		q.rmem -= Charge(b)
+	}
+	q.mu.Unlock()
+	for b := l.PopFront(); b != nil; b = l.PopFront() {
+		sk.memory.uncharge(int64(b.Truesize()))
+		b.Consume()
+	}
+}
+
 // errorReport tells everybody that there is an error (Linux: sk_error_report).
 func (sk *Sock) errorReport() {
 	sk.rdWait.wakeAll()

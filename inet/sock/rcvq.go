@@ -14,12 +14,22 @@ import (
 // own bound counts what Linux would charge; this one counts real pages, so
 // that unread sockets cannot starve the receive rings.
 type Memory struct {
-	limit int64
+	limit atomic.Int64
 	used  atomic.Int64
 }
 
 // NewMemory returns a bound of limit bytes.
-func NewMemory(limit int64) *Memory { return &Memory{limit: limit} }
+func NewMemory(limit int64) *Memory {
+	m := &Memory{}
+	m.limit.Store(limit)
+	return m
+}
+
+// Limit returns the bound in bytes.
+func (m *Memory) Limit() int64 { return m.limit.Load() }
+
+// SetLimit changes the bound. What is held already stays.
+func (m *Memory) SetLimit(n int64) { m.limit.Store(n) }
 
 // Used returns the bytes held now.
 func (m *Memory) Used() int64 { return m.used.Load() }
@@ -28,7 +38,7 @@ func (m *Memory) charge(n int64) bool {
 	if m == nil {
 		return true
 	}
-	if m.used.Add(n) > m.limit {
+	if m.used.Add(n) > m.limit.Load() {
 		m.used.Add(-n)
 		return false
 	}

@@ -183,6 +183,9 @@ func (sk *Sock) BoundDev() int32 { return sk.boundDev.Load() }
 // Priority returns SO_PRIORITY, which goes into every packet sent.
 func (sk *Sock) Priority() uint32 { return sk.priority.Load() }
 
+// SetPriority changes SO_PRIORITY, as IP_TOS does.
+func (sk *Sock) SetPriority(p uint32) { sk.priority.Store(p) }
+
 // Mark returns SO_MARK, which goes into every packet sent.
 func (sk *Sock) Mark() uint32 { return sk.mark.Load() }
 

@@ -3,7 +3,6 @@ package udp
 import (
 	"syscall"
 
-	"barewire/inet/fib"
 	"barewire/inet/header"
 	"barewire/inet/ip"
 	"barewire/inet/sock"
@@ -11,12 +10,10 @@ import (
 	"barewire/skb"
 )
 
-// maxDatagram is the largest payload of a datagram in bytes.
-const maxDatagram = header.IPv4MaxPacket - header.IPv4MinLen - header.UDPLen
-
-// SendMsg sends one datagram (Linux: udp_sendmsg). Errors: EMSGSIZE,
-// EDESTADDRREQ without a destination, EACCES for broadcast without
-// SO_BROADCAST, EAGAIN, the pending error, and those of routing and output.
+// SendMsg sends one datagram, or with MSG_MORE or UDP_CORK a part of one (Linux:
+// udp_sendmsg). Errors: EMSGSIZE, EDESTADDRREQ without a destination, EACCES for
+// broadcast without SO_BROADCAST, EAGAIN, the pending error, and those of
+// routing and output.
 func (s *Sock) SendMsg(m *sock.Msg, flags int) (int, error) {
 	if s.Ident().Num == 0 {
 		if err := s.autobind(); err != nil {
@@ -27,11 +24,21 @@ func (s *Sock) SendMsg(m *sock.Msg, flags int) (int, error) {
 	if n > 0xffff {
 		return 0, syscall.EMSGSIZE
 	}
-	if flags&(syscall.MSG_OOB|sock.MSG_MORE) != 0 {
+	if flags&syscall.MSG_OOB != 0 {
 		return 0, syscall.EOPNOTSUPP
 	}
+	more := flags&sock.MSG_MORE != 0 || s.corkOn.Load()
+	if s.pending.Load() {
+		s.Lock()
+		if s.pending.Load() {
+			defer s.Unlock()
+			return s.appendLocked(m, n, flags, more)
+		}
+		s.Unlock()
+	}
 	id := s.Ident()
-	dst, dport := id.Daddr, id.Dport
+	w := ip.Way{C: s.InitCookie(flags), X: ip.Xmit{Dst: id.Daddr, Proto: s.udp.proto}}
+	dport := id.Dport
 	connected := m.NameLen == 0
 	if connected {
 		if s.State() != sock.StateEstablished {
@@ -48,81 +55,42 @@ func (s *Sock) SendMsg(m *sock.Msg, flags int) (int, error) {
 		if sa.Port == 0 {
 			return 0, syscall.EINVAL
 		}
-		dst, dport = sa.Addr, sa.Port
+		w.X.Dst, dport = sa.Addr, sa.Port
 	}
-	c := ip.Cookie{TOS: -1, OIF: s.BoundDev()}
 	if len(m.Control) > 0 {
-		if err := c.ParseControl(m.Control); err != nil {
+		if err := s.ParseControl(&w.C, m.Control); err != nil {
 			return 0, err
 		}
 		connected = false
 	}
-	c.OnLink = flags&syscall.MSG_DONTROUTE != 0 || s.Flag(sock.FlagDontRoute)
-	x := ip.Xmit{Src: c.Src, Dst: dst, Proto: header.ProtoUDP, TOS: s.TOS(), TTL: c.TTL}
-	if c.TOS >= 0 {
-		x.TOS = uint8(c.TOS)
-	}
-	rt, err := s.sendRoute(id, &x, &c, dport, connected && !c.OnLink)
-	if err != nil {
+	if err := s.Route(&w, id, id.Num, dport, connected); err != nil {
 		return 0, err
 	}
-	if rt.Flags&ip.RTCFBroadcast != 0 && !s.Flag(sock.FlagBroadcast) {
-		return 0, syscall.EACCES
-	}
-	if x.TTL == 0 {
-		x.TTL = s.TTL(x.Dst.IsMulticast())
-	}
 	if flags&syscall.MSG_CONFIRM != 0 {
-		s.IP.ConfirmNeigh(rt, x.Dst)
+		s.IP.ConfirmNeigh(w.Rt, w.X.Dst)
 	}
-	return s.transmit(m, n, flags, id, rt, &x, dport)
-}
-
-// sendRoute finds the way of a datagram: the one kept with a connected sock, or
-// a new one.
-func (s *Sock) sendRoute(id *ip.Ident, x *ip.Xmit, c *ip.Cookie, dport uint16, connected bool) (*ip.Rtable, error) {
-	if connected {
-		if rt, src := s.CachedRoute(id); rt != nil {
-			x.Src = src
-			return rt, nil
+	if flags&sock.MSG_PROBE != 0 {
+		return n, nil
+	}
+	if more {
+		s.Lock()
+		defer s.Unlock()
+		if s.pending.Load() {
+			return 0, syscall.EINVAL // another thread corked it meanwhile
 		}
+		s.cork.Way, s.cork.ID, s.corkPort = w, id, dport
+		s.pending.Store(true)
+		return s.appendLocked(m, n, flags, true)
 	}
-	if x.Src == 0 {
-		x.Src = id.Saddr
-	}
-	f := fib.Flow{Dst: x.Dst, Src: x.Src, OIF: c.OIF, Mark: s.Mark(), TOS: x.TOS, Proto: header.ProtoUDP, OnLink: c.OnLink, SPort: id.Num, DPort: dport}
-	rt, gen, errno := s.routeOutput(&f)
-	if errno != 0 {
-		return nil, errno
-	}
-	x.Src, x.Dst = f.Src, f.Dst
-	if connected {
-		s.CacheRoute(id, rt, f.Src, gen)
-	}
-	return rt, nil
-}
-
-// routeOutput decides on the way of a flow (Linux: ip_route_output_flow) and
-// returns the generation of the table it is good for.
-func (s *Sock) routeOutput(f *fib.Flow) (rt *ip.Rtable, gen uint32, errno syscall.Errno) {
-	if f.Dst.IsMulticast() && f.OIF == 0 {
-		f.OIF = s.MulticastDev()
-	}
-	gen = s.IP.FIB.Generation()
-	if rt, errno = s.IP.RouteOutput(f); errno == syscall.ENETUNREACH {
-		s.IP.MIB.IP.OutNoRoutes.Add(1)
-	}
-	return rt, gen, errno
+	return s.transmit(m, n, flags, id, &w, dport)
 }
 
 // transmit makes the packet and sends it (Linux: ip_make_skb and
 // udp_send_skb).
-func (s *Sock) transmit(m *sock.Msg, n, flags int, id *ip.Ident, rt *ip.Rtable, x *ip.Xmit, dport uint16) (int, error) {
+func (s *Sock) transmit(m *sock.Msg, n, flags int, id *ip.Ident, w *ip.Way, dport uint16) (int, error) {
 	stats := s.udp.stats
-	mtu := rt.MTU()
-	total := header.IPv4MinLen + header.UDPLen + n
-	if n > maxDatagram || total > mtu && !s.IgnoreDF() {
-		return 0, syscall.EMSGSIZE
+	if err := s.CheckSize(w, header.UDPLen+n); err != nil {
+		return 0, err
 	}
 	if err := s.WaitSendSpace(flags); err != nil {
 		if err == syscall.EAGAIN {
@@ -130,77 +98,102 @@ func (s *Sock) transmit(m *sock.Msg, n, flags int, id *ip.Ident, rt *ip.Rtable, 
 		}
 		return 0, err
 	}
-	b := build(s.IP.Dev.SKB(), m, n)
+	it := sock.Iter{Iov: m.Iov}
+	b := s.NewDatagram(&it, n, header.UDPLen)
 	if b == nil {
 		stats.SndbufErrors.Add(1)
 		return 0, syscall.ENOBUFS
 	}
-	b.Priority, b.Mark = s.Priority(), s.Mark()
-	b.IgnoreDF = s.IgnoreDF()
-	h := header.PutUDP(b.Push(header.UDPLen), id.Num, dport, header.UDPLen+n)
-	s.checksum(b, h, rt, x, total <= mtu)
-	x.DF = s.DontFragment(total, mtu)
-	if id.Connected() {
-		x.ID, x.FixedID = s.NextID(), true
+	if err := s.output(b, id, w, dport); err != nil {
+		return 0, err
 	}
-	s.SetOwnerW(b)
-	s.IP.Push(b, rt, x)
-	if err := s.IP.LocalOut(b); err != nil {
+	return n, nil
+}
+
+// appendLocked adds to the datagram in the making and sends it when there is no
+// more to come (Linux: the end of udp_sendmsg). The sock is owned.
+func (s *Sock) appendLocked(m *sock.Msg, n, flags int, more bool) (int, error) {
+	stats := s.udp.stats
+	err := s.WaitSendSpace(flags)
+	if err == nil {
+		it := sock.Iter{Iov: m.Iov}
+		err = s.Append(&s.cork, &it, n, header.UDPLen)
+	}
+	if err != nil {
+		if err == syscall.EAGAIN || err == syscall.ENOBUFS {
+			stats.SndbufErrors.Add(1)
+		}
+		s.flush()
+		return 0, err
+	}
+	if !more {
+		if err := s.pushPending(); err != nil {
+			return 0, err
+		}
+	}
+	return n, nil
+}
+
+// pushPending sends the datagram in the making (Linux:
+// udp_push_pending_frames). The sock is owned.
+func (s *Sock) pushPending() error {
+	if !s.pending.Load() {
+		return nil
+	}
+	w, id, dport := s.cork.Way, s.cork.ID, s.corkPort
+	b := s.Finish(&s.cork, header.UDPLen)
+	s.pending.Store(false)
+	if b == nil {
+		s.udp.stats.SndbufErrors.Add(1)
+		return syscall.ENOBUFS
+	}
+	return s.output(b, id, &w, dport)
+}
+
+// flush throws the datagram in the making away (Linux:
+// udp_flush_pending_frames). The sock is owned.
+func (s *Sock) flush() {
+	if s.pending.Swap(false) {
+		s.cork.Drop()
+	}
+}
+
+// output puts the UDP header in front of the payload b and sends it (Linux:
+// udp_send_skb). Consumes b.
+func (s *Sock) output(b *skb.Buff, id *ip.Ident, w *ip.Way, dport uint16) error {
+	n := header.UDPLen + b.Len()
+	h := header.PutUDP(b.Push(header.UDPLen), id.Num, dport, n)
+	if s.udp.lite {
+		s.liteChecksum(b, h, &w.X)
+	} else {
+		s.checksum(b, h, w, header.IPv4MinLen+n <= w.Rt.MTU() && w.X.Opt == nil)
+	}
+	stats := s.udp.stats
+	if err := s.Send(b, id, w); err != nil {
 		if err == syscall.ENOBUFS {
 			stats.SndbufErrors.Add(1)
 			if !s.Opt(ip.OptRecvErr) {
 				// As in Linux a full device queue is a lost packet, which the
 				// program is told of only if it asked for errors.
-				return n, nil
+				return nil
 			}
 		}
-		return 0, err
+		return err
 	}
 	stats.OutDatagrams.Add(1)
-	return n, nil
-}
-
-// build copies the payload into a packet with headroom: one page, or a page and
-// page fragments for what does not fit it. Nil when memory ran out.
-func build(c *skb.Cache, m *sock.Msg, n int) *skb.Buff {
-	const front = ip.Headroom + header.UDPLen
-	pool := c.Pool()
-	it := sock.Iter{Iov: m.Iov}
-	b := c.Alloc(min(front+n, pool.PageSize()))
-	if b == nil {
-		return nil
-	}
-	b.Reserve(front)
-	linear := min(n, b.Tailroom())
-	it.Read(b.Put(linear))
-	for left := n - linear; left > 0; {
-		p := pool.Alloc()
-		if p == nil {
-			b.Free(skb.NoMem)
-			return nil
-		}
-		size := min(left, len(p.Bytes()))
-		it.Read(p.Bytes()[:size])
-		if !b.AddFrag(p, 0, size, len(p.Bytes())) {
-			p.Put()
-			b.Free(skb.NoMem)
-			return nil
-		}
-		left -= size
-	}
-	return b
+	return nil
 }
 
 // checksum fills in the checksum of a packet whose Data is the UDP header, or
 // leaves it to the device if that can and the packet stays whole (Linux:
 // udp4_hwcsum and the cases of udp_send_skb).
-func (s *Sock) checksum(b *skb.Buff, h header.UDP, rt *ip.Rtable, x *ip.Xmit, whole bool) {
+func (s *Sock) checksum(b *skb.Buff, h header.UDP, w *ip.Way, whole bool) {
 	if s.Flag(sock.FlagNoCheckTx) {
 		return
 	}
 	l := b.Len()
-	pseudo := header.PseudoSum(x.Src, x.Dst, header.ProtoUDP, l)
-	if whole && rt.Dev.Features()&napi.FeatureHWCsum != 0 && b.SetCsumPartial(0, 6) {
+	pseudo := header.PseudoSum(w.X.Src, w.X.Dst, header.ProtoUDP, l)
+	if whole && w.Rt.Dev.Features()&napi.FeatureHWCsum != 0 && b.SetCsumPartial(0, 6) {
 		h.SetChecksum(^skb.CsumFold(pseudo))
 		return
 	}
@@ -217,20 +210,20 @@ func (s *Sock) checksum(b *skb.Buff, h header.UDP, rt *ip.Rtable, x *ip.Xmit, wh
 // error, EAGAIN.
 func (s *Sock) RecvMsg(m *sock.Msg, flags int) (int, error) {
 	if flags&syscall.MSG_ERRQUEUE != 0 {
-		return 0, syscall.EAGAIN // it is always empty
+		return s.RecvError(m)
 	}
-	b, err := s.RecvDatagram(flags)
+	b, off, err := s.RecvDatagramAt(flags, s.PeekOffset(flags))
 	if b == nil {
 		return 0, err
 	}
 	n := b.Len()
-	want := min(n, m.Len())
-	got := sock.CopyToIter(b, 0, want, m.Iov)
+	want := min(n-off, m.Len())
+	got := sock.CopyToIter(b, off, want, m.Iov)
 	if got < want {
 		b.Consume()
 		return 0, syscall.EFAULT
 	}
-	if want < n {
+	if want < n-off {
 		m.Flags |= syscall.MSG_TRUNC
 	}
 	sa := ip.Sockaddr{
@@ -241,8 +234,10 @@ func (s *Sock) RecvMsg(m *sock.Msg, flags int) (int, error) {
 	m.NameLen = sa.Put(m.Name[:])
 	s.RecvControl(m, b)
 	b.Consume()
+	r := want
 	if flags&syscall.MSG_TRUNC != 0 {
-		return n, nil
+		r = n
 	}
-	return want, nil
+	s.MovePeekOffset(flags, r)
+	return r, nil
 }

@@ -1,12 +1,13 @@
 package udp
 
 import (
+	"sync/atomic"
 	"syscall"
 
 	"barewire/inet/fib"
-	"barewire/inet/header"
 	"barewire/inet/ip"
 	"barewire/inet/sock"
+	"barewire/skb"
 )
 
 // Sock is the packet half of a UDP socket (Linux: struct udp_sock).
@@ -14,13 +15,40 @@ type Sock struct {
 	ip.Sock
 	udp   *UDP
 	entry *entry // guarded by the table
+	group *group // SO_REUSEPORT, guarded by the table
+
+	cork     ip.Cork // guarded by the owner lock
+	corkPort uint16
+	pending  atomic.Bool // cork holds something
+	corkOn   atomic.Bool // UDP_CORK
+
+	cov   coverage
+	encap atomic.Pointer[EncapRcv]
+}
+
+// EncapRcv takes packets of a tunnel off a UDP sock (Linux:
+// udp_sock.encap_rcv). Data is at the UDP header. It returns true when it
+// consumed b; otherwise b goes on as a datagram. Softirq context.
+type EncapRcv func(b *skb.Buff) bool
+
+// SetEncap makes the sock the end of a tunnel (Linux:
+// setup_udp_tunnel_sock); nil undoes it.
+func (s *Sock) SetEncap(fn EncapRcv) {
+	if fn == nil {
+		s.encap.Store(nil)
+		return
+	}
+	s.encap.Store(&fn)
 }
 
 // NewSock makes a sock (Linux: udp_init_sock).
 func (u *UDP) NewSock() *Sock {
 	s := &Sock{udp: u}
-	s.InitSock(u.ip, sock.Config{Type: syscall.SOCK_DGRAM, Protocol: header.ProtoUDP, Memory: u.memory})
+	s.InitSock(u.ip, sock.Config{Type: syscall.SOCK_DGRAM, Protocol: int(u.proto), Memory: u.memory, PeekOff: true})
 	s.Changed = s.optionsChanged
+	s.ReusePortFilter = s.setSelector
+	s.cov.send.Store(-1)
+	s.cov.recv.Store(-1)
 	return s
 }
 
@@ -45,6 +73,10 @@ func (s *Sock) Bind(sa ip.Sockaddr) error {
 	defer s.Unlock()
 	if s.Ident().Num != 0 || s.State() != sock.StateClose {
 		return syscall.EINVAL
+	}
+	if sa.Port == 0 && s.Opt(ip.OptBindNoPort) {
+		s.SetIdent(id)
+		return nil
 	}
 	if !s.udp.table.getPort(s, id) {
 		return syscall.EADDRINUSE
@@ -89,8 +121,8 @@ func (s *Sock) Connect(sa ip.Sockaddr) error {
 		return err
 	}
 	id := *s.Ident()
-	f := fib.Flow{Dst: sa.Addr, Src: id.Saddr, OIF: s.BoundDev(), Proto: header.ProtoUDP, SPort: id.Num, DPort: sa.Port, TOS: s.TOS(), Mark: s.Mark(), OnLink: s.Flag(sock.FlagDontRoute)}
-	rt, gen, errno := s.routeOutput(&f)
+	f := fib.Flow{Dst: sa.Addr, Src: id.Saddr, OIF: s.BoundDev(), Proto: s.udp.proto, SPort: id.Num, DPort: sa.Port, TOS: s.TOS(), Mark: s.Mark(), OnLink: s.Flag(sock.FlagDontRoute)}
+	rt, gen, errno := s.RouteOutput(&f)
 	if errno != 0 {
 		return errno
 	}
@@ -131,7 +163,9 @@ func (s *Sock) disconnect() {
 // Close ends the sock (Linux: udp_destroy_sock).
 func (s *Sock) Close() {
 	s.Destroy() // from here on nothing is queued and no port is given
+	s.Leave()
 	s.Lock()
+	s.flush()
 	s.udp.table.unhash(s, &ip.Ident{})
 	s.SetState(sock.StateClose)
 	s.Unlock()

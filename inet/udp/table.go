@@ -5,11 +5,13 @@ import (
 	"math/bits"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"barewire/inet/header"
 	"barewire/inet/ip"
 	"barewire/inet/sock"
 	"barewire/napi"
+	"barewire/skb"
 )
 
 // tableSize is the number of slots of each hash (Linux: UDP_HTABLE_SIZE_MIN).
@@ -26,6 +28,7 @@ type entry struct {
 	id        *ip.Ident
 	reuse     bool
 	reusePort bool
+	group     *group // nil without SO_REUSEPORT
 }
 
 // slot is one chain of a hash: an immutable list.
@@ -40,7 +43,8 @@ func (s *slot) load() []*entry {
 
 func (s *slot) add(e *entry) {
 	old := s.load()
-	l := append(append(make([]*entry, 0, len(old)+1), old...), e)
+	// The newest first: of two that fit equally well it gets the packet.
+	l := append(append(make([]*entry, 0, len(old)+1), e), old...)
 	s.list.Store(&l)
 }
 
@@ -88,7 +92,13 @@ func (t *table) slot2(addr header.Addr, port uint16) *slot {
 // held.
 func (t *table) insert(sk *Sock, id *ip.Ident) {
 	t.remove(sk)
+	sk.udp.inuse.Add(1)
 	e := &entry{sk: sk, id: id, reuse: sk.Flag(sock.FlagReuse), reusePort: sk.Flag(sock.FlagReusePort)}
+	if e.reusePort {
+		t.joinGroup(e)
+	} else {
+		sk.group = nil
+	}
 	sk.entry = e
 	t.slot1(id.Num).add(e)
 	t.slot2(id.RcvSaddr, id.Num).add(e)
@@ -101,6 +111,7 @@ func (t *table) remove(sk *Sock) {
 		return
 	}
 	sk.entry = nil
+	sk.udp.inuse.Add(-1)
 	t.slot1(e.id.Num).del(e)
 	t.slot2(e.id.RcvSaddr, e.id.Num).del(e)
 }
@@ -164,20 +175,21 @@ func (e *entry) score(src header.Addr, sport uint16, dst header.Addr, dport uint
 }
 
 // lookup finds the sock for a packet, nil if there is none (Linux:
-// __udp4_lib_lookup). Of a group that shares a port with SO_REUSEPORT the hash
-// of the flow chooses one.
-func (t *table) lookup(src header.Addr, sport uint16, dst header.Addr, dport uint16, dev int32) *Sock {
+// __udp4_lib_lookup). Of a group that shares a port with SO_REUSEPORT its
+// selector or the hash of the flow chooses one. b is the packet with Data at the
+// UDP header, nil if there is only a quote of it.
+func (t *table) lookup(src header.Addr, sport uint16, dst header.Addr, dport uint16, dev int32, b *skb.Buff) *Sock {
 	l := t.slot1(dport).load()
 	if len(l) <= longSlot {
-		return t.best(l, src, sport, dst, dport, dev)
+		return t.best(l, src, sport, dst, dport, dev, b)
 	}
-	if sk := t.best(t.slot2(dst, dport).load(), src, sport, dst, dport, dev); sk != nil {
+	if sk := t.best(t.slot2(dst, dport).load(), src, sport, dst, dport, dev, b); sk != nil {
 		return sk
 	}
-	return t.best(t.slot2(0, dport).load(), src, sport, dst, dport, dev)
+	return t.best(t.slot2(0, dport).load(), src, sport, dst, dport, dev, b)
 }
 
-func (t *table) best(l []*entry, src header.Addr, sport uint16, dst header.Addr, dport uint16, dev int32) *Sock {
+func (t *table) best(l []*entry, src header.Addr, sport uint16, dst header.Addr, dport uint16, dev int32, b *skb.Buff) *Sock {
 	var found *entry
 	best, same := -1, uint32(0)
 	for _, e := range l {
@@ -185,7 +197,7 @@ func (t *table) best(l []*entry, src header.Addr, sport uint16, dst header.Addr,
 		switch {
 		case s > best:
 			best, found, same = s, e, 1
-		case s == best && s >= 0 && e.reusePort && found.reusePort:
+		case s == best && s >= 0 && found.group != nil && e.group == found.group:
 			same++
 		}
 	}
@@ -193,9 +205,10 @@ func (t *table) best(l []*entry, src header.Addr, sport uint16, dst header.Addr,
 		return nil
 	}
 	if same > 1 {
-		pick := t.flowHash(src, sport, dst, dport) % same
-		for _, e := range l {
-			if e.reusePort && e.score(src, sport, dst, dport, dev) == best {
+		pick := t.choose(found.group, b, same, t.flowHash(src, sport, dst, dport))
+		for i := len(l) - 1; i >= 0; i-- { // in the order of binding
+			e := l[i]
+			if e.group == found.group && e.score(src, sport, dst, dport, dev) == best {
 				if pick == 0 {
 					return e.sk
 				}
@@ -211,11 +224,78 @@ func (t *table) flowHash(src header.Addr, sport uint16, dst header.Addr, dport u
 	return uint32((hi ^ lo) >> 16)
 }
 
+// group is the socks that share an address and port with SO_REUSEPORT (Linux:
+// struct sock_reuseport): what they share is the selector.
+type group struct{ selector atomic.Pointer[sock.Filter] }
+
+// joinGroup gives a sock the group of those it shares its port with; mu is
+// held.
+func (t *table) joinGroup(e *entry) {
+	for _, o := range t.slot1(e.id.Num).load() {
+		if o.reusePort && o.sk.group != nil && o.id.Num == e.id.Num && o.id.RcvSaddr == e.id.RcvSaddr && o.id.BoundDev == e.id.BoundDev {
+			e.sk.group = o.sk.group
+			break
+		}
+	}
+	if e.sk.group == nil {
+		e.sk.group = &group{}
+	}
+	e.group = e.sk.group
+}
+
+// setSelector installs the filter that chooses among the socks of a group by
+// what it returns, their index in the order of binding (Linux:
+// reuseport_attach_prog, SO_DETACH_REUSEPORT_BPF). EINVAL without SO_REUSEPORT,
+// ENOENT when there is none to take off.
+func (s *Sock) setSelector(f sock.Filter) error {
+	t := s.udp.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if f == nil {
+		if s.group == nil || s.group.selector.Swap(nil) == nil {
+			return syscall.ENOENT
+		}
+		return nil
+	}
+	if !s.Flag(sock.FlagReusePort) {
+		return syscall.EINVAL
+	}
+	if s.group == nil {
+		s.group = &group{}
+	}
+	s.group.selector.Store(&f)
+	return nil
+}
+
+// choose says which of same socks gets a packet (Linux: reuseport_select_sock):
+// the one the selector names, or the flow's.
+func (t *table) choose(g *group, b *skb.Buff, same, flow uint32) uint32 {
+	if g != nil && b != nil {
+		if f := g.selector.Load(); f != nil {
+			// The selector sees the payload.
+			if i := runAt(*f, b, header.UDPLen); i < same {
+				return i
+			}
+		}
+	}
+	return flow % same
+}
+
+// runAt runs a filter on what follows the first n bytes.
+func runAt(f sock.Filter, b *skb.Buff, n int) uint32 {
+	if b.Pull(n) == nil {
+		return ^uint32(0)
+	}
+	v := f.Run(b)
+	b.Push(n)
+	return v
+}
+
 // each calls fn for every sock that takes a broadcast or multicast packet
 // (Linux: __udp_is_mcast_sock).
 func (t *table) each(src header.Addr, sport uint16, dst header.Addr, dport uint16, dev int32, fn func(sk *Sock)) {
 	for _, e := range t.slot1(dport).load() {
-		if e.score(src, sport, dst, dport, dev) >= 0 {
+		if e.score(src, sport, dst, dport, dev) >= 0 && (!dst.IsMulticast() || e.sk.McAllow(dst, src, dev)) {
 			fn(e.sk)
 		}
 	}
@@ -232,7 +312,7 @@ func (t *table) getPort(sk *Sock, id *ip.Ident) bool {
 		return false
 	}
 	if id.Num == 0 {
-		lo, hi := n.LocalPortRange()
+		lo, hi := sk.LocalPortRange()
 		size := uint32(hi) - uint32(lo) + 1
 		var r [4]byte
 		n.Dev.Rand(r[:])
@@ -244,7 +324,7 @@ func (t *table) getPort(sk *Sock, id *ip.Ident) bool {
 				return false
 			}
 			id.Num = uint16(uint32(lo) + (off+i)%size)
-			if !t.conflict(sk, id) {
+			if !n.PortReserved(id.Num) && !t.conflict(sk, id) {
 				break
 			}
 		}

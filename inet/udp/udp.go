@@ -1,6 +1,7 @@
 package udp
 
 import (
+	"sync/atomic"
 	"syscall"
 
 	"barewire/inet/header"
@@ -10,21 +11,40 @@ import (
 	"barewire/skb"
 )
 
-// UDP is the protocol of one stack.
+// UDP is UDP, or UDP-Lite, of one stack.
 type UDP struct {
 	ip     *ip.Net
 	stats  *mib.UDP
-	table  table
+	table  *table
 	memory *sock.Memory
+	proto  uint8
+	lite   bool
+
+	inuse      atomic.Int64 // socks with a port
+	rmemMin    atomic.Int32 // kept: the memory bound has no such exception here
+	wmemMin    atomic.Int32 // kept, as in Linux, without a use
+	earlyDemux atomic.Int32 // kept: a connected sock has its route anyway
 }
 
-// New makes the protocol and registers it with the IP layer (Linux: udp_init
-// and inet_add_protocol). memory bounds what all receive queues hold together,
-// in bytes (net.ipv4.udp_mem).
+// New makes UDP and registers it with the IP layer (Linux: udp_init and
+// inet_add_protocol), with its settings and /proc/net/udp. memory bounds what
+// all receive queues hold together, in bytes (net.ipv4.udp_mem).
 func New(n *ip.Net, memory int64) (*UDP, error) {
-	u := &UDP{ip: n, stats: &n.MIB.UDP, memory: sock.NewMemory(memory)}
+	u := &UDP{ip: n, stats: &n.MIB.UDP, table: &table{}, memory: sock.NewMemory(memory), proto: header.ProtoUDP}
 	u.table.init(n.Dev)
+	u.register()
 	return u, n.AddProtocol(header.ProtoUDP, &ip.Protocol{Handler: u.rcv, Err: u.err})
+}
+
+// NewLite makes UDP-Lite, with a table and counters of its own and the memory
+// bound of u (Linux: udplite4_register).
+func (u *UDP) NewLite() (*UDP, error) {
+	n := u.ip
+	l := &UDP{ip: n, stats: &n.MIB.UDPLite, table: &table{}, memory: u.memory, proto: header.ProtoUDPLite, lite: true}
+	l.table.init(n.Dev)
+	n.Dev.Proc().Register("udplite", l.show)
+	n.AddSockstat(ip.SockstatUDPLite, l.sockstat)
+	return l, n.AddProtocol(header.ProtoUDPLite, &ip.Protocol{Handler: l.rcv, Err: l.err})
 }
 
 // Memory returns the bound on packet memory of all receive queues.
@@ -37,18 +57,25 @@ func (u *UDP) rcv(b *skb.Buff) {
 		return
 	}
 	h, _ := header.ParseUDP(b.Data())
-	l := h.Length()
-	if l > b.Len() || l < header.UDPLen {
-		u.inError(b, skb.PktTooSmall)
-		return
-	}
-	if l < b.Len() && !b.TrimRcsum(l) {
-		u.inError(b, skb.PktTooSmall)
-		return
-	}
 	in := header.IPv4(b.NetworkHeader())
 	src, dst := in.Src(), in.Dst()
-	if !checksumOK(b, h, src, dst) {
+	var sumOK bool
+	cov := b.Len()
+	if u.lite {
+		cov, sumOK = liteOK(b, h, src, dst)
+	} else {
+		l := h.Length()
+		if l > b.Len() || l < header.UDPLen {
+			u.inError(b, skb.PktTooSmall)
+			return
+		}
+		if l < b.Len() && !b.TrimRcsum(l) {
+			u.inError(b, skb.PktTooSmall)
+			return
+		}
+		cov, sumOK = l, checksumOK(b, h, src, dst)
+	}
+	if !sumOK {
 		u.stats.InCsumErrors.Add(1)
 		u.inError(b, skb.UDPCsum)
 		return
@@ -58,10 +85,10 @@ func (u *UDP) rcv(b *skb.Buff) {
 		dev = b.Dev.Ifindex()
 	}
 	if rt := ip.RtableOf(b); rt != nil && rt.Flags&(ip.RTCFBroadcast|ip.RTCFMulticast) != 0 {
-		u.groupDeliver(b, src, h.SrcPort(), dst, h.DstPort(), dev)
+		u.groupDeliver(b, src, h.SrcPort(), dst, h.DstPort(), dev, cov)
 		return
 	}
-	sk := u.table.lookup(src, h.SrcPort(), dst, h.DstPort(), dev)
+	sk := u.table.lookup(src, h.SrcPort(), dst, h.DstPort(), dev, b)
 	if sk == nil {
 		u.stats.NoPorts.Add(1)
 		if u.ip.ICMP != nil {
@@ -70,7 +97,7 @@ func (u *UDP) rcv(b *skb.Buff) {
 		b.Free(skb.NoSocket)
 		return
 	}
-	u.queueRcv(sk, b)
+	u.queueRcv(sk, b, cov)
 }
 
 // inError is the common exit for bad packets (InErrors).
@@ -100,8 +127,28 @@ func checksumOK(b *skb.Buff, h header.UDP, src, dst header.Addr) bool {
 }
 
 // queueRcv puts a checked packet on the queue of its sock (Linux:
-// udp_queue_rcv_skb). From here on Data is the payload. Consumes b.
-func (u *UDP) queueRcv(sk *Sock, b *skb.Buff) {
+// udp_queue_rcv_one_skb). From here on Data is the payload. cov is how much of
+// it the checksum covered. Consumes b.
+func (u *UDP) queueRcv(sk *Sock, b *skb.Buff, cov int) {
+	if fn := sk.encap.Load(); fn != nil && (*fn)(b) {
+		u.stats.InDatagrams.Add(1)
+		return
+	}
+	if u.lite && !sk.enough(cov, b.Len()) {
+		sk.AddDrop()
+		u.inError(b, skb.NotSpecified)
+		return
+	}
+	if ttl := sk.MinTTL(); ttl != 0 && header.IPv4(b.NetworkHeader()).TTL() < ttl {
+		sk.AddDrop()
+		u.inError(b, skb.NotSpecified)
+		return
+	}
+	if !sk.RunFilter(b, header.UDPLen) {
+		sk.AddDrop()
+		u.inError(b, skb.SocketFilter)
+		return
+	}
 	b.ResetTransportHeader()
 	b.Pull(header.UDPLen)
 	switch sk.QueueRcv(b) {
@@ -120,11 +167,11 @@ func (u *UDP) queueRcv(sk *Sock, b *skb.Buff) {
 
 // groupDeliver gives a broadcast or multicast packet to every sock that wants
 // it (Linux: __udp4_lib_mcast_deliver). Consumes b.
-func (u *UDP) groupDeliver(b *skb.Buff, src header.Addr, sport uint16, dst header.Addr, dport uint16, dev int32) {
+func (u *UDP) groupDeliver(b *skb.Buff, src header.Addr, sport uint16, dst header.Addr, dport uint16, dev int32, cov int) {
 	var last *Sock
 	u.table.each(src, sport, dst, dport, dev, func(sk *Sock) {
 		if last != nil {
-			u.queueRcv(last, b.Clone())
+			u.queueRcv(last, b.Clone(), cov)
 		}
 		last = sk
 	})
@@ -133,7 +180,7 @@ func (u *UDP) groupDeliver(b *skb.Buff, src header.Addr, sport uint16, dst heade
 		b.Consume()
 		return
 	}
-	u.queueRcv(last, b)
+	u.queueRcv(last, b, cov)
 }
 
 // errConvert says which error an unreachable message is for the program, and
@@ -173,7 +220,7 @@ func (u *UDP) err(b *skb.Buff, typ, code uint8, info uint32) {
 		dev = b.Dev.Ifindex()
 	}
 	// The quoted packet went out: its source is ours.
-	sk := u.table.lookup(q.Dst(), h.DstPort(), q.Src(), h.SrcPort(), dev)
+	sk := u.table.lookup(q.Dst(), h.DstPort(), q.Src(), h.SrcPort(), dev, nil)
 	if sk == nil {
 		u.ip.MIB.ICMP.InErrors.Add(1)
 		return
@@ -197,12 +244,12 @@ func (u *UDP) err(b *skb.Buff, typ, code uint8, info uint32) {
 	// RFC 1122 section 4.1.3.3: pass errors up. As in Linux a program that
 	// did not ask for all of them (IP_RECVERR) gets those that are final, and
 	// only on a connected socket, where it is clear whom they are about.
-	connected := sk.State() == sock.StateEstablished
-	if !sk.Opt(ip.OptRecvErr) && (!hard || !connected) {
-		if connected {
-			sk.SetSoftError(errno)
+	if !sk.Opt(ip.OptRecvErr) {
+		if !hard || sk.State() != sock.StateEstablished {
+			return
 		}
-		return
+	} else {
+		sk.ICMPError(b, errno, typ, code, info, h.DstPort(), q.HeaderLen()+header.UDPLen)
 	}
 	sk.SetError(errno)
 }

@@ -1,0 +1,250 @@
+package ip
+
+import (
+	"syscall"
+
+	"barewire/inet/fib"
+	"barewire/inet/header"
+	"barewire/inet/sock"
+	"barewire/skb"
+)
+
+// Way is how a datagram leaves: what the program said, what becomes of it in
+// the header, and the route.
+type Way struct {
+	C  Cookie
+	X  Xmit
+	Rt *Rtable
+}
+
+// Route finds the way of a datagram to w.X.Dst (Linux: the routing part of
+// udp_sendmsg, raw_sendmsg and ping_v4_sendmsg). It fills in w.Rt and the rest
+// of w.X. id is the sock's identity; connected says that its kept route will
+// do. Errors: those of routing, EACCES for a broadcast without SO_BROADCAST,
+// EINVAL for a source route to nowhere.
+func (s *Sock) Route(w *Way, id *Ident, sport, dport uint16, connected bool) error {
+	c, x := &w.C, &w.X
+	x.Src, x.TTL, x.TOS, x.Opt = c.Src, c.TTL, s.TOS(), c.Opt
+	if c.TOS >= 0 {
+		x.TOS = uint8(c.TOS)
+	}
+	if x.Src == 0 {
+		x.Src = id.Saddr
+	}
+	hop := x.Dst
+	if c.Opt != nil && c.Opt.SourceRoute != 0 {
+		if x.Dst == 0 {
+			return syscall.EINVAL
+		}
+		hop, connected = c.Opt.FirstHop, false
+		c.OnLink = c.OnLink || c.Opt.Strict
+	}
+	switch {
+	case x.Dst.IsMulticast():
+		if c.OIF == 0 {
+			c.OIF = s.mcDev.Load()
+		}
+		if x.Src == 0 {
+			x.Src = header.Addr(s.mcSrc.Load())
+		}
+		connected = false
+	case c.OIF == 0:
+		c.OIF = s.ucDev.Load()
+	}
+	connected = connected && !c.OnLink
+	if connected {
+		if rt, src := s.CachedRoute(id); rt != nil {
+			w.Rt, x.Src = rt, src
+		}
+	}
+	if w.Rt == nil {
+		f := fib.Flow{Dst: hop, Src: x.Src, OIF: c.OIF, Mark: c.Mark, TOS: x.TOS, Proto: x.Proto, OnLink: c.OnLink, SPort: sport, DPort: dport}
+		rt, gen, errno := s.RouteOutput(&f)
+		if errno != 0 {
+			return errno
+		}
+		w.Rt, x.Src = rt, f.Src
+		if hop == x.Dst {
+			x.Dst = f.Dst
+		}
+		if rt.Flags&RTCFBroadcast != 0 && !s.Flag(sock.FlagBroadcast) {
+			return syscall.EACCES
+		}
+		if connected {
+			s.CacheRoute(id, rt, f.Src, gen)
+		}
+	}
+	if x.TTL == 0 {
+		x.TTL = s.TTL(x.Dst.IsMulticast())
+	}
+	return nil
+}
+
+// RouteOutput decides on the way of a flow (Linux: ip_route_output_flow) and
+// returns the generation of the table it is good for.
+func (s *Sock) RouteOutput(f *fib.Flow) (rt *Rtable, gen uint32, errno syscall.Errno) {
+	if f.Dst.IsMulticast() && f.OIF == 0 {
+		f.OIF = s.mcDev.Load()
+	}
+	gen = s.IP.FIB.Generation()
+	if rt, errno = s.IP.RouteOutput(f); errno == syscall.ENETUNREACH {
+		s.IP.MIB.IP.OutNoRoutes.Add(1)
+	}
+	return rt, gen, errno
+}
+
+// fragSize is the largest packet of a way before it is cut: the path's, or the
+// link's for a sock that looks for the path's itself (Linux: cork->fragsize).
+func (s *Sock) fragSize(rt *Rtable) int {
+	if s.disc.Load() >= PMTUDiscProbe {
+		return min(rt.Dev.MTU(), header.IPv4MaxPacket)
+	}
+	return rt.MTU()
+}
+
+// CheckSize reports whether n bytes behind the IP header may be sent (Linux: the
+// first check of __ip_append_data): EMSGSIZE, also on the error queue, when they
+// do not fit a datagram, or the path while the sock must not fragment.
+func (s *Sock) CheckSize(w *Way, n int) error {
+	hlen := header.IPv4MinLen
+	if w.X.Opt != nil {
+		hlen += w.X.Opt.Len
+	}
+	limit, mtu := header.IPv4MaxPacket, 0
+	if mtu = s.fragSize(w.Rt); !s.IgnoreDF() {
+		limit = mtu
+	}
+	if n <= limit-hlen {
+		return nil
+	}
+	s.LocalError(syscall.EMSGSIZE, w.X.Dst, s.Ident().Dport, uint32(mtu-hlen+header.IPv4MinLen))
+	return syscall.EMSGSIZE
+}
+
+// NewDatagram copies n bytes into a packet with headroom for all headers, front
+// bytes of which are the transport's: one page, or a page and page fragments
+// for what does not fit it. Nil when memory ran out.
+func (s *Sock) NewDatagram(it *sock.Iter, n, front int) *skb.Buff {
+	c := s.IP.Dev.SKB()
+	pool := c.Pool()
+	front += Headroom
+	b := c.Alloc(min(front+n, pool.PageSize()))
+	if b == nil {
+		return nil
+	}
+	b.Reserve(front)
+	linear := min(n, b.Tailroom())
+	it.Read(b.Put(linear))
+	for left := n - linear; left > 0; {
+		p := pool.Alloc()
+		if p == nil {
+			b.Free(skb.NoMem)
+			return nil
+		}
+		size := min(left, len(p.Bytes()))
+		it.Read(p.Bytes()[:size])
+		if !b.AddFrag(p, 0, size, len(p.Bytes())) {
+			p.Put()
+			b.Free(skb.NoMem)
+			return nil
+		}
+		left -= size
+	}
+	return b
+}
+
+// Send gives a packet whose Data is the transport header its IP header and
+// sends it (Linux: __ip_make_skb, ip_send_skb). Consumes b. Errors as LocalOut's.
+func (s *Sock) Send(b *skb.Buff, id *Ident, w *Way) error {
+	x := &w.X
+	b.Priority, b.Mark = w.C.Priority, w.C.Mark
+	b.IgnoreDF = s.IgnoreDF()
+	total := header.IPv4MinLen + b.Len()
+	if x.Opt != nil {
+		total += x.Opt.Len
+	}
+	x.DF = s.DontFragment(total, w.Rt.MTU())
+	if id.Connected() {
+		x.ID, x.FixedID = s.NextID(), true
+	}
+	s.SetOwnerW(b)
+	s.IP.Push(b, w.Rt, x)
+	return s.IP.LocalOut(b)
+}
+
+// Cork is a datagram that is being put together by several sends (Linux: struct
+// inet_cork and the write queue). The zero value is empty. The sock's owner lock
+// guards it.
+type Cork struct {
+	Way Way
+	ID  *Ident // the sock's when it began
+
+	pages [skb.MaxFrags]*skb.Page
+	np    int
+	n     int // bytes of data
+	room  int // bytes free in the last page
+}
+
+// Len returns the bytes of data so far.
+func (k *Cork) Len() int { return k.n }
+
+// Append copies n more bytes (Linux: ip_append_data). front is the length of
+// the transport header. Errors: EMSGSIZE, ENOBUFS; the datagram keeps what it
+// had and the caller drops it.
+func (s *Sock) Append(k *Cork, it *sock.Iter, n, front int) error {
+	if err := s.CheckSize(&k.Way, front+k.n+n); err != nil {
+		return err
+	}
+	for n > 0 {
+		if k.room == 0 {
+			if k.np == len(k.pages) {
+				return syscall.ENOBUFS
+			}
+			p := s.IP.Dev.SKB().Pool().Alloc()
+			if p == nil {
+				return syscall.ENOBUFS
+			}
+			k.pages[k.np] = p
+			k.np++
+			k.room = len(p.Bytes())
+		}
+		p := k.pages[k.np-1].Bytes()
+		at := len(p) - k.room
+		c := it.Read(p[at : at+min(k.room, n)])
+		if c == 0 {
+			return syscall.EFAULT
+		}
+		k.room -= c
+		k.n += c
+		n -= c
+	}
+	return nil
+}
+
+// Finish makes the packet, with front bytes of headroom for the transport
+// header beside the usual, and empties k. Nil when memory ran out.
+func (s *Sock) Finish(k *Cork, front int) *skb.Buff {
+	b := s.IP.Dev.SKB().Alloc(Headroom + front)
+	if b == nil {
+		k.Drop()
+		return nil
+	}
+	b.Reserve(Headroom + front)
+	for i, p := range k.pages[:k.np] {
+		size := len(p.Bytes())
+		if i == k.np-1 {
+			size -= k.room
+		}
+		b.AddFrag(p, 0, size, len(p.Bytes())) // there are no more pages than fragments
+	}
+	*k = Cork{}
+	return b
+}
+
+// Drop throws the datagram away (Linux: ip_flush_pending_frames).
+func (k *Cork) Drop() {
+	for _, p := range k.pages[:k.np] {
+		p.Put()
+	}
+	*k = Cork{}
+}

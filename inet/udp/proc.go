@@ -1,0 +1,63 @@
+package udp
+
+import (
+	"fmt"
+	"syscall"
+
+	"barewire/inet/ip"
+	"barewire/napi/sysctl"
+)
+
+// memPage is the unit of net.ipv4.udp_mem and of sockstat's mem, in bytes.
+const memPage = 4096
+
+// register enters the settings and files of UDP.
+func (u *UDP) register() {
+	n := u.ip
+	u.rmemMin.Store(memPage)
+	u.wmemMin.Store(memPage)
+	u.earlyDemux.Store(1)
+	const most = 1<<31 - 1
+	n.Dev.Sysctl().Register(
+		sysctl.Int("net.ipv4.udp_rmem_min", &u.rmemMin, 1, most),
+		sysctl.Int("net.ipv4.udp_wmem_min", &u.wmemMin, 1, most),
+		sysctl.Int("net.ipv4.udp_early_demux", &u.earlyDemux, 0, 1),
+		sysctl.Entry{
+			Name: "net.ipv4.udp_mem",
+			// As Linux derives them: min and pressure below the one limit that
+			// is kept.
+			Get: func() string {
+				limit := u.memory.Limit() / memPage
+				return fmt.Sprintf("%d\t%d\t%d", limit/2, limit/3*2, limit)
+			},
+			Set: func(s string) error {
+				l, err := sysctl.Ints(s, 3)
+				if err != nil || l[0] < 0 || l[1] < 0 || l[2] < 0 || l[2] > 1<<40 {
+					return syscall.EINVAL
+				}
+				u.memory.SetLimit(l[2] * memPage)
+				return nil
+			},
+		})
+	n.Dev.Proc().Register("udp", u.show)
+	n.AddSockstat(ip.SockstatUDP, u.sockstat)
+}
+
+// show is /proc/net/udp and /proc/net/udplite (Linux: udp4_seq_show).
+func (u *UDP) show(b []byte) []byte {
+	b = ip.AppendSeq(b, "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops")
+	for i := range u.table.hash {
+		for _, e := range u.table.hash[i].load() {
+			b = e.sk.AppendProc(b, i, int(e.id.Num), int(e.id.Dport))
+		}
+	}
+	return b
+}
+
+// sockstat is the protocol's line of /proc/net/sockstat.
+func (u *UDP) sockstat(b []byte) []byte {
+	if u.lite {
+		return fmt.Appendf(b, "UDPLITE: inuse %d\n", u.inuse.Load())
+	}
+	return fmt.Appendf(b, "UDP: inuse %d mem %d\n", u.inuse.Load(), (u.memory.Used()+memPage-1)/memPage)
+}
