@@ -56,6 +56,8 @@ type SoftNet struct {
 	budgetUsecs atomic.Int32
 	weight      atomic.Int32 // packets: of the backlog's polls and of queue runs
 
+	polling atomic.Bool // a poll is running: transmit queues may wait for its end
+
 	processed uint64 // softirq only; published in stats
 	stats     softStats
 }
@@ -273,7 +275,14 @@ func (s *SoftNet) netRxAction(budget *int, limit int64) (squeezed bool) {
 	var repeat napiList
 	s.takePolls()
 	for n := s.list.pop(); n != nil; n = s.list.pop() {
+		s.polling.Store(true)
 		work, again := n.poll()
+		s.polling.Store(false)
+		if s.outputs.Load() != nil {
+			// The bit first: who schedules after this sets it again.
+			s.pending.And(^uint32(softirqNetTx))
+			s.netTxAction()
+		}
 		if again {
 			repeat.push(n)
 		}

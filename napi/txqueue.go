@@ -71,7 +71,7 @@ func (q *TxQueue) Wake() {
 // schedule has NET_TX run the queue (Linux: __netif_schedule).
 func (q *TxQueue) schedule() {
 	n := q.dev.net.Load()
-	if n == nil || q.sched.Swap(true) {
+	if n == nil || q.sched.Load() || q.sched.Swap(true) {
 		return
 	}
 	s := n.soft
@@ -119,6 +119,14 @@ func (q *TxQueue) xmit(b *skb.Buff) error {
 		return syscall.ENOBUFS
 	}
 	q.queue.PushBack(b)
+	// While a poll hands packets up, more are likely to follow: the driver
+	// gets them together when the poll ends (Linux: xmit_more). Senders in
+	// process context that come by meanwhile wait no longer than that.
+	if n := q.dev.net.Load(); n != nil && n.soft.polling.Load() && q.queue.Len() < txBatch {
+		q.mu.Unlock()
+		q.schedule()
+		return nil
+	}
 	q.run()
 	return nil
 }

@@ -1,0 +1,139 @@
+package inet_test
+
+import (
+	"net/netip"
+	"testing"
+
+	"barewire/inet"
+	"barewire/inet/header"
+	"barewire/inet/neigh"
+	"barewire/napi"
+	"barewire/skb"
+)
+
+// benchNIC is a device whose receive ring holds as many copies of one frame as
+// it is told, and whose transmit ring completes at once. The frame's headers
+// are written anew each time; the rest of it is the device's business.
+type benchNIC struct {
+	dev   *napi.NetDevice
+	napi  *napi.NAPI
+	frame []byte
+	left  int
+	sent  int
+	calls int // of StartXmit
+	bufs  [64]*skb.Buff
+}
+
+func (d *benchNIC) Open(*napi.NetDevice) error { d.napi.Enable(); return nil }
+func (d *benchNIC) Stop(*napi.NetDevice) error { d.napi.Disable(); return nil }
+
+func (d *benchNIC) StartXmit(dev *napi.NetDevice, _ *napi.TxQueue, batch []*skb.Buff) int {
+	d.sent += len(batch)
+	d.calls++
+	dev.Net().SKB().ConsumeBatch(batch)
+	return len(batch)
+}
+
+func (d *benchNIC) Poll(n *napi.NAPI, budget int) int {
+	bufs := d.bufs[:min(budget, d.left, len(d.bufs))]
+	got := d.dev.Net().SKB().AllocBatch(bufs)
+	d.left -= got
+	for _, b := range bufs[:got] {
+		b.Reserve(skb.Pad)
+		copy(b.Put(len(d.frame)), d.frame[:42])
+		napi.EthTypeTrans(b, d.dev)
+		n.Receive(b)
+	}
+	if got < budget {
+		n.CompleteDone(got)
+	}
+	return got
+}
+
+// benchRouter is a router between two benchNICs; frames of size bytes of IP
+// arrive on the first and leave by the second.
+func benchRouter(t testing.TB, size int) (n *napi.Net, in, out *benchNIC) {
+	n, err := napi.New(napi.Config{})
+	check(t, err)
+	s, err := inet.New(inet.Config{Net: n})
+	check(t, err)
+	check(t, n.Sysctl().Set("net.ipv4.ip_forward", "1"))
+	nics := [2]*benchNIC{{}, {}}
+	for i, d := range nics {
+		d.dev = napi.AllocNetdev("eth%d", d, 1)
+		napi.EtherSetup(d.dev)
+		mac := hostMAC
+		mac[4] = byte(i)
+		check(t, d.dev.SetHardwareAddr(mac))
+		d.napi = d.dev.AddNAPI(d, 0)
+		check(t, n.RegisterNetdev(d.dev))
+		check(t, d.dev.Open())
+		check(t, s.AddAddr(d.dev, netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2 + byte(i), 1}), 24)))
+	}
+	in, out = nics[0], nics[1]
+	dst := hostIP + 0x100 + 8 // 192.0.3.9
+	nb, err := s.IP().Neigh.Get(out.dev, dst)
+	check(t, err)
+	nb.Update(peerMAC, neigh.NUDPermanent, true)
+	in.frame = ethFrame(hostMAC, peerMAC, header.EthPIP,
+		ipPacket(header.Fields{Protocol: 17, Src: peerIP, Dst: dst}, udpPacket(peerIP, dst, 1, 2, make([]byte, size-28))))
+	t.Cleanup(func() {
+		in.dev.Close()
+		out.dev.Close()
+		s.Close()
+		if p := n.SKB().Pool().InUse(); p != 0 {
+			t.Errorf("%d pages not returned", p)
+		}
+	})
+	return n, in, out
+}
+
+// pass has count frames arrive and forwards them.
+func pass(n *napi.Net, in *benchNIC, count int) {
+	for in.left = count; in.left > 0; {
+		in.napi.Schedule()
+		n.SoftNet().DoSoftirq()
+	}
+}
+
+func TestAllocs_forward_none(t *testing.T) {
+	n, in, out := benchRouter(t, 1500)
+	noAllocs(t, "forward", func() { pass(n, in, 64) })
+	if out.sent < 64*500 {
+		t.Errorf("%d packets forwarded", out.sent)
+	}
+}
+
+// TestForward_poll_oneBatch: what one poll forwards reaches the driver in one
+// call, and nothing is left behind.
+func TestForward_poll_oneBatch(t *testing.T) {
+	n, in, out := benchRouter(t, 64)
+	for _, count := range []int{1, 2, 63, 64} {
+		calls, sent := out.calls, out.sent
+		pass(n, in, count)
+		if out.calls-calls != 1 || out.sent-sent != count {
+			t.Errorf("%d packets: %d sent in %d calls, want one", count, out.sent-sent, out.calls-calls)
+		}
+	}
+}
+
+func benchForward(b *testing.B, size, batch int) {
+	n, in, out := benchRouter(b, size)
+	pass(n, in, 256)
+	sent := out.sent
+	b.ReportAllocs()
+	b.ResetTimer()
+	for i := 0; i < b.N; i += batch {
+		pass(n, in, batch)
+	}
+	b.StopTimer()
+	if out.sent-sent < b.N {
+		b.Fatalf("%d of %d packets forwarded", out.sent-sent, b.N)
+	}
+	b.ReportMetric(200, "bar-ns")
+}
+
+func BenchmarkForward64(b *testing.B)         { benchForward(b, 64, 64) }
+func BenchmarkForward1500(b *testing.B)       { benchForward(b, 1500, 64) }
+func BenchmarkForwardSingle64(b *testing.B)   { benchForward(b, 64, 1) }
+func BenchmarkForwardSingle1500(b *testing.B) { benchForward(b, 1500, 1) }
