@@ -1,0 +1,215 @@
+package packet
+
+import (
+	"encoding/binary"
+	"syscall"
+
+	"barewire/inet/sock"
+	"barewire/napi"
+	"barewire/skb"
+)
+
+// Status bits of PACKET_AUXDATA (Linux: TP_STATUS_*).
+const (
+	tpUser          = 1 << 0
+	tpCsumNotReady  = 1 << 3
+	tpVlanValid     = 1 << 4
+	tpVlanTPIDValid = 1 << 6
+	tpCsumValid     = 1 << 7
+)
+
+// RecvMsg receives one packet (Linux: packet_recvmsg). EINVAL for flags it does
+// not know, ENODEV when the device is gone, the pending error, EAGAIN.
+func (k *Sock) RecvMsg(m *sock.Msg, flags int) (int, error) {
+	if flags&^(syscall.MSG_PEEK|syscall.MSG_DONTWAIT|syscall.MSG_TRUNC|syscall.MSG_ERRQUEUE|syscall.MSG_CMSG_CLOEXEC|syscall.MSG_WAITALL) != 0 {
+		return 0, syscall.EINVAL
+	}
+	if k.gone.Load() && k.FirstLen(0) == 0 {
+		if err := k.TakeError(); err != nil {
+			return 0, err
+		}
+		return 0, syscall.ENODEV
+	}
+	if flags&syscall.MSG_ERRQUEUE != 0 {
+		return 0, syscall.EAGAIN // nothing is ever put there
+	}
+	b, err := k.RecvDatagram(flags)
+	if b == nil {
+		return 0, err
+	}
+	defer b.Consume()
+	n := b.Len()
+	want := min(n, m.Len())
+	if sock.CopyToIter(b, 0, want, m.Iov) < want {
+		return 0, syscall.EFAULT
+	}
+	if want < n {
+		m.Flags |= syscall.MSG_TRUNC
+	}
+	k.RecvControl(m, b)
+	where, from := b.CB[cbWhere], b.CB[cbFrom]
+	a := sockaddrLL{
+		protocol: uint16(from),
+		ifindex:  int32(where),
+		hatype:   uint16(where >> 32),
+		pkttype:  uint8(where >> 48),
+		halen:    etherAddrs,
+	}
+	for i := range etherAddrs {
+		a.addr[i] = byte(from >> (16 + 8*i))
+	}
+	a.put((*[sizeofLL]byte)(m.Name[:]))
+	m.NameLen = sizeofLL
+	if k.auxdata.Load() {
+		k.putAuxdata(m, b)
+	}
+	if flags&syscall.MSG_TRUNC != 0 {
+		return n, nil
+	}
+	return want, nil
+}
+
+// putAuxdata adds struct tpacket_auxdata.
+func (k *Sock) putAuxdata(m *sock.Msg, b *skb.Buff) {
+	status := uint32(tpUser)
+	switch b.IPSummed {
+	case skb.ChecksumPartial:
+		status |= tpCsumNotReady
+	case skb.ChecksumComplete, skb.ChecksumUnnecessary:
+		if skb.PktType(b.CB[cbWhere]>>48) != skb.PacketOutgoing {
+			status |= tpCsumValid
+		}
+	}
+	if b.VlanProto != 0 {
+		status |= tpVlanValid | tpVlanTPIDValid
+	}
+	var p [20]byte
+	le := binary.LittleEndian
+	le.PutUint32(p[0:], status)
+	le.PutUint32(p[4:], uint32(b.CB[cbLen]))
+	le.PutUint32(p[8:], uint32(b.Len()))
+	le.PutUint16(p[14:], uint16(max(b.NetworkOffset(), 0)))
+	le.PutUint16(p[16:], b.VlanTCI)
+	le.PutUint16(p[18:], b.VlanProto)
+	m.PutCmsg(solPacket, optAuxdata, p[:])
+}
+
+// SendMsg transmits one frame (Linux: packet_snd): with SOCK_RAW the data
+// begins with the link header; with SOCK_DGRAM the header is made from the
+// destination address, which then is needed. Errors: EINVAL for a bad address
+// or a frame shorter than its header, ENXIO without a device, ENETDOWN,
+// EMSGSIZE beyond the MTU, EAGAIN, ENOBUFS, and those of the device's queue.
+func (k *Sock) SendMsg(m *sock.Msg, flags int) (int, error) {
+	dev, a, err := k.destination(m)
+	if err != nil {
+		return 0, err
+	}
+	raw := k.typ == syscall.SOCK_RAW
+	n := m.Len()
+	room := dev.MTU()
+	if raw {
+		room += dev.HardHeaderLen
+	}
+	if n > room+4 {
+		return 0, syscall.EMSGSIZE
+	}
+	if err := k.WaitSendSpace(flags); err != nil {
+		return 0, err
+	}
+	b := k.build(m, n)
+	if b == nil {
+		return 0, syscall.ENOBUFS
+	}
+	b.Dev, b.Protocol = dev, a.protocol
+	b.Priority, b.Mark = k.Priority(), k.Mark()
+	if raw {
+		if !b.MayPull(napi.EthHdrLen) {
+			b.Free(skb.PktTooSmall)
+			return 0, syscall.EINVAL
+		}
+		h := b.Data()
+		typ := binary.BigEndian.Uint16(h[12:])
+		if n > room && typ != napi.ETH_P_8021Q {
+			b.Free(skb.PktTooBig)
+			return 0, syscall.EMSGSIZE
+		}
+		if a.protocol == 0 || a.protocol == napi.ETH_P_ALL {
+			b.Protocol = typ
+		}
+		b.ResetMacHeader()
+		b.SetNetworkHeader(napi.EthHdrLen)
+	} else {
+		if n > room {
+			b.Free(skb.PktTooBig)
+			return 0, syscall.EMSGSIZE
+		}
+		b.ResetNetworkHeader()
+		dst := [etherAddrs]byte(a.addr[:etherAddrs])
+		if m.NameLen == 0 && dev.Flags()&(napi.IFF_LOOPBACK|napi.IFF_NOARP) == 0 {
+			b.Free(skb.NotSpecified)
+			return 0, syscall.EINVAL // eth_header wants to know whom
+		}
+		dev.HardHeader(b, a.protocol, &dst, nil)
+	}
+	k.SetOwnerW(b)
+	if err := k.p.net.DevQueueXmit(b); err != nil {
+		return 0, err
+	}
+	return n, nil
+}
+
+// destination finds the device and the address of a message.
+func (k *Sock) destination(m *sock.Msg) (dev *napi.NetDevice, a sockaddrLL, err error) {
+	if m.NameLen == 0 {
+		k.p.mu.Lock()
+		dev, a.protocol = k.dev, k.num
+		k.p.mu.Unlock()
+	} else {
+		name := m.Name[:min(m.NameLen, sock.MaxAddr)]
+		if a, err = parseLL(name); err != nil {
+			return nil, a, err
+		}
+		if len(name) < addrAt+int(a.halen) {
+			return nil, a, syscall.EINVAL
+		}
+		dev = k.p.net.DevByIndex(a.ifindex)
+	}
+	switch {
+	case dev == nil:
+		return nil, a, syscall.ENXIO
+	case !dev.IsUp():
+		return nil, a, syscall.ENETDOWN
+	}
+	return dev, a, nil
+}
+
+// build copies the data into a packet with headroom for a link header: one
+// page, and page fragments for what does not fit it. Nil when memory ran out.
+func (k *Sock) build(m *sock.Msg, n int) *skb.Buff {
+	c := k.p.net.SKB()
+	pool := c.Pool()
+	it := sock.Iter{Iov: m.Iov}
+	b := c.Alloc(min(skb.MaxHeader+n, pool.PageSize()))
+	if b == nil {
+		return nil
+	}
+	b.Reserve(skb.MaxHeader)
+	linear := min(n, b.Tailroom())
+	it.Read(b.Put(linear))
+	for left := n - linear; left > 0; {
+		p := pool.Alloc()
+		if p == nil {
+			b.Free(skb.NoMem)
+			return nil
+		}
+		size := min(left, len(p.Bytes()))
+		it.Read(p.Bytes()[:size])
+		if !b.AddFrag(p, 0, size, len(p.Bytes())) {
+			p.Put()
+			b.Free(skb.NoMem)
+			return nil
+		}
+		left -= size
+	}
+	return b
+}

@@ -1,0 +1,207 @@
+package packet
+
+import (
+	"encoding/binary"
+	"syscall"
+
+	"barewire/napi"
+)
+
+// solPacket is SOL_PACKET.
+const solPacket = 263
+
+// Options (Linux: include/uapi/linux/if_packet.h).
+const (
+	optAddMembership  = 1
+	optDropMembership = 2
+	optStatistics     = 6
+	optAuxdata        = 8
+	optOrigdev        = 9
+	optVersion        = 10
+	optHdrlen         = 11
+	optIgnoreOutgoing = 23
+)
+
+// Types of membership (Linux: PACKET_MR_*).
+const (
+	mrMulticast = 0
+	mrPromisc   = 1
+	mrAllmulti  = 2
+	mrUnicast   = 3
+)
+
+// maxMembers bounds the memberships of one socket; beyond it is ENOBUFS.
+const maxMembers = 64
+
+// membership is struct packet_mclist.
+type membership struct {
+	dev   *napi.NetDevice
+	typ   uint16
+	alen  uint16
+	addr  [8]byte
+	users int
+}
+
+// apply puts the membership in force (delta 1) or ends it (-1). The device
+// keeps one address, so that one more unicast address means all frames, as
+// with a card that cannot filter.
+func (g *membership) apply(delta int) error {
+	switch g.typ {
+	case mrPromisc, mrUnicast:
+		return g.dev.SetPromisc(delta)
+	case mrAllmulti:
+		return g.dev.SetAllMulti(delta)
+	}
+	a := [etherAddrs]byte(g.addr[:etherAddrs])
+	if delta < 0 {
+		return g.dev.DelMulticast(a)
+	}
+	return g.dev.AddMulticast(a)
+}
+
+// membership adds or drops one (Linux: packet_mc_add, packet_mc_drop).
+func (k *Sock) membership(val []byte, add bool) error {
+	if len(val) < 16 { // struct packet_mreq
+		return syscall.EINVAL
+	}
+	index := int32(binary.LittleEndian.Uint32(val))
+	g := membership{
+		typ:  binary.LittleEndian.Uint16(val[4:]),
+		alen: binary.LittleEndian.Uint16(val[6:]),
+		addr: [8]byte(val[8:16]), users: 1,
+	}
+	if g.dev = k.p.net.DevByIndex(index); g.dev == nil && add {
+		return syscall.ENODEV
+	}
+	if add && (g.alen > etherAddrs || g.typ > mrUnicast || g.typ == mrMulticast && g.alen != etherAddrs) {
+		return syscall.EINVAL
+	}
+	k.p.mu.Lock()
+	defer k.p.mu.Unlock()
+	for i := range k.members {
+		o := &k.members[i]
+		if o.dev != g.dev || o.typ != g.typ || o.alen != g.alen || string(o.addr[:min(o.alen, 8)]) != string(g.addr[:min(g.alen, 8)]) {
+			continue
+		}
+		if add {
+			o.users++
+		} else if o.users--; o.users == 0 {
+			o.apply(-1)
+			k.members = append(k.members[:i], k.members[i+1:]...)
+		}
+		return nil
+	}
+	if !add {
+		return syscall.EADDRNOTAVAIL
+	}
+	if len(k.members) >= maxMembers {
+		return syscall.ENOBUFS
+	}
+	if err := g.apply(1); err != nil {
+		return err
+	}
+	k.members = append(k.members, g)
+	return nil
+}
+
+// dropMemberships ends those on dev, on all devices if it is nil. The caller
+// holds Packet.mu.
+func (k *Sock) dropMemberships(dev *napi.NetDevice) {
+	keep := k.members[:0]
+	for i := range k.members {
+		if g := &k.members[i]; dev == nil || g.dev == dev {
+			g.apply(-1)
+		} else {
+			keep = append(keep, *g)
+		}
+	}
+	k.members = keep
+}
+
+// SetSockOpt is packet_setsockopt. ENOPROTOOPT for options and levels it does
+// not know, the rings and fanout among them.
+func (k *Sock) SetSockOpt(level, name int, val []byte) error {
+	if level != solPacket {
+		return syscall.ENOPROTOOPT
+	}
+	switch name {
+	case optAddMembership, optDropMembership:
+		return k.membership(val, name == optAddMembership)
+	case optAuxdata, optOrigdev, optVersion, optIgnoreOutgoing:
+	default:
+		return syscall.ENOPROTOOPT
+	}
+	if len(val) < 4 {
+		return syscall.EINVAL
+	}
+	v := int32(binary.LittleEndian.Uint32(val))
+	switch name {
+	case optAuxdata:
+		k.auxdata.Store(v != 0)
+	case optOrigdev:
+		k.origdev.Store(v != 0)
+	case optIgnoreOutgoing:
+		if v < 0 || v > 1 {
+			return syscall.EINVAL
+		}
+		k.noOutgoing.Store(v != 0)
+	case optVersion:
+		if v < 0 || v > 2 {
+			return syscall.EINVAL
+		}
+		k.p.mu.Lock()
+		k.version = uint32(v)
+		k.p.mu.Unlock()
+	}
+	return nil
+}
+
+// GetSockOpt is packet_getsockopt.
+func (k *Sock) GetSockOpt(level, name int, buf []byte) (int, error) {
+	if level != solPacket {
+		return 0, syscall.ENOPROTOOPT
+	}
+	var p [8]byte
+	n := 4
+	v := uint32(0)
+	flag := func(on bool) {
+		if on {
+			v = 1
+		}
+	}
+	switch name {
+	case optStatistics:
+		// Read and cleared; the dropped ones count as seen.
+		drops := k.dropped.Swap(0)
+		v = k.packets.Swap(0) + drops
+		binary.LittleEndian.PutUint32(p[4:], drops)
+		n = 8
+	case optAuxdata:
+		flag(k.auxdata.Load())
+	case optOrigdev:
+		flag(k.origdev.Load())
+	case optIgnoreOutgoing:
+		flag(k.noOutgoing.Load())
+	case optVersion:
+		k.p.mu.Lock()
+		v = k.version
+		k.p.mu.Unlock()
+	case optHdrlen:
+		// Which version is asked for stands in the buffer.
+		if len(buf) < 4 {
+			return 0, syscall.EINVAL
+		}
+		switch binary.LittleEndian.Uint32(buf) {
+		case 0, 1: // struct tpacket_hdr, tpacket2_hdr
+			v = 32
+		case 2: // struct tpacket3_hdr
+			v = 48
+		default:
+			return 0, syscall.EINVAL
+		}
+	default:
+		return 0, syscall.ENOPROTOOPT
+	}
+	binary.LittleEndian.PutUint32(p[:], v)
+	return copy(buf, p[:n]), nil
+}

@@ -1,0 +1,196 @@
+package packet
+
+import (
+	"slices"
+	"sync/atomic"
+	"syscall"
+
+	"barewire/inet/sock"
+	"barewire/napi"
+	"barewire/skb"
+)
+
+// Sock is a packet socket (Linux: struct packet_sock).
+type Sock struct {
+	sock.Sock
+	sock.NoOps
+	p   *Packet
+	typ int // SOCK_RAW or SOCK_DGRAM
+
+	// Guarded by Packet.mu.
+	num     uint16          // ethertype it receives, host order
+	dev     *napi.NetDevice // bound to; nil for any
+	ifindex int32           // of dev, 0 for any, -1 when it is gone
+	remove  func()          // the hook, nil while it is not in force
+	members []membership
+	version uint32 // PACKET_VERSION
+
+	gone       atomic.Bool // bound to a device that is gone
+	auxdata    atomic.Bool
+	origdev    atomic.Bool
+	noOutgoing atomic.Bool
+	packets    atomic.Uint32 // since PACKET_STATISTICS was read
+	dropped    atomic.Uint32
+}
+
+// hook has packets arrive (Linux: register_prot_hook). The caller holds mu.
+func (k *Sock) hook(dev *napi.NetDevice) {
+	if k.num != 0 && k.remove == nil {
+		k.remove = k.p.net.AddPack(k.num, dev, k.rcv)
+	}
+}
+
+// unhook undoes hook and reports whether it was in force.
+func (k *Sock) unhook() bool {
+	if k.remove == nil {
+		return false
+	}
+	k.remove()
+	k.remove = nil
+	return true
+}
+
+// Bind binds the socket to a device, 0 for any, and an ethertype, 0 for the one
+// it has (Linux: packet_bind). EINVAL for a bad address, ENODEV. A device that
+// is down is bound to, and the socket's error is ENETDOWN.
+func (k *Sock) Bind(sa []byte) error {
+	a, err := parseLL(sa)
+	if err != nil {
+		return err
+	}
+	var dev *napi.NetDevice
+	if a.ifindex != 0 {
+		if dev = k.p.net.DevByIndex(a.ifindex); dev == nil {
+			return syscall.ENODEV
+		}
+	}
+	k.p.mu.Lock()
+	if a.protocol == 0 {
+		a.protocol = k.num
+	}
+	down := false
+	if a.protocol != k.num || dev != k.dev || k.ifindex < 0 {
+		k.unhook()
+		k.num, k.dev, k.ifindex = a.protocol, dev, a.ifindex
+		k.gone.Store(false)
+		if dev == nil || dev.IsUp() {
+			k.hook(dev)
+		} else {
+			down = k.num != 0
+		}
+	}
+	k.p.mu.Unlock()
+	if down {
+		k.SetError(syscall.ENETDOWN)
+	}
+	return nil
+}
+
+// Getname returns what the socket is bound to (Linux: packet_getname).
+func (k *Sock) Getname(peer bool, buf []byte) (int, error) {
+	if peer {
+		return 0, syscall.EOPNOTSUPP
+	}
+	k.p.mu.Lock()
+	a := sockaddrLL{protocol: k.num, ifindex: max(k.ifindex, 0)}
+	if k.dev != nil {
+		a.hatype, a.halen = k.dev.Type, etherAddrs
+		h := k.dev.HardwareAddr()
+		copy(a.addr[:], h[:])
+	}
+	k.p.mu.Unlock()
+	var p [sizeofLL]byte
+	a.put(&p)
+	n := addrAt + int(a.halen)
+	copy(buf, p[:n])
+	return n, nil
+}
+
+// Release ends the socket (Linux: packet_release).
+func (k *Sock) Release() error {
+	k.p.mu.Lock()
+	k.unhook()
+	k.dropMemberships(nil)
+	k.p.socks = slices.DeleteFunc(k.p.socks, func(o *Sock) bool { return o == k })
+	k.p.mu.Unlock()
+	k.Destroy()
+	return nil
+}
+
+// Poll is datagram_poll.
+func (k *Sock) Poll() uint16 { return k.DatagramPoll() }
+
+// Ioctl knows SIOCOUTQ and SIOCINQ (Linux: packet_ioctl).
+func (k *Sock) Ioctl(cmd uint, arg []byte) error {
+	v := 0
+	switch cmd {
+	case syscall.TIOCOUTQ:
+		v = k.WmemAlloc()
+	case syscall.TIOCINQ:
+		v = k.FirstLen(0)
+	default:
+		return syscall.ENOTTY
+	}
+	if len(arg) < 4 {
+		return syscall.EFAULT
+	}
+	arg[0], arg[1], arg[2], arg[3] = byte(v), byte(v>>8), byte(v>>16), byte(v>>24)
+	return nil
+}
+
+// What rcv leaves for recvmsg in the control buffer; the first word is the sock
+// layer's.
+const (
+	cbWhere = 1 // ifindex, hatype<<32, pkttype<<48
+	cbFrom  = 2 // protocol, source address<<16
+	cbLen   = 3 // length before the filter cut it
+)
+
+// rcv takes a packet (Linux: packet_rcv). Softirq context, or that of a sender.
+func (k *Sock) rcv(b *skb.Buff, dev *napi.NetDevice) {
+	own := b.Sk == any(&k.Sock)
+	b.Sk = nil
+	if b.PktType == skb.PacketLoopback || b.PktType == skb.PacketOutgoing && (own || k.noOutgoing.Load()) {
+		b.Consume()
+		return
+	}
+	b = b.ShareCheck()
+	from := uint64(0)
+	if b.MacHeaderWasSet() {
+		if off := b.MacOffset(); off < 0 && k.typ == syscall.SOCK_RAW {
+			b.Push(-off)
+		} else if n := b.NetworkOffset(); off == 0 && n > 0 && k.typ == syscall.SOCK_DGRAM && b.PktType == skb.PacketOutgoing {
+			b.Pull(n)
+		}
+		if h := b.MacHeader(); len(h) >= napi.EthHdrLen {
+			for i := range etherAddrs {
+				from |= uint64(h[etherAddrs+i]) << (16 + 8*i)
+			}
+		}
+	}
+	n := b.Len()
+	if !k.RunFilter(b, 0) {
+		b.Consume() // not a drop: nobody asked for it
+		return
+	}
+	index := dev.Ifindex()
+	if k.origdev.Load() && b.Iif != 0 {
+		index = b.Iif
+	}
+	b.CB[cbWhere] = uint64(uint32(index)) | uint64(dev.Type)<<32 | uint64(b.PktType)<<48
+	b.CB[cbFrom] = uint64(b.Protocol) | from
+	b.CB[cbLen] = uint64(n)
+	b.Dst, b.Dev = nil, nil
+	switch k.QueueRcv(b) {
+	case sock.Queued:
+		k.packets.Add(1)
+	case sock.QueueDead:
+		b.Free(skb.NoSocket)
+	case sock.QueueMem:
+		k.dropped.Add(1)
+		b.Free(skb.ProtoMem)
+	default:
+		k.dropped.Add(1)
+		b.Free(skb.SocketRcvbuff)
+	}
+}
