@@ -14,6 +14,7 @@ import (
 	"barewire/inet/ip"
 	"barewire/inet/mib"
 	"barewire/inet/neigh"
+	"barewire/inet/packet"
 	"barewire/inet/sock"
 	"barewire/inet/udp"
 	"barewire/napi"
@@ -49,6 +50,7 @@ type Net struct {
 	icmp     *icmp.ICMP
 	igmp     *igmp.IGMP
 	udp      *udp.UDP
+	packet   *packet.Packet
 	families sock.Families
 	lo       *napi.NetDevice
 	remove   []func()
@@ -88,6 +90,11 @@ func New(c Config) (*Net, error) {
 		return nil, fmt.Errorf("inet: udp: %w", err)
 	}
 	if err = n.families.Register(syscall.AF_INET, n.create); err != nil {
+		return nil, fmt.Errorf("inet: family: %w", err)
+	}
+	n.packet = packet.New(c.Net, n.ip.Limits, 0)
+	n.remove = append(n.remove, n.packet.Close)
+	if err = n.families.Register(syscall.AF_PACKET, n.packet.Create); err != nil {
 		return nil, fmt.Errorf("inet: family: %w", err)
 	}
 	n.arp = arp.New(n.ip, c.Neigh)
