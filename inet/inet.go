@@ -233,7 +233,7 @@ type Route struct {
 	Gateway netip.Addr // the zero Addr if the destination is on the link
 	PrefSrc netip.Addr // the zero Addr if there is none
 	Dev     *napi.NetDevice
-	Table   uint8 // fib.TableMain, fib.TableLocal
+	Table   uint32 // fib.TableMain, fib.TableLocal or another
 	Type    fib.Type
 	Metric  uint32
 }
@@ -242,9 +242,9 @@ type Route struct {
 func (n *Net) Routes() []Route {
 	var out []Route
 	for _, r := range n.ip.FIB.Routes() {
-		e := Route{Dst: netip.PrefixFrom(r.Dst.Netip(), r.Bits), Dev: r.NH.Dev, Table: r.Tab, Type: r.Type, Metric: r.Metric}
-		if r.NH.Gateway != 0 {
-			e.Gateway = r.NH.Gateway.Netip()
+		e := Route{Dst: netip.PrefixFrom(r.Dst.Netip(), r.Bits), Dev: r.Dev(), Table: r.Table, Type: r.Type, Metric: r.Priority}
+		if gw := r.Gateway(); gw != 0 {
+			e.Gateway = gw.Netip()
 		}
 		if r.PrefSrc != 0 {
 			e.PrefSrc = r.PrefSrc.Netip()

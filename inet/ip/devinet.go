@@ -1,7 +1,6 @@
 package ip
 
 import (
-	"net/netip"
 	"strings"
 	"syscall"
 
@@ -13,14 +12,32 @@ import (
 // Ifaddr is an address of a device (Linux: struct in_ifaddr).
 type Ifaddr struct {
 	Local     header.Addr
+	Address   header.Addr // the peer's of a point-to-point link, else Local
 	Bits      int         // prefix length
 	Broadcast header.Addr // 0 for none
 	Scope     fib.Scope
-	Secondary bool // another address of the same subnet came first
+	Secondary bool   // another address of the same subnet came first
+	Label     string // "" for the device's name
+	Flags     uint32 // IFA_F_*, without SECONDARY and PERMANENT
+	Metric    uint32 // priority of the route of the subnet
+	Protocol  uint8  // IFAPROT_*
+
+	// ValidLft and PreferredLft are the lifetimes in seconds from Updated on;
+	// Forever for no end. They are kept and shown; nothing ends by itself.
+	ValidLft, PreferredLft uint32
+	Created, Updated       int64 // on the instance's clock, ns
 }
 
-// Match reports whether a lies in the subnet of the address.
-func (ifa *Ifaddr) Match(a header.Addr) bool { return (a^ifa.Local)&header.Mask(ifa.Bits) == 0 }
+// Forever is a lifetime without end (Linux: INFINITY_LIFE_TIME).
+const Forever = 0xffffffff
+
+// IFAFNoPrefixRoute is an address that brings no route for its subnet (Linux:
+// IFA_F_NOPREFIXROUTE).
+const IFAFNoPrefixRoute = 0x200
+
+// Match reports whether a lies in the subnet of the address (Linux:
+// inet_ifa_match).
+func (ifa *Ifaddr) Match(a header.Addr) bool { return (a^ifa.Address)&header.Mask(ifa.Bits) == 0 }
 
 // InDev is the IPv4 side of a device (Linux: struct in_device).
 type InDev struct {
@@ -36,7 +53,9 @@ type InDev struct {
 type devRoutes struct {
 	localIn, bcastIn, mcastIn     *Rtable
 	hostUnreachIn, netUnreachIn   *Rtable
+	prohibitIn, blackholeIn       *Rtable
 	bcastOut, mcastOut, directOut *Rtable
+	mcastLoopOut                  *Rtable // to a group this host is in itself
 	loopOut                       *Rtable // of the loopback device: out and in again
 }
 
@@ -52,7 +71,13 @@ func (n *Net) newDevRoutes(dev *napi.NetDevice) *devRoutes {
 		mcastOut:  rt(fib.Multicast, RTCFMulticast, inLocal, outUnicast),
 		directOut: rt(fib.Unicast, 0, inForward, outUnicast),
 		loopOut:   rt(fib.Local, RTCFLocal, inLocal, outUnicast),
+
+		mcastLoopOut: rt(fib.Multicast, RTCFMulticast|RTCFLocal, inLocal, outMC),
 	}
+	r.prohibitIn = rt(fib.Prohibit, 0, inError, outBug)
+	r.prohibitIn.Err = syscall.EACCES
+	r.blackholeIn = rt(fib.Blackhole, 0, inError, outBug)
+	r.blackholeIn.Err = syscall.EINVAL
 	r.hostUnreachIn = rt(fib.Unreachable, 0, inError, outBug)
 	r.hostUnreachIn.Err = syscall.EHOSTUNREACH
 	r.netUnreachIn = rt(fib.Unreachable, 0, inError, outBug)
@@ -127,101 +152,10 @@ func (n *Net) RemoveDevice(dev *napi.NetDevice) {
 		n.Dev.Sysctl().Unregister("net.ipv4.conf." + sysctlName(dev))
 	}
 	n.mu.Unlock()
-	n.FIB.Delete(func(r *fib.Route) bool { return r.NH.Dev == dev })
+	n.Notify(routesGone(n.FIB.SyncDown(dev, true))...)
 	if n.Neigh != nil {
 		n.Neigh.FlushDev(dev, true)
 	}
-}
-
-// AddAddr gives dev an address with its subnet, and the routes that follow
-// (Linux: __inet_insert_ifa, fib_add_ifaddr). Errors: EINVAL for what is no
-// IPv4 unicast address, EEXIST when the device has it, ENODEV.
-func (n *Net) AddAddr(dev *napi.NetDevice, p netip.Prefix) error {
-	a, ok := header.AddrFrom(p.Addr())
-	if !ok || !p.IsValid() || a == header.AddrAny || a.IsMulticast() || a.IsLBcast() || p.Bits() > 32 {
-		return syscall.EINVAL
-	}
-	ifa := Ifaddr{Local: a, Bits: p.Bits(), Scope: fib.ScopeUniverse}
-	if dev.Flags()&napi.IFF_LOOPBACK != 0 {
-		ifa.Scope = fib.ScopeHost
-	} else if ifa.Bits < 31 {
-		ifa.Broadcast = a | ^header.Mask(ifa.Bits)
-	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	d := n.InDev(dev.Ifindex())
-	if d == nil || d.Dev != dev {
-		return syscall.ENODEV
-	}
-	for i := range d.addrs {
-		o := &d.addrs[i]
-		if o.Local == a && o.Bits == ifa.Bits {
-			return syscall.EEXIST
-		}
-		if o.Bits == ifa.Bits && o.Match(a) && !o.Secondary {
-			ifa.Secondary = true
-		}
-	}
-	nd := &InDev{Dev: dev, Conf: d.Conf, devRoutes: d.devRoutes}
-	nd.addrs = append(append(nd.addrs, d.addrs...), ifa)
-	n.setInDev(dev.Ifindex(), nd)
-	n.addIfaddrRoutes(dev, &ifa)
-	return nil
-}
-
-// addIfaddrRoutes is fib_add_ifaddr.
-func (n *Net) addIfaddrRoutes(dev *napi.NetDevice, ifa *Ifaddr) {
-	add := func(dst header.Addr, bits int, tab uint8, t fib.Type, scope fib.Scope) {
-		// EEXIST: another address of the subnet has brought the route.
-		n.FIB.Insert(n.route(dst, bits, tab, &fib.Info{
-			Type: t, Scope: scope, Protocol: fib.ProtKernel, PrefSrc: ifa.Local,
-			NH: fib.Nexthop{Dev: dev},
-		}))
-	}
-	add(ifa.Local, 32, fib.TableLocal, fib.Local, fib.ScopeHost)
-	if ifa.Broadcast != 0 {
-		add(ifa.Broadcast, 32, fib.TableLocal, fib.Broadcast, fib.ScopeLink)
-	}
-	prefix := ifa.Local & header.Mask(ifa.Bits)
-	if prefix.IsZeronet() || ifa.Secondary || prefix == ifa.Local && ifa.Bits == 32 {
-		return
-	}
-	if dev.Flags()&napi.IFF_LOOPBACK != 0 {
-		add(prefix, ifa.Bits, fib.TableLocal, fib.Local, fib.ScopeHost)
-	} else {
-		add(prefix, ifa.Bits, fib.TableMain, fib.Unicast, fib.ScopeLink)
-	}
-}
-
-// DelAddr removes an address and the routes that came with it or prefer it.
-// EADDRNOTAVAIL when the device does not have it.
-func (n *Net) DelAddr(dev *napi.NetDevice, p netip.Prefix) error {
-	a, ok := header.AddrFrom(p.Addr())
-	if !ok {
-		return syscall.EINVAL
-	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	d := n.InDev(dev.Ifindex())
-	if d == nil {
-		return syscall.ENODEV
-	}
-	nd := &InDev{Dev: dev, Conf: d.Conf, devRoutes: d.devRoutes}
-	for _, o := range d.addrs {
-		if o.Local != a || o.Bits != p.Bits() {
-			nd.addrs = append(nd.addrs, o)
-		}
-	}
-	if len(nd.addrs) == len(d.addrs) {
-		return syscall.EADDRNOTAVAIL
-	}
-	n.setInDev(dev.Ifindex(), nd)
-	n.FIB.Delete(func(r *fib.Route) bool { return r.NH.Dev == dev && r.PrefSrc == a })
-	// Subnets another address shares need their routes back.
-	for i := range nd.addrs {
-		n.addIfaddrRoutes(dev, &nd.addrs[i])
-	}
-	return nil
 }
 
 // SelectAddr chooses a source address for packets to dst out of dev (Linux:
@@ -268,8 +202,9 @@ func (n *Net) AddrType(a header.Addr) fib.Type {
 	case a.IsMulticast():
 		return fib.Multicast
 	}
-	res, err := n.FIB.Lookup(fib.Flow{Dst: a})
-	if err == 0 && (res.Type == fib.Local || res.Type == fib.Broadcast) {
+	f := fib.Flow{Dst: a}
+	var res fib.Result
+	if n.FIB.Table(fib.TableLocal).Lookup(n.FIB, &f, &res) == 0 {
 		return res.Type
 	}
 	return fib.Unicast

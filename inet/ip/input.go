@@ -98,7 +98,7 @@ func (n *Net) rcvFinish(b *skb.Buff, dev *napi.NetDevice) {
 	rt, ok := b.Dst.(*Rtable)
 	if !ok {
 		var why skb.Reason
-		if rt, why = n.routeInput(h.Src(), h.Dst(), h.TOS(), dev); rt == nil {
+		if rt, why = n.routeInput(b, h.Src(), h.Dst(), h.TOS(), dev); rt == nil {
 			n.drop(b, why)
 			return
 		}

@@ -80,7 +80,7 @@ type Multicast interface {
 type Net struct {
 	Dev   *napi.Net
 	MIB   *mib.MIB
-	FIB   fib.Table
+	FIB   *fib.FIB
 	Hooks netfilter.Hooks
 
 	// Neigh and ICMP are set when the stack is wired, before packets flow.
@@ -100,17 +100,24 @@ type Net struct {
 	// Conf is the settings of the data path, net.ipv4.*.
 	Conf Conf
 
-	protos  [256]atomic.Pointer[Protocol]
-	indevs  atomic.Pointer[[]*InDev] // by ifindex
-	locals  atomic.Pointer[map[header.Addr]*InDev]
-	mu      sync.Mutex // writers of the two above
-	loop    atomic.Pointer[InDev]
-	frags   fragTable
-	peers   peerTable
-	stat    sockstat
-	idents  identTable
-	portMin atomic.Uint32
-	portMax atomic.Uint32
+	// Route is the settings of routing, RouteStats counts it.
+	Route      RouteConf
+	RouteStats RouteStats
+
+	protos   [256]atomic.Pointer[Protocol]
+	indevs   atomic.Pointer[[]*InDev] // by ifindex
+	locals   atomic.Pointer[map[header.Addr]*InDev]
+	mu       sync.Mutex // writers of the two above
+	loop     atomic.Pointer[InDev]
+	hashKey  uint64 // of flow hashes; random
+	martians ratelimit
+	rtnotify rtNotifier
+	frags    fragTable
+	peers    peerTable
+	stat     sockstat
+	idents   identTable
+	portMin  atomic.Uint32
+	portMax  atomic.Uint32
 }
 
 // Default local port range (net.ipv4.ip_local_port_range).
@@ -123,7 +130,8 @@ const (
 // fragMemory bounds what fragments that wait for others may cost, in bytes; see
 // DefaultFragMemory.
 func NewNet(dev *napi.Net, m *mib.MIB, fragMemory int64) *Net {
-	n := &Net{Dev: dev, MIB: m, FIB: fib.NewLinear(), Limits: sock.NewLimits()}
+	n := &Net{Dev: dev, MIB: m, Limits: sock.NewLimits()}
+	n.FIB = fib.New(fibEnv{n})
 	n.indevs.Store(&[]*InDev{})
 	n.locals.Store(&map[header.Addr]*InDev{})
 	n.portMin.Store(DefaultPortMin)
@@ -140,6 +148,7 @@ func NewNet(dev *napi.Net, m *mib.MIB, fragMemory int64) *Net {
 	n.idents.init(dev)
 	n.peers.init(dev)
 	n.registerProc()
+	n.initRoute()
 	return n
 }
 

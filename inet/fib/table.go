@@ -1,0 +1,102 @@
+package fib
+
+import (
+	"syscall"
+
+	"barewire/inet/header"
+)
+
+// alias is one of the routes of a prefix (Linux: struct fib_alias).
+type alias struct {
+	TOS uint8
+	*Info
+}
+
+// aliases are the routes of one prefix: by falling TOS, then by rising
+// priority. They do not change; a change makes others.
+type aliases []alias
+
+// position returns where a route of a TOS and priority belongs: at the first
+// that is not before it (Linux: fib_find_alias).
+func (l aliases) position(tos uint8, prio uint32) int {
+	for k := range l {
+		if l[k].TOS > tos || l[k].TOS == tos && l[k].Priority < prio {
+			continue
+		}
+		return k
+	}
+	return len(l)
+}
+
+// Table is one routing table (Linux: struct fib_table).
+type Table struct {
+	id   uint32
+	trie trie
+}
+
+func newTable(id uint32) *Table {
+	t := &Table{id: id}
+	t.trie.init()
+	return t
+}
+
+// ID returns the number of the table.
+func (t *Table) ID() uint32 { return t.id }
+
+// Len returns the number of prefixes.
+func (t *Table) Len() int { return t.trie.count }
+
+func (t *Table) get(dst header.Addr, bits int) aliases    { return t.trie.get(uint32(dst), bits) }
+func (t *Table) put(dst header.Addr, bits int, l aliases) { t.trie.put(uint32(dst), bits, l) }
+func (t *Table) del(dst header.Addr, bits int)            { t.trie.del(uint32(dst), bits) }
+
+func (t *Table) walk(fn func(dst header.Addr, bits int, l aliases) bool) {
+	t.trie.walk(func(key uint32, bits int, l aliases) bool { return fn(header.Addr(key), bits, l) })
+}
+
+// Lookup finds the route of a flow in this table (Linux: fib_table_lookup).
+// EAGAIN when there is none, else 0 or the error of the route's type.
+func (t *Table) Lookup(f *FIB, fl *Flow, res *Result) syscall.Errno {
+	var c cursor
+	for l := t.trie.first(uint32(fl.Dst), &c); l != nil; l = t.trie.next(&c) {
+		for k := range l {
+			a := &l[k]
+			if nh, err, ok := f.usable(a, fl, t.id); ok {
+				if err == 0 {
+					*res = Result{a.Info, nh, c.bits, t.id}
+				}
+				return err
+			}
+		}
+	}
+	return syscall.EAGAIN
+}
+
+// usable reports whether a route will do for a flow, by which nexthop, or with
+// what error it ends the lookup.
+func (f *FIB) usable(a *alias, fl *Flow, table uint32) (*Nexthop, syscall.Errno, bool) {
+	i := a.Info
+	if a.TOS != 0 && a.TOS != fl.TOS&^3 || i.Scope < fl.Scope || i.dead.Load() {
+		return nil, 0, false
+	}
+	if err := i.Type.Err(); err != 0 {
+		return nil, err, true
+	}
+	for k := range i.NHs {
+		nh := &i.NHs[k]
+		if flags := nh.flags.Load(); flags != 0 {
+			if flags&NHDead != 0 || flags&NHLinkDown != 0 && !fl.IgnoreLinkDown && f.env.IgnoreLinkDown(nh.Dev) {
+				continue
+			}
+		}
+		// A route of the local table leads here whatever the device asked for.
+		if fl.OIF != 0 && fl.OIF != nh.OIF && table != TableLocal {
+			continue
+		}
+		if fl.OnLink && nh.Gateway != 0 {
+			continue
+		}
+		return nh, 0, true
+	}
+	return nil, 0, false
+}

@@ -1,0 +1,204 @@
+package ip
+
+import (
+	"syscall"
+
+	"barewire/inet/fib"
+	"barewire/inet/header"
+	"barewire/napi"
+	"barewire/skb"
+)
+
+// routeInput decides over a received packet (Linux: ip_route_input_noref). Its
+// Data is the IP header. Nil means that it is to be dropped, for the reason
+// given.
+func (n *Net) routeInput(b *skb.Buff, src, dst header.Addr, tos uint8, dev *napi.NetDevice) (*Rtable, skb.Reason) {
+	d := n.InDev(dev.Ifindex())
+	if d == nil {
+		return nil, skb.IPInAddrErrors
+	}
+	if dst.IsMulticast() {
+		return n.routeInputMC(b, d, src, dst, tos)
+	}
+	n.RouteStats.InSlowTot.Add(1)
+	if src.IsMulticast() || src.IsLBcast() {
+		return n.martianSource(d, src, dst, skb.IPInvalidSource)
+	}
+	if dst.IsLBcast() || src == 0 && dst == 0 {
+		return n.broadcastInput(b, d, src, dst, tos)
+	}
+	switch {
+	case src.IsZeronet():
+		return n.martianSource(d, src, dst, skb.IPInvalidSource)
+	case dst.IsZeronet():
+		return n.martianDestination(d, src, dst)
+	case dst.IsLoopback() || src.IsLoopback():
+		// Packets over the loopback device have their decision already and
+		// come here only if somebody took it away.
+		if dev.Flags()&napi.IFF_LOOPBACK == 0 && !OrConf(&n.ConfAll.RouteLocalnet, &d.Conf.RouteLocalnet) {
+			if src.IsLoopback() {
+				return n.martianSource(d, src, dst, skb.IPInvalidSource)
+			}
+			return n.martianDestination(d, src, dst)
+		}
+	}
+	f := fib.Flow{Dst: dst, Src: src, IIF: dev.Ifindex(), TOS: tos, Mark: b.Mark}
+	flowPorts(b, &f)
+	var res fib.Result
+	err := n.FIB.Lookup(&f, &res)
+	forwarding := d.Conf.Forwarding.Load() != 0
+	switch {
+	case err != 0:
+		n.RouteStats.InNoRoute.Add(1)
+		if !forwarding {
+			return d.hostUnreachIn, 0
+		}
+		return d.errorIn(err), 0
+	case res.Type == fib.Broadcast:
+		return n.broadcastInput(b, d, src, dst, tos)
+	case res.Type == fib.Local:
+		if why := n.validateSource(b, d, src, dst, tos, 0); why != 0 {
+			return n.martianSource(d, src, dst, why)
+		}
+		return d.localIn, 0
+	case !forwarding:
+		n.RouteStats.InNoRoute.Add(1)
+		return d.hostUnreachIn, 0
+	case res.Type != fib.Unicast || res.NH == nil:
+		return n.martianDestination(d, src, dst)
+	}
+	if len(res.NHs) > 1 {
+		if nh := res.Select(n.flowHash(&f)); nh != nil {
+			res.NH = nh
+		}
+	}
+	if why := n.validateSource(b, d, src, dst, tos, res.NH.OIF); why != 0 {
+		return n.martianSource(d, src, dst, why)
+	}
+	return n.nexthopRoute(res.NH, dst), 0
+}
+
+// routeInputMC decides over a packet to a group (Linux: ip_route_input_mc,
+// ip_mc_validate_source).
+func (n *Net) routeInputMC(b *skb.Buff, d *InDev, src, dst header.Addr, tos uint8) (*Rtable, skb.Reason) {
+	proto := header.IPv4(b.Data()).Protocol()
+	// All hosts is the one group every host is in (RFC 1112 section 7.2).
+	if our := dst == header.AddrAllHosts; n.MC != nil && !n.MC.Check(d, dst, src, proto) || n.MC == nil && !our {
+		return nil, skb.IPInAddrErrors
+	}
+	n.RouteStats.InSlowMC.Add(1)
+	switch {
+	case src.IsMulticast(), src.IsLBcast(),
+		src.IsLoopback() && !OrConf(&n.ConfAll.RouteLocalnet, &d.Conf.RouteLocalnet),
+		src.IsZeronet() && !dst.IsLocalMulticast() && proto != header.ProtoIGMP:
+		return nil, skb.IPInvalidSource
+	case !src.IsZeronet():
+		if why := n.validateSource(b, d, src, 0, tos, 0); why != 0 {
+			return nil, why
+		}
+	}
+	return d.mcastIn, 0
+}
+
+func (n *Net) broadcastInput(b *skb.Buff, d *InDev, src, dst header.Addr, tos uint8) (*Rtable, skb.Reason) {
+	if src != 0 {
+		if why := n.validateSource(b, d, src, 0, tos, 0); why != 0 {
+			return n.martianSource(d, src, dst, why)
+		}
+	}
+	n.RouteStats.InBrd.Add(1)
+	return d.bcastIn, 0
+}
+
+// errorIn is the decision for packets that cannot be forwarded.
+func (r *devRoutes) errorIn(err syscall.Errno) *Rtable {
+	switch err {
+	case syscall.ENETUNREACH:
+		return r.netUnreachIn
+	case syscall.EACCES:
+		return r.prohibitIn
+	case syscall.EHOSTUNREACH:
+		return r.hostUnreachIn
+	}
+	return r.blackholeIn
+}
+
+// validateSource asks whether a source address can be true (Linux:
+// fib_validate_source; RFC 3704): nobody else has ours, and with rp_filter
+// packets to it would leave by this device (1), or by any (2). It returns 0 or
+// the reason to drop the packet.
+func (n *Net) validateSource(b *skb.Buff, d *InDev, src, dst header.Addr, tos uint8, oif int32) skb.Reason {
+	rpf := MaxConf(&n.ConfAll.RPFilter, &d.Conf.RPFilter)
+	acceptLocal := OrConf(&n.ConfAll.AcceptLocal, &d.Conf.AcceptLocal)
+	if rpf == 0 {
+		if !acceptLocal && n.AddrOwner(src) != nil {
+			return skb.IPLocalSource
+		}
+		return 0
+	}
+	f := fib.Flow{Dst: src, Src: dst, TOS: tos, IIF: d.Dev.Ifindex()}
+	if OrConf(&n.ConfAll.SrcValidMark, &d.Conf.SrcValidMark) {
+		f.Mark = b.Mark
+	}
+	var res fib.Result
+	if err := n.FIB.Lookup(&f, &res); err != 0 {
+		return n.rpFilter()
+	}
+	if res.Type != fib.Unicast && (res.Type != fib.Local || !acceptLocal) {
+		return skb.IPLocalSource
+	}
+	for k := range res.NHs {
+		if res.NHs[k].Dev == d.Dev {
+			return 0
+		}
+	}
+	// By another device. Strict says no; so does a device without addresses,
+	// for which no route can tell.
+	if len(d.addrs) == 0 || rpf == 1 {
+		return n.rpFilter()
+	}
+	return 0
+}
+
+func (n *Net) rpFilter() skb.Reason {
+	n.RouteStats.InRPFilter.Add(1)
+	return skb.IPRPFilter
+}
+
+// martianSource counts, and with log_martians logs, a packet whose source
+// cannot be (Linux: ip_handle_martian_source; RFC 1812 section 5.3.7).
+func (n *Net) martianSource(d *InDev, src, dst header.Addr, why skb.Reason) (*Rtable, skb.Reason) {
+	n.RouteStats.InMartianSrc.Add(1)
+	if OrConf(&n.ConfAll.LogMartians, &d.Conf.LogMartians) && n.martians.allow(n.Dev.Clock().Now()) {
+		n.Dev.Logf("IPv4: martian source %v from %v, on dev %s", dst, src, d.Dev.Name())
+	}
+	return nil, why
+}
+
+func (n *Net) martianDestination(d *InDev, src, dst header.Addr) (*Rtable, skb.Reason) {
+	n.RouteStats.InMartianDst.Add(1)
+	if OrConf(&n.ConfAll.LogMartians, &d.Conf.LogMartians) && n.martians.allow(n.Dev.Clock().Now()) {
+		n.Dev.Logf("IPv4: martian destination %v from %v, dev %s", dst, src, d.Dev.Name())
+	}
+	return nil, skb.IPInAddrErrors
+}
+
+// flowPorts fills in protocol and ports of a received packet, as far as they
+// are in its linear part (Linux: fib4_rules_early_flow_dissect).
+func flowPorts(b *skb.Buff, f *fib.Flow) {
+	p := b.Data()
+	if len(p) < header.IPv4MinLen {
+		return
+	}
+	h := header.IPv4(p)
+	f.Proto = h.Protocol()
+	hl := h.HeaderLen()
+	// Fragments have no ports; that only the first lacked them would part it
+	// from the others.
+	if f.Proto != header.ProtoUDP && f.Proto != protoTCP || h.IsFragment() || len(p) < hl+4 {
+		return
+	}
+	f.SPort, f.DPort = uint16(p[hl])<<8|uint16(p[hl+1]), uint16(p[hl+2])<<8|uint16(p[hl+3])
+}
+
+const protoTCP = 6
