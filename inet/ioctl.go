@@ -79,7 +79,7 @@ func (n *Net) DevIoctl(cmd uint, arg []byte) error {
 		binary.NativeEndian.PutUint32(arg, uint32(n.ifConf(arg[4:])))
 		return nil
 	case siocAddRt, siocDelRt:
-		return syscall.EOPNOTSUPP
+		return n.rtIoctl(cmd == siocAddRt, arg)
 	case siocDArp, siocGArp, siocSArp:
 		return n.arpIoctl(cmd, arg)
 	case siocGifName:

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"syscall"
 
+	"barewire/inet/fib"
 	"barewire/inet/header"
 	"barewire/inet/ip"
 	"barewire/napi"
@@ -82,7 +83,10 @@ func (r *Route) dumpAddrs(q *request) error {
 // putAddr is inet_fill_ifaddr.
 func (r *Route) putAddr(b *netlink.Builder, typ uint16, dev *napi.NetDevice, a *ip.Ifaddr) {
 	b.Begin(typ, 0)
-	flags := uint32(ifaFPermanent)
+	flags := a.Flags &^ (ifaFPermanent | ifaFSecondary)
+	if a.ValidLft == ip.Forever {
+		flags |= ifaFPermanent
+	}
 	if a.Secondary {
 		flags |= ifaFSecondary
 	}
@@ -90,15 +94,33 @@ func (r *Route) putAddr(b *netlink.Builder, typ uint16, dev *napi.NetDevice, a *
 	h[0], h[1], h[2], h[3] = afInet, uint8(a.Bits), uint8(flags), uint8(a.Scope)
 	binary.NativeEndian.PutUint32(h[4:], uint32(dev.Ifindex()))
 	b.Raw(h[:]...)
-	b.AttrBE32(ifaAddress, uint32(a.Local))
+	if a.Address != 0 {
+		b.AttrBE32(ifaAddress, uint32(a.Address))
+	}
 	b.AttrBE32(ifaLocal, uint32(a.Local))
 	if a.Broadcast != 0 {
 		b.AttrBE32(ifaBroadcast, uint32(a.Broadcast))
 	}
-	b.AttrString(ifaLabel, dev.Name())
+	b.AttrString(ifaLabel, r.label(dev, a))
+	if a.Protocol != 0 {
+		b.AttrU8(ifaProto, a.Protocol)
+	}
 	b.AttrU32(ifaFlags, flags)
-	var c [16]byte // struct ifa_cacheinfo: valid for ever
-	binary.NativeEndian.PutUint64(c[:], ^uint64(0))
+	if a.Metric != 0 {
+		b.AttrU32(ifaRtPriority, a.Metric)
+	}
+	// What is left of the lifetimes, which count from the last change.
+	age := uint32((r.dev.Clock().Now() - a.Updated) / 1e9)
+	left := func(l uint32) uint32 {
+		if l == ip.Forever {
+			return l
+		}
+		return l - min(age, l)
+	}
+	var c [16]byte // struct ifa_cacheinfo
+	for i, v := range []uint32{left(a.PreferredLft), left(a.ValidLft), uint32(a.Created / (1e9 / userHZ)), uint32(a.Updated / (1e9 / userHZ))} {
+		binary.NativeEndian.PutUint32(c[i*4:], v)
+	}
 	b.Attr(ifaCacheInfo, c[:]...)
 	b.End()
 }
@@ -129,24 +151,32 @@ func (r *Route) newAddr(q *request) error {
 	if dev == nil {
 		return q.fail(syscall.ENODEV, "ipv4: Device not found")
 	}
-	d := r.ip.InDev(dev.Ifindex())
-	if d == nil {
+	if r.ip.InDev(dev.Ifindex()) == nil {
 		return syscall.ENOBUFS
 	}
-	local := header.Addr(a.BE32(ifaLocal))
-	for _, o := range d.Addrs() {
-		if o.Local != local || o.Bits != bits {
-			continue
-		}
-		if q.Flags&netlink.FlagExcl != 0 || q.Flags&netlink.FlagReplace == 0 {
-			return q.fail(syscall.EEXIST, "ipv4: Address already assigned")
-		}
-		return nil // lifetimes are for ever
+	c := ip.AddrConfig{
+		Local: header.Addr(a.BE32(ifaLocal)), Bits: bits, Broadcast: header.Addr(a.BE32(ifaBroadcast)),
+		Scope: fib.Scope(q.Data[3]), Label: a.Str(ifaLabel), Metric: a.U32(ifaRtPriority), Protocol: a.U8(ifaProto),
+		Flags: uint32(q.Data[2]),
 	}
-	if local == 0 {
+	if a.Has(ifaFlags) {
+		c.Flags = a.U32(ifaFlags)
+	}
+	c.Flags &^= ifaFPermanent | ifaFSecondary
+	if a.Has(ifaAddress) {
+		c.Peer = header.Addr(a.BE32(ifaAddress))
+	}
+	if a.Has(ifaCacheInfo) {
+		c.PreferredLft, c.ValidLft = binary.NativeEndian.Uint32(a[ifaCacheInfo]), binary.NativeEndian.Uint32(a[ifaCacheInfo][4:])
+	}
+	if c.Local == 0 {
 		return nil // as in Linux nothing is added, and that is no error
 	}
-	return r.addAddr(q, dev, local, bits, a)
+	err = errnoOf(r.ip.NewAddr(dev, c, q.Flags))
+	if err == syscall.EEXIST {
+		return q.fail(syscall.EEXIST, "ipv4: Address already assigned")
+	}
+	return err
 }
 
 // delAddr is inet_rtm_deladdr.
@@ -165,7 +195,15 @@ func (r *Route) delAddr(q *request) error {
 			a.Has(ifaAddress) && (int(q.Data[1]) != o.Bits || !o.Match(header.Addr(a.BE32(ifaAddress)))) {
 			continue
 		}
-		return r.removeAddr(q, dev, &o)
+		return errnoOf(r.ip.DelAddrConfig(dev, ip.AddrConfig{Local: o.Local, Bits: o.Bits, Peer: o.Address}))
 	}
 	return q.fail(syscall.EADDRNOTAVAIL, "ipv4: Address not found")
+}
+
+// label is the address's own, or the device's name.
+func (r *Route) label(dev *napi.NetDevice, a *ip.Ifaddr) string {
+	if a.Label != "" {
+		return a.Label
+	}
+	return dev.Name()
 }

@@ -1,0 +1,39 @@
+package rtnetlink
+
+import (
+	"barewire/inet/ip"
+	"barewire/sys/netlink"
+)
+
+// listen hears of what changes.
+func (r *Route) listen() {
+	r.ip.Neigh.Notify = r.neighEvent
+	r.stop = append(r.stop, r.ip.RegisterRTNotifier(r.event))
+}
+
+// event announces a change of addresses, routes or rules. It does not block.
+func (r *Route) event(ev ip.RTEvent) {
+	switch ev.Kind {
+	case ip.RouteNew, ip.RouteDel:
+		r.gen[genRoute].Add(1)
+		typ := uint16(rtmNewRoute)
+		if ev.Kind == ip.RouteDel {
+			typ = rtmDelRoute
+		}
+		r.tell(groupRoute, func(b *netlink.Builder) { putRoute(b, typ, ev.Route) })
+	case ip.AddrNew, ip.AddrDel:
+		r.gen[genAddr].Add(1)
+		typ := uint16(rtmNewAddr)
+		if ev.Kind == ip.AddrDel {
+			typ = rtmDelAddr
+		}
+		r.tell(groupIfaddr, func(b *netlink.Builder) { r.putAddr(b, typ, ev.Dev, ev.Addr) })
+	case ip.RuleNew, ip.RuleDel:
+		r.gen[genRule].Add(1)
+		typ := uint16(rtmNewRule)
+		if ev.Kind == ip.RuleDel {
+			typ = rtmDelRule
+		}
+		r.tell(groupRule, func(b *netlink.Builder) { r.putRule(b, typ, ev.Rule) })
+	}
+}

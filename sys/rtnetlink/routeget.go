@@ -1,0 +1,102 @@
+package rtnetlink
+
+import (
+	"encoding/binary"
+	"syscall"
+
+	"barewire/inet/fib"
+	"barewire/inet/header"
+	"barewire/inet/ip"
+	"barewire/sys/netlink"
+)
+
+// getRoute is inet_rtm_getroute: the way of one packet, or with
+// RTM_F_FIB_MATCH the route that would decide.
+func (r *Route) getRoute(q *request) error {
+	a, err := q.Parse(rtmsgLen, &routePolicy, q.Strict())
+	if err != nil {
+		return err
+	}
+	h := q.Data
+	flags := binary.NativeEndian.Uint32(h[8:])
+	if q.Strict() {
+		switch {
+		case h[1] != 0 && h[1] != 32 || h[2] != 0 && h[2] != 32 || h[4] != 0 || h[5] != 0 || h[6] != 0 || h[7] != 0:
+			return q.fail(syscall.EINVAL, "ipv4: Invalid values in header for route get request")
+		case flags&^(rtmFNotify|rtmFLookup|rtmFFibMatch) != 0:
+			return q.fail(syscall.EINVAL, "ipv4: Unsupported rtm_flags for route get request")
+		case a.Has(rtaDst) && h[1] == 0 || a.Has(rtaSrc) && h[2] == 0:
+			return q.fail(syscall.EINVAL, "ipv4: rtm_src_len and rtm_dst_len must be 32 for IPv4")
+		}
+	}
+	f := fib.Flow{
+		Dst: header.Addr(a.BE32(rtaDst)), Src: header.Addr(a.BE32(rtaSrc)), OIF: int32(a.U32(rtaOif)),
+		Mark: a.U32(rtaMark), TOS: h[3] & 0x1c, Proto: a.U8(rtaIPProto),
+	}
+	if a.Has(rtaSport) {
+		f.SPort = binary.BigEndian.Uint16(a[rtaSport])
+	}
+	if a.Has(rtaDport) {
+		f.DPort = binary.BigEndian.Uint16(a[rtaDport])
+	}
+	iif := int32(a.U32(rtaIif))
+	if iif != 0 && r.dev.DevByIndex(iif) == nil {
+		return syscall.ENODEV
+	}
+	info, err := r.ip.RouteGet(f, iif)
+	if err != nil {
+		return errnoOf(err)
+	}
+	if flags&rtmFFibMatch != 0 {
+		if info.Res.Info == nil {
+			return q.fail(syscall.EHOSTUNREACH, "")
+		}
+		e := fib.Entry{Dst: f.Dst & header.Mask(info.Res.Bits), Bits: info.Res.Bits, TOS: 0, Table: info.Res.Table, Info: info.Res.Info}
+		q.Reply(func(b *netlink.Builder) { putRoute(b, rtmNewRoute, &e) })
+		return nil
+	}
+	q.Reply(func(b *netlink.Builder) { putRtable(b, &f, iif, flags, &info) })
+	return nil
+}
+
+// putRtable is rt_fill_info.
+func putRtable(b *netlink.Builder, f *fib.Flow, iif int32, flags uint32, info *ip.RouteInfo) {
+	b.Begin(rtmNewRoute, 0)
+	rt := info.Rt
+	m := rtmsg{dstLen: 32, tos: f.TOS, table: fib.TableMain, rtyp: uint8(rt.Type), flags: rtmFCloned | rt.Flags&^0xffff}
+	if flags&rtmFLookup != 0 && info.Res.Info != nil {
+		m.table = info.Res.Table
+	}
+	if f.Src != 0 {
+		m.srcLen = 32
+	}
+	m.flags |= flags & rtmFNotify
+	m.put(b)
+	b.AttrBE32(rtaDst, uint32(info.Dst))
+	if f.Src != 0 {
+		b.AttrBE32(rtaSrc, uint32(f.Src))
+	}
+	if rt.Dev != nil {
+		b.AttrU32(rtaOif, uint32(rt.Dev.Ifindex()))
+	}
+	if iif == 0 && info.Src != 0 && info.Src != f.Src {
+		b.AttrBE32(rtaPrefSrc, uint32(info.Src))
+	}
+	if rt.Gateway != 0 {
+		b.AttrBE32(rtaGateway, uint32(rt.Gateway))
+	}
+	if info.Res.Info != nil && rt.Type == fib.Unicast {
+		putMetrics(b, &info.Res.Metrics)
+	}
+	if f.Mark != 0 {
+		b.AttrU32(rtaMark, f.Mark)
+	}
+	if iif != 0 {
+		b.AttrU32(rtaIif, uint32(iif))
+	} else {
+		b.AttrU32(rtaUID, 0)
+	}
+	var c [32]byte // struct rta_cacheinfo
+	b.Attr(rtaCacheInfo, c[:]...)
+	b.End()
+}
