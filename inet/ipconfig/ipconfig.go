@@ -53,10 +53,6 @@ type Config struct {
 // maxParam bounds the length of a parameter that is looked at.
 const maxParam = 1024
 
-// ErrAutoconf says that the parameter asks for an address from the network,
-// which nothing here can fetch yet.
-var ErrAutoconf = errors.New("ip=: automatic configuration (DHCP) is not available; give the address: ip=<client>::<gateway>:<netmask>::<device>:off")
-
 // Parse reads the value of ip=, without the "ip=".
 func Parse(s string) (Config, error) {
 	var c Config
@@ -192,20 +188,25 @@ func classBits(a netip.Addr) int {
 	return 24
 }
 
-// Apply configures the stack: it opens the device, gives it the address and
-// adds the default route. It returns the device, nil when the parameter asks
-// for nothing (ip=off). ErrAutoconf when it asks for DHCP.
-func (c *Config) Apply(n *inet.Net) (*napi.NetDevice, error) {
-	if !c.Client.IsValid() {
-		if c.Auto == Off {
-			return nil, nil
+// Dynamic reports whether the address is to come from the network.
+func (c *Config) Dynamic() bool { return c.Auto == DHCP || !c.Client.IsValid() && c.Auto != Off }
+
+// Servers returns the DNS servers that were named.
+func (c *Config) Servers() []netip.Addr {
+	var l []netip.Addr
+	for _, a := range c.DNS {
+		if a.IsValid() {
+			l = append(l, a)
 		}
-		return nil, ErrAutoconf
 	}
-	if c.Auto == DHCP {
-		return nil, ErrAutoconf
-	}
-	dev, err := c.device(n.Dev())
+	return l
+}
+
+// Apply configures the stack from what the parameter itself says: it opens the
+// device, gives it the address and adds the default route. It must not be
+// Dynamic and must have a client address.
+func (c *Config) Apply(n *inet.Net) (*napi.NetDevice, error) {
+	dev, err := c.FindDevice(n.Dev())
 	if err != nil {
 		return nil, err
 	}
@@ -224,8 +225,9 @@ func (c *Config) Apply(n *inet.Net) (*napi.NetDevice, error) {
 	return dev, nil
 }
 
-// device finds the device meant.
-func (c *Config) device(n *napi.Net) (*napi.NetDevice, error) {
+// FindDevice finds the device meant: the one named, or the first that is not
+// loopback.
+func (c *Config) FindDevice(n *napi.Net) (*napi.NetDevice, error) {
 	var names []string
 	for _, d := range n.Devs() {
 		if d.Flags()&napi.IFF_LOOPBACK != 0 {

@@ -1,7 +1,6 @@
 package ipconfig
 
 import (
-	"errors"
 	"net/netip"
 	"strings"
 	"testing"
@@ -135,13 +134,16 @@ func TestApply_impossible_says(t *testing.T) {
 	if _, err := c.Apply(n); err == nil || !strings.Contains(err.Error(), "eth7") {
 		t.Errorf("unknown device: %v", err)
 	}
-	c, _ = Parse("dhcp")
-	if _, err := c.Apply(n); !errors.Is(err, ErrAutoconf) {
-		t.Errorf("dhcp: %v", err)
-	}
-	c, _ = Parse("off")
-	if dev, err := c.Apply(n); dev != nil || err != nil {
-		t.Errorf("off: %v, %v", dev, err)
+}
+
+func TestDynamic_addressFromTheNetwork(t *testing.T) {
+	for in, want := range map[string]bool{
+		"dhcp": true, "on": true, "any": true, ":::::eth1:dhcp": true, ":::::eth1": true, "192.0.2.2::::::dhcp": true,
+		"off": false, "none": false, ":::::eth1:off": false, "192.0.2.2": false, "192.0.2.2::::::any": false,
+	} {
+		if c, err := Parse(in); err != nil || c.Dynamic() != want {
+			t.Errorf("ip=%s: Dynamic %v, %v; want %v", in, c.Dynamic(), err, want)
+		}
 	}
 }
 

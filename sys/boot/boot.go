@@ -7,11 +7,11 @@ import (
 	"time"
 
 	"barewire/inet"
-	"barewire/inet/ipconfig"
 	"barewire/napi"
 	"barewire/skb"
 	"barewire/sys"
 	"barewire/sys/cmdline"
+	"barewire/sys/rtnetlink"
 	"barewire/virtio"
 	vnet "barewire/virtio/net"
 )
@@ -44,6 +44,11 @@ type Machine struct {
 	// Map gives the device address of memory; nil means that it is the
 	// virtual address.
 	Map func(mem []byte) (dma uint64, err error)
+	// Initramfs are the loader's modules: the archives of the first file system.
+	Initramfs [][]byte
+	// DHCP says that a DHCP client is linked in, which will look at
+	// Booted.DHCP.
+	DHCP bool
 	// Stop ends the goroutines of the stack, for tests; nil runs them for ever.
 	Stop <-chan struct{}
 }
@@ -60,6 +65,13 @@ type Booted struct {
 	Kernel *sys.Kernel
 	Net    *napi.Net
 	Inet   *inet.Net // nil when the stack could not be made
+	// DHCP are the devices that wait for an address from a server.
+	DHCP []*napi.NetDevice
+	// DHCPWait says that the command line asked for it, so that the program
+	// waits for the first lease.
+	DHCPWait bool
+	// Say prints a line on the console unless it is to be quiet.
+	Say func(line string)
 }
 
 // booting is the state between steps.
@@ -71,6 +83,7 @@ type booting struct {
 	debug    bool
 	hostname string
 	devices  []*napi.NetDevice
+	servers  []netip.Addr // of the DNS, from ip=
 }
 
 // Start boots the system (Linux: start_kernel to run_init_process). It returns
@@ -85,7 +98,7 @@ func Start(m Machine) *Booted {
 		b.say("barewire %s, %d MiB, %s", sys.Release, m.Memory>>20, m.About)
 		b.say("command line: %s", m.CommandLine)
 	}
-	b.line.Sysctls(func(name, value string) { b.warn("sysctl.%s=%s: there is no such setting", name, value) })
+	b.Say = func(line string) { b.say("%s", line) }
 	if b.netInit() {
 		b.probe()
 		b.up()
@@ -95,6 +108,8 @@ func Start(m Machine) *Booted {
 		b.hostname = name
 	}
 	b.sysInit()
+	b.resolver(b.servers, nil)
+	b.sysctls()
 	return &b.Booted
 }
 
@@ -149,6 +164,9 @@ func (b *booting) netInit() bool {
 		b.warn("no network: %v", err)
 		return false
 	}
+	if _, err = rtnetlink.New(b.Inet); err != nil {
+		b.warn("no netlink: %v", err)
+	}
 	return true
 }
 
@@ -195,43 +213,6 @@ func (b *booting) up() {
 	}
 }
 
-// example is an ip= that works in QEMU's user network.
-const example = "ip=10.0.2.15::10.0.2.2:255.255.255.0::eth0:off"
-
-// configure gives interfaces their addresses (Linux: ip_auto_config).
-func (b *booting) configure() {
-	value, ok := b.line.Last("ip")
-	if !ok {
-		for _, dev := range b.devices {
-			b.say("%s: no address; the kernel parameter ip= gives one, as in %s", dev.Name(), example)
-		}
-		return
-	}
-	c, err := ipconfig.Parse(value)
-	if err != nil {
-		b.warn("%v; want ip=client::gateway:netmask:hostname:device:off, as in %s", err, example)
-		return
-	}
-	b.hostname = c.Hostname
-	if c.Client.IsValid() && len(b.devices) == 0 {
-		b.warn("ip=%s: there is no network device", value)
-		return
-	}
-	dev, err := c.Apply(b.Inet)
-	if err != nil {
-		b.warn("%v", err)
-		return
-	}
-	if dev == nil || !c.Client.IsValid() {
-		return
-	}
-	line := fmt.Sprintf("%s: %v", dev.Name(), netip.PrefixFrom(c.Client, c.Bits))
-	if c.Gateway.IsValid() {
-		line += ", gateway " + c.Gateway.String()
-	}
-	b.say("%s", line)
-}
-
 // sysInit makes the system-call interface.
 func (b *booting) sysInit() {
 	cfg := sys.Config{
@@ -251,6 +232,10 @@ func (b *booting) sysInit() {
 		TaskSize:  b.m.TaskSize,
 		Log:       b.log,
 		Debug:     b.debug,
+
+		Initramfs:   b.m.Initramfs,
+		CommandLine: b.m.CommandLine,
+		Net:         b.Net,
 	}
 	if b.Inet != nil {
 		cfg.SockCreate = b.Inet.SockCreate

@@ -3,6 +3,7 @@ package boot
 import (
 	"bytes"
 	"fmt"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -11,6 +12,7 @@ import (
 	"time"
 	"unsafe"
 
+	"barewire/sys/lease"
 	"barewire/virtio"
 	"barewire/virtio/device"
 )
@@ -268,10 +270,13 @@ func TestStart_console(t *testing.T) {
 		{"bad_address", "quiet ip=192.0.2.256", 2, []string{"want ip=client::gateway"}},
 		{"wrong_device", "quiet ip=192.0.2.2::192.0.2.1:255.255.255.0::eth7:off", 2, []string{`"eth7"`}},
 		{"no_device", lineA, 0, []string{"there is no network device"}},
-		{"dhcp", "quiet ip=dhcp", 2, []string{"not available"}},
+		{"dhcp", "quiet ip=dhcp", 2, []string{"without the DHCP client"}},
 		{"off", "quiet ip=off", 2, nil},
-		{"sysctl", "quiet sysctl.net.core.nothing=1", 0, []string{"sysctl.net.core.nothing=1: there is no such setting"}},
-		{"last_ip_wins", "quiet ip=bad " + lineA, 2, nil},
+		{"sysctl", "quiet sysctl.net.ipv4.ip_default_ttl=63 sysctl.net/ipv4/conf/eth0/rp_filter=1", 2, nil},
+		{"sysctl_unknown", "quiet sysctl.net.core.nothing=1", 0, []string{"sysctl.net.core.nothing=1: there is no such setting"}},
+		{"sysctl_value", "quiet sysctl.net.ipv4.ip_default_ttl=hot", 0, []string{`does not take this value; it stays "64"`}},
+		{"bad_ip_beside_good", "ip=bad " + lineA, 2, []string{"link up", `ip=bad: client address "bad"`, "eth0: 192.0.2.2/24"}},
+		{"two_ips", lineA + " ip=198.51.100.2:::255.255.255.0::eth0:off", 2, []string{"link up", "eth0: 192.0.2.2/24", "eth0: 198.51.100.2/24"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			m := newMachine(t, tc.line, tc.mac)
@@ -287,6 +292,80 @@ func TestStart_console(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The devices that wait for a DHCP client, and whether the program does.
+func TestStart_dhcp(t *testing.T) {
+	for line, want := range map[string]string{
+		"":                          "eth0",
+		"ip=dhcp":                   "eth0 waits",
+		"ip=:::::eth0:dhcp ip=dhcp": "eth0 waits",
+		"ip=off":                    "",
+		lineA:                       "",
+		"ip=:::::eth7:dhcp":         "",
+	} {
+		m := newMachine(t, "quiet "+line, 2, func(m *Machine) { m.DHCP = true })
+		got := ""
+		for _, d := range m.DHCP {
+			got += d.Name()
+		}
+		if m.DHCPWait {
+			got += " waits"
+		}
+		if got != want {
+			t.Errorf("%q: %q, want %q", line, got, want)
+		}
+	}
+}
+
+// A lease, its renewal with other routes, and its end.
+func TestSetLease_followsTheLease(t *testing.T) {
+	m := newMachine(t, "quiet", 2, func(m *Machine) { m.DHCP = true })
+	dev := m.DHCP[0]
+	gw := netip.MustParseAddr("192.0.2.1")
+	first := &lease.Lease{
+		Addr: netip.MustParsePrefix("192.0.2.9/24"), MTU: 1400, Hostname: "named",
+		Routes: []lease.Route{{Dst: netip.MustParsePrefix("0.0.0.0/0"), Gateway: gw}},
+		DNS:    []netip.Addr{gw},
+	}
+	state := func() string {
+		var l []string
+		for _, a := range m.Inet.Addrs() {
+			if a.Dev == dev {
+				l = append(l, a.Prefix.String())
+			}
+		}
+		for _, r := range m.Inet.Routes() {
+			if r.Gateway.IsValid() {
+				l = append(l, r.Dst.String()+" via "+r.Gateway.String())
+			}
+		}
+		return strings.Join(l, ", ")
+	}
+	set := func(from, to *lease.Lease, want string) {
+		t.Helper()
+		if err := m.SetLease(dev, from, to); err != nil {
+			t.Errorf("SetLease: %v", err)
+		}
+		if got := state(); got != want {
+			t.Errorf("after the lease %v: %q, want %q", to, got, want)
+		}
+	}
+	set(nil, first, "192.0.2.9/24, 0.0.0.0/0 via 192.0.2.1")
+	if dev.MTU() != 1400 || m.Kernel.Hostname() != "named" {
+		t.Errorf("mtu %d, host name %q", dev.MTU(), m.Kernel.Hostname())
+	}
+	second := *first
+	second.Routes = []lease.Route{{Dst: netip.MustParsePrefix("198.51.100.0/24"), Gateway: gw}}
+	set(first, &second, "192.0.2.9/24, 198.51.100.0/24 via 192.0.2.1")
+	third := second
+	third.Addr = netip.MustParsePrefix("192.0.2.10/24")
+	set(&second, &third, "192.0.2.10/24, 198.51.100.0/24 via 192.0.2.1")
+	far := third // a gateway that is outside of the subnet
+	far.Addr = netip.MustParsePrefix("203.0.113.5/32")
+	far.Routes = first.Routes
+	set(&third, &far, "203.0.113.5/32, 0.0.0.0/0 via 192.0.2.1")
+	set(&far, nil, "")
 }
 
 func TestStart_debug(t *testing.T) {

@@ -50,6 +50,17 @@ func (l Line) Last(name string) (value string, ok bool) {
 	return value, ok
 }
 
+// All returns the values of every parameter with a name, in order.
+func (l Line) All(name string) []string {
+	var values []string
+	for _, p := range l {
+		if p.Name == name {
+			values = append(values, p.Value)
+		}
+	}
+	return values
+}
+
 // Flag reports whether a parameter is there, with or without a value.
 func (l Line) Flag(name string) bool {
 	_, ok := l.Last(name)

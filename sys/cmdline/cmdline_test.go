@@ -52,6 +52,16 @@ func TestSysctls_order(t *testing.T) {
 	}
 }
 
+func TestAll_repeated_inOrder(t *testing.T) {
+	l := Parse("ip=a quiet ip=b ip -- ip=c")
+	if got := l.All("ip"); !slices.Equal(got, []string{"a", "b", ""}) {
+		t.Errorf("All = %q", got)
+	}
+	if got := l.All("nothing"); got != nil {
+		t.Errorf("All = %q", got)
+	}
+}
+
 // FuzzCmdline checks that no text loses or invents words.
 func FuzzCmdline(f *testing.F) {
 	for _, s := range []string{"", "debug -- a", `a="b c" "d=e f`, "--", `" " = =x`, "sysctl.a=1 ip=x:y", "\x00 a\x00b"} {

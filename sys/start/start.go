@@ -58,10 +58,22 @@ func init() {
 		Memory:      memory,
 		IRQHooks:    microvm.IRQHooks,
 		Devices:     devices(),
+		Initramfs:   modules(),
+		DHCP:        haveDHCP,
 	})
 	syscallHook = b.Kernel.Syscall
 	pollOpenHook = b.Kernel.PollOpen
 	pollCloseHook = b.Kernel.PollClose
+	startDHCP(b) // above the system calls, which work from here on
+}
+
+// modules returns what the loader brought: the initial file systems.
+func modules() [][]byte {
+	var l [][]byte
+	for _, m := range microvm.Modules() {
+		l = append(l, m.Data)
+	}
+	return l
 }
 
 // imageStart is below everything a program can point to: what lies lower is
