@@ -39,6 +39,10 @@ func (a *ARP) Event(ev napi.Event, dev *napi.NetDevice) {
 		if notify && dev.IsUp() {
 			a.Announce(dev)
 		}
+	case napi.EventNotifyPeers:
+		a.Announce(dev)
+	case napi.EventChangeName:
+		a.table.RenameDevice(dev)
 	case napi.EventUnregister:
 		a.flushProxied(dev)
 		a.table.RemoveDevice(dev)

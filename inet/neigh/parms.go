@@ -62,6 +62,8 @@ type Parms struct {
 	McastReprobes     atomic.Int32
 	ProxyQlen         atomic.Int32 // proxy answers that may wait
 	QueueBytes        atomic.Int32
+
+	name string // the settings are registered under; under the table's mu
 }
 
 func (p *Parms) set(c *Params) {
@@ -171,7 +173,21 @@ func (t *Table) AddDevice(dev *napi.NetDevice) {
 	}
 	m[dev] = p
 	t.parms.Store(&m)
-	t.net.Sysctl().Register(p.entries(sysctlName(dev))...)
+	p.name = sysctlName(dev)
+	t.net.Sysctl().Register(p.entries(p.name)...)
+}
+
+// RenameDevice moves the settings of dev to its new name.
+func (t *Table) RenameDevice(dev *napi.NetDevice) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := (*t.parms.Load())[dev]
+	if p == nil {
+		return
+	}
+	t.net.Sysctl().Unregister("net.ipv4.neigh." + p.name)
+	p.name = sysctlName(dev)
+	t.net.Sysctl().Register(p.entries(p.name)...)
 }
 
 // RemoveDevice forgets the settings, neighbours and proxy entries of dev
@@ -192,7 +208,7 @@ func (t *Table) RemoveDevice(dev *napi.NetDevice) {
 		}
 	}
 	t.parms.Store(&m)
-	t.net.Sysctl().Unregister("net.ipv4.neigh." + sysctlName(dev))
+	t.net.Sysctl().Unregister("net.ipv4.neigh." + old[dev].name)
 }
 
 func sysctlName(dev *napi.NetDevice) string { return strings.ReplaceAll(dev.Name(), ".", "/") }
