@@ -2,7 +2,9 @@ package inet_test
 
 import (
 	"bytes"
+	"fmt"
 	"math/rand/v2"
+	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -147,14 +149,13 @@ func TestReassembly_badFragments_datagramDropped(t *testing.T) {
 		overlaps uint64
 		fails    uint64
 	}{
-		{"overlap", [][]byte{frag(0, 40, true), frag(32, 64, true)}, 1, 2},
-		{"overlap from behind", [][]byte{frag(32, 64, true), frag(0, 40, true)}, 1, 2},
-		{"covering", [][]byte{frag(32, 40, true), frag(0, 64, true)}, 1, 2},
-		{"two ends", [][]byte{frag(32, 64, false), frag(64, 100, false)}, 0, 2},
-		{"beyond the end", [][]byte{frag(32, 64, false), frag(64, 96, true)}, 0, 2},
-		{"end before what came", [][]byte{frag(64, 96, true), frag(32, 64, false)}, 0, 2},
+		{"overlap", [][]byte{frag(0, 40, true), frag(32, 64, true)}, 1, 1},
+		{"overlap from behind", [][]byte{frag(32, 64, true), frag(0, 40, true)}, 1, 1},
+		{"covering", [][]byte{frag(32, 40, true), frag(0, 64, true)}, 1, 1},
+		{"two ends", [][]byte{frag(32, 64, false), frag(64, 100, false)}, 0, 1},
+		{"beyond the end", [][]byte{frag(32, 64, false), frag(64, 96, true)}, 0, 1},
+		{"end before what came", [][]byte{frag(64, 96, true), frag(32, 64, false)}, 0, 1},
 		{"no bytes", [][]byte{frag(8, 12, true)}, 0, 1},
-		{"beyond 64 KiB", [][]byte{fromPeer(17, data, func(h header.IPv4) { h.SetFragField(0x1fff) })}, 0, 1},
 	} {
 		h := newHost(t)
 		s := h.udpSocket(0, 7)
@@ -260,5 +261,46 @@ func TestReassembly_congestionMark_kept(t *testing.T) {
 	send(2, 0, 3) // not-ECT and CE: forged
 	if _, err := s.RecvMsg(m, syscall.MSG_DONTWAIT); err != syscall.EAGAIN {
 		t.Errorf("impossible mixture accepted: %v", err)
+	}
+}
+
+func TestReassembly_identificationGoneRound_begunAnew(t *testing.T) {
+	h := newHost(t)
+	s := h.udpSocket(0, 7)
+	check(t, h.net.Sysctl().Set("net.ipv4.ipfrag_max_dist", "10"))
+	old := fragments(1, 17, udpPacket(peerIP, hostIP, 1, 7, bytes.Repeat([]byte("old "), 40)), 56)
+	data := bytes.Repeat([]byte("new "), 40)
+	fresh := fragments(1, 17, udpPacket(peerIP, hostIP, 1, 7, data), 56)
+	h.inject(old[0])
+	for i := range 11 {
+		h.inject(fragments(uint16(100+i), 17, udpPacket(peerIP, hostIP, 1, 7, data), 56)[0])
+	}
+	h.inject(fresh...)
+	if got, _, _, err := recvFrom(s, 300); err != nil || !bytes.Equal(got, data) {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if n := h.MIB().IP.ReasmFails.Load(); n != 1 || h.Drops(skb.FragTooFar) != 1 {
+		t.Errorf("ReasmFails %d", n)
+	}
+}
+
+func TestReassembly_sysctls_boundMemory(t *testing.T) {
+	h := newHost(t)
+	set := h.net.Sysctl()
+	if err := set.Set("net.ipv4.ipfrag_high_thresh", "1"); err != syscall.EINVAL {
+		t.Errorf("high below low: %v", err)
+	}
+	check(t, set.Set("net.ipv4.ipfrag_low_thresh", "0"))
+	check(t, set.Set("net.ipv4.ipfrag_high_thresh", "100000"))
+	for i := range 5000 {
+		h.inject(fragments(uint16(i), 17, udpPacket(peerIP, hostIP, 1, 7, make([]byte, 100)), 56)[0])
+	}
+	show, _ := h.net.Proc().Lookup("sockstat")
+	var inuse, memory int
+	for _, l := range strings.Split(string(show(nil)), "\n") {
+		fmt.Sscanf(l, "FRAG: inuse %d memory %d", &inuse, &memory)
+	}
+	if memory < 90000 || memory > 106000 || inuse < 5 {
+		t.Errorf("%d datagrams wait at a cost of %d bytes, the limit is 100000", inuse, memory)
 	}
 }

@@ -175,6 +175,8 @@ func clearTimes(p []byte) {
 // knownDifferences are the cases where we do not do as Linux, and why.
 var knownDifferences = map[string]string{ // read-only
 	"from the subnet's broadcast": "Linux answers a ping from a broadcast address to everybody; we do not",
+	"CIPSO":                       "Linux echoes the label in its complaint; we have no labels",
+	"CIPSO without domain":        "Linux echoes the label in its complaint; we have no labels",
 	"ARP from a group station":    "RFC 1812 section 3.3.2: not to be believed; Linux does",
 }
 
@@ -248,6 +250,35 @@ func TestLinux_sameFrames_sameAnswersAndCounters(t *testing.T) {
 		feed(fmt.Sprint("ping of ", size), fragments(uint16(100+i), 1, icmpEcho(7, 7, randomBytes(size)), 1480)...)
 		feed(fmt.Sprint("datagram of ", size), fragments(uint16(200+i), 17, udpPacket(peerIP, hostIP, 5, 7, randomBytes(size)), 1480)...)
 	}
+	data := udpPacket(peerIP, hostIP, 5, 7, randomBytes(92))
+	piece := func(id uint16, off, end int, more bool, edit ...func(h header.IPv4)) []byte {
+		ff := uint16(off / 8)
+		if more {
+			ff |= header.IPMF
+		}
+		return fromPeer(17, data[off:end], append(edit, func(h header.IPv4) {
+			h.SetID(id)
+			h.SetFragField(h.FragField()&header.IPDF | ff)
+		})...)
+	}
+	tos := func(v byte) func(h header.IPv4) { return func(h header.IPv4) { h[1] = v } }
+	df := func(h header.IPv4) { h.SetFragField(header.IPDF) }
+	feed("fragments overlap", piece(301, 0, 40, true), piece(301, 32, 64, true), piece(301, 64, 100, false))
+	feed("fragments overlap from behind", piece(302, 32, 64, true), piece(302, 0, 40, true))
+	feed("fragment covers another", piece(303, 32, 40, true), piece(303, 0, 64, true))
+	feed("fragment twice", piece(304, 0, 40, true), piece(304, 0, 40, true), piece(304, 40, 100, false))
+	feed("fragment within another", piece(305, 0, 40, true), piece(305, 8, 24, true), piece(305, 40, 100, false))
+	feed("two last fragments", piece(306, 32, 64, false), piece(306, 64, 100, false))
+	feed("fragment beyond the end", piece(307, 32, 64, false), piece(307, 64, 96, true))
+	feed("fragment of four bytes", piece(308, 8, 12, true))
+	feed("fragments of odd size", piece(309, 0, 44, true), piece(309, 40, 100, false))
+	feed("fragments in reverse", piece(310, 64, 100, false), piece(310, 32, 64, true), piece(310, 0, 32, true))
+	feed("fragments with CE", piece(311, 0, 40, true, tos(2)), piece(311, 40, 100, false, tos(3)))
+	feed("fragments with CE and not ECT", piece(312, 0, 40, true, tos(0)), piece(312, 40, 100, false, tos(3)))
+	feed("fragments with ECT(0) and ECT(1)", piece(313, 0, 40, true, tos(1)), piece(313, 40, 100, false, tos(2)))
+	feed("fragments with ECT and none", piece(314, 0, 40, true, tos(2)), piece(314, 40, 100, false, tos(0)))
+	feed("fragments with DF", piece(315, 0, 40, true, df), piece(315, 40, 100, false, df))
+	feed("fragment past 64 KiB", fromPeer(17, data, func(h header.IPv4) { h.SetFragField(0x1fff) }))
 	for seed := uint64(1); seed <= 150 && !t.Failed(); seed++ {
 		feed(fmt.Sprint("seed ", seed), mutated(seed))
 	}

@@ -50,6 +50,7 @@ const (
 	FragReasmLimit
 	DupFrag
 	DeviceBroken
+	FragTooFar
 	NumReasons
 )
 
@@ -64,6 +65,7 @@ var reasonNames = [NumReasons]string{ // read-only
 	"IP_LOCALNET", "IP_INVALID_SOURCE", "IP_OUTNOROUTES", "PKT_TOO_BIG",
 	"QDISC_DROP", "QUEUE_PURGE", "ARP_INVALID", "ICMP_IGNORED",
 	"FRAG_REASM_TIMEOUT", "FRAG_REASM_LIMIT", "DUP_FRAG", "DEVICE_BROKEN",
+	"FRAG_TOO_FAR",
 }
 
 // String returns Linux's name of the reason without its prefix.

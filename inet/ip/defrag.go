@@ -12,8 +12,9 @@ import (
 // Bounds of reassembly, with Linux's defaults.
 const (
 	// DefaultFragMemory bounds the memory all waiting fragments cost, in bytes
-	// of truesize (net.ipv4.ipfrag_high_thresh). Beyond it no new datagram is
-	// begun and no fragment accepted; what waits leaves by completion or time.
+	// of truesize (net.ipv4.ipfrag_high_thresh). Beyond it no fragment is
+	// accepted, of an old datagram or a new one; what waits leaves by
+	// completion or by time, as in Linux since 4.17.
 	DefaultFragMemory = 4 << 20
 	// fragTime is how long a datagram may take to arrive
 	// (net.ipv4.ipfrag_time).
@@ -40,8 +41,11 @@ type fragQueue struct {
 	len   int      // end of the datagram as far as known
 	meat  int      // bytes received
 	cost  int
-	first bool // the fragment with offset 0 is here
-	last  bool // the fragment without MF is here
+	max   int    // largest fragment, header included
+	maxDF int    // largest of those with DF
+	rid   uint32 // the sender's count of fragments at the last one
+	first bool   // the fragment with offset 0 is here
+	last  bool   // the fragment without MF is here
 	ecn   uint8
 	done  bool
 }
@@ -91,9 +95,14 @@ func (n *Net) defrag(b *skb.Buff) *skb.Buff {
 		t.cost += q.cost
 		t.q[key] = q
 	}
+	var stale skb.List
+	if n.tooFar(q, key) {
+		t.restart(q, &stale)
+	}
 	whole, verdict := t.queue(q, b, h)
 	if verdict == fragKeep {
 		t.mu.Unlock()
+		stale.Purge(skb.FragTooFar)
 		return whole
 	}
 	var dead skb.List
@@ -101,18 +110,46 @@ func (n *Net) defrag(b *skb.Buff) *skb.Buff {
 		t.remove(q, &dead)
 	}
 	t.mu.Unlock()
+	stale.Purge(skb.FragTooFar)
 	switch verdict {
 	case fragDup:
 		n.drop(b, skb.DupFrag)
 		return nil
 	case fragKill:
-		m.ReasmFails.Add(1 + uint64(dead.Len()))
-		dead.Purge(skb.DupFrag)
-	default:
 		m.ReasmFails.Add(1)
+		dead.Purge(skb.DupFrag)
 	}
 	n.drop(b, skb.IPInHdr)
 	return nil
+}
+
+// tooFar reports whether so many fragments of the sender came between this one
+// and the last of its datagram that they can hardly be of the same: the
+// identification has gone round (Linux: ip_frag_too_far;
+// net.ipv4.ipfrag_max_dist). The caller holds the table's lock.
+func (n *Net) tooFar(q *fragQueue, key fragKey) bool {
+	most := n.Conf.FragMaxDist.Load()
+	if most == 0 {
+		return false
+	}
+	start := q.rid
+	q.rid = n.peers.fragment(key.src, 0)
+	if q.frags.Len() == 0 || int32(q.rid-start) <= most {
+		return false
+	}
+	n.MIB.IP.ReasmFails.Add(1)
+	return true
+}
+
+// restart begins the datagram anew (Linux: ip_frag_reinit); the caller holds
+// mu.
+func (t *fragTable) restart(q *fragQueue, l *skb.List) {
+	l.Splice(&q.frags)
+	t.cost -= q.cost - fragQueueCost
+	q.cost = fragQueueCost
+	q.len, q.meat, q.max, q.maxDF, q.ecn = 0, 0, 0, 0, 0
+	q.first, q.last = false, false
+	q.timer.Mod(t.n.Dev.Clock().Now() + t.n.Conf.FragTime.Load())
 }
 
 // What becomes of a fragment.
@@ -121,7 +158,6 @@ type fragVerdict uint8
 const (
 	fragKeep fragVerdict = iota // taken
 	fragDup                     // we have it; drop it and go on
-	fragBad                     // drop it
 	fragKill                    // drop it and the datagram
 )
 
@@ -148,7 +184,7 @@ func (t *fragTable) queue(q *fragQueue, b *skb.Buff, h header.IPv4) (*skb.Buff, 
 			q.len = end
 		}
 	}
-	if end <= off || end > header.IPv4MaxPacket {
+	if end <= off {
 		return nil, fragKill
 	}
 	after, v := q.place(off, end)
@@ -162,10 +198,10 @@ func (t *fragTable) queue(q *fragQueue, b *skb.Buff, h header.IPv4) (*skb.Buff, 
 	if off > 0 {
 		b.Pull(hlen)
 		if !b.Trim(end - off) {
-			return nil, fragBad
+			return nil, fragKill
 		}
 	} else if !b.Trim(hlen + end) {
-		return nil, fragBad
+		return nil, fragKill
 	}
 	b.IPSummed = skb.ChecksumNone // the sum of a piece says nothing of the whole
 	setFragPos(b, off, end)
@@ -174,6 +210,11 @@ func (t *fragTable) queue(q *fragQueue, b *skb.Buff, h header.IPv4) (*skb.Buff, 
 	t.cost += b.Truesize()
 	q.meat += end - off
 	q.ecn |= 1 << ecn
+	size := hlen + end - off
+	q.max = max(q.max, size)
+	if h.DF() {
+		q.maxDF = max(q.maxDF, size)
+	}
 	if off == 0 {
 		q.first = true
 	}
@@ -258,29 +299,34 @@ func (t *fragTable) reassemble(q *fragQueue) *skb.Buff {
 	}
 	h = header.IPv4(head.NetworkHeader())
 	h.SetTotalLen(hlen + q.len)
-	h.SetFragField(0)
-	h[1] = h[1]&^3 | ecn
+	// If the largest piece was not to be cut, neither is the whole beyond that
+	// size when it goes on from here.
+	setFragMax(head, max(q.max, q.maxDF))
+	if q.maxDF == q.max {
+		head.CB[2] |= cbFragPMTU
+		h.SetFragField(header.IPDF)
+	} else {
+		h.SetFragField(0)
+	}
+	h[1] |= ecn
 	h.UpdateChecksum()
 	m.ReasmOKs.Add(1)
 	return head
 }
 
-// reasmECN is the ECN field of a datagram whose fragments had the codepoints in
-// the set seen, a bit per codepoint (RFC 3168 section 5.3; Linux:
-// ip_frag_ecn_table). ok is false for mixtures no honest path makes.
+// reasmECN is what is added to the ECN field of the first fragment, when the
+// fragments had the codepoints in the set seen, a bit per codepoint (RFC 3168
+// section 5.3; Linux: ip_frag_ecn_table): a mark on one is a mark on all. ok is
+// false for not-ECT beside anything else, which no honest path makes.
 func reasmECN(seen uint8) (ecn uint8, ok bool) {
-	const notECT, ect1, ect0, ce = 1, 2, 4, 8
+	const notECT, ce = 1, 8
 	switch {
-	case seen&ce != 0 && seen&notECT != 0:
-		return 0, false
+	case seen&notECT != 0:
+		return 0, seen == notECT
 	case seen&ce != 0:
 		return 3, true
-	case seen&notECT != 0:
-		return 0, true
-	case seen == ect1:
-		return 1, true
 	}
-	return 2, true
+	return 0, true
 }
 
 // remove takes a datagram out of the table and its fragments into l; the caller
@@ -311,8 +357,8 @@ func (t *fragTable) expire(q *fragQueue) {
 	m := &t.n.MIB.IP
 	m.ReasmFails.Add(1)
 	m.ReasmTimeout.Add(1)
-	if head := dead.Head(); head != nil && q.first && t.n.ICMP != nil {
-		t.n.ICMP.Send(head, header.ICMPTimeExceeded, header.ICMPExcFragTime, 0)
+	if head := dead.Head(); head != nil && q.first && header.IPv4(head.NetworkHeader()).FragOffset() == 0 {
+		t.n.sendError(head, header.ICMPTimeExceeded, header.ICMPExcFragTime, 0)
 	}
 	dead.Purge(skb.FragReasmTimeout)
 }

@@ -14,7 +14,14 @@ func (n *Net) fragment(b *skb.Buff, rt *Rtable, mtu int) error {
 	m := &n.MIB.IP
 	h := header.IPv4(b.Data())
 	hlen := h.HeaderLen()
-	if h.DF() && !b.IgnoreDF {
+	df := uint16(0)
+	if b.CB[2]&cbFragPMTU != 0 {
+		df = header.IPDF // the pieces it came in had it
+	}
+	if m := fragMax(b); m != 0 {
+		mtu = min(mtu, m)
+	}
+	if h.DF() && (!b.IgnoreDF || fragMax(b) > mtu) {
 		m.FragFails.Add(1)
 		if n.ICMP != nil {
 			n.ICMP.Send(b, header.ICMPDestUnreach, header.ICMPFragNeeded, uint32(mtu))
@@ -66,7 +73,7 @@ func (n *Net) fragment(b *skb.Buff, rt *Rtable, mtu int) error {
 		left -= size
 		fh := header.IPv4(p)
 		fh.SetTotalLen(hlen + size)
-		ff := uint16((base+off)/8) | more
+		ff := uint16((base+off)/8) | more | df
 		if left > 0 {
 			ff |= header.IPMF
 		}
