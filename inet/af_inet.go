@@ -13,14 +13,20 @@ import (
 // inet_protosw).
 type protosw struct {
 	typ, protocol int
-	create        func(n *Net, s *sock.Socket)
+	create        func(n *Net, s *sock.Socket) error
 }
 
 // inetsw is the table inet_create looks through (Linux: inetsw_array).
 var inetsw = [...]protosw{ // read-only
 	{syscall.SOCK_STREAM, header.ProtoTCP, createStream},
 	{syscall.SOCK_DGRAM, header.ProtoUDP, createDgram},
+	{syscall.SOCK_DGRAM, header.ProtoICMP, createPing},
+	{syscall.SOCK_DGRAM, header.ProtoUDPLite, createLite},
+	{syscall.SOCK_RAW, anyProtocol, createRaw},
 }
+
+// anyProtocol is the wild entry of SOCK_RAW (Linux: IPPROTO_IP in inetsw).
+const anyProtocol = 0
 
 // ipprotoMax is IPPROTO_MAX: protocol arguments are below it.
 const ipprotoMax = 263
@@ -37,26 +43,65 @@ func (n *Net) create(s *sock.Socket, protocol int) error {
 		if p.typ != s.Type {
 			continue
 		}
-		if protocol == p.protocol || protocol == 0 {
+		switch {
+		case p.protocol == anyProtocol && protocol != 0:
+			s.Protocol = protocol
+			return p.create(n, s)
+		case p.protocol != anyProtocol && (protocol == p.protocol || protocol == 0):
 			s.Protocol = p.protocol
-			p.create(n, s)
-			return nil
+			return p.create(n, s)
 		}
 		err = syscall.EPROTONOSUPPORT
 	}
 	return err
 }
 
-// dgram is the operations of UDP sockets (Linux: inet_dgram_ops).
-type dgram struct {
-	sock.NoOps
-	sk *udp.Sock
+// dgramSock is what UDP, raw and ping socks have in common.
+type dgramSock interface {
+	Close()
+	Bind(sa ip.Sockaddr) error
+	Connect(sa ip.Sockaddr) error
+	Getname(peer bool, buf []byte) (int, error)
+	SendMsg(m *sock.Msg, flags int) (int, error)
+	RecvMsg(m *sock.Msg, flags int) (int, error)
+	SetSockOpt(level, name int, val []byte) error
+	GetSockOpt(level, name int, buf []byte) (int, error)
+	Shutdown(how int) error
+	Ioctl(cmd uint, arg []byte) error
+	DatagramPoll() uint16
+	GetStamp(arg []byte, nano bool) error
 }
 
-func createDgram(n *Net, s *sock.Socket) {
-	sk := n.udp.NewSock()
-	s.SK = &sk.Sock.Sock
-	s.Ops = &dgram{sk: sk}
+// dgram is the operations of datagram sockets (Linux: inet_dgram_ops,
+// inet_sockraw_ops).
+type dgram struct {
+	sock.NoOps
+	sk dgramSock
+}
+
+func createDgram(n *Net, s *sock.Socket) error { return createUDP(n.udp, s) }
+
+func createLite(n *Net, s *sock.Socket) error { return createUDP(n.lite, s) }
+
+func createUDP(u *udp.UDP, s *sock.Socket) error {
+	sk := u.NewSock()
+	s.SK, s.Ops = &sk.Sock.Sock, &dgram{sk: sk}
+	return nil
+}
+
+func createRaw(n *Net, s *sock.Socket) error {
+	sk := n.raw.NewSock(s.Protocol)
+	s.SK, s.Ops = &sk.Sock.Sock, &dgram{sk: sk}
+	return nil
+}
+
+func createPing(n *Net, s *sock.Socket) error {
+	sk, err := n.ping.NewSock()
+	if err != nil {
+		return err
+	}
+	s.SK, s.Ops = &sk.Sock.Sock, &dgram{sk: sk}
+	return nil
 }
 
 func (d *dgram) Release() error {
@@ -96,9 +141,18 @@ func (d *dgram) SetSockOpt(level, name int, val []byte) error {
 func (d *dgram) GetSockOpt(level, name int, b []byte) (int, error) {
 	return d.sk.GetSockOpt(level, name, b)
 }
-func (d *dgram) Shutdown(how int) error           { return d.sk.Shutdown(how) }
-func (d *dgram) Ioctl(cmd uint, arg []byte) error { return d.sk.Ioctl(cmd, arg) }
-func (d *dgram) Poll() uint16                     { return d.sk.DatagramPoll() }
+func (d *dgram) Shutdown(how int) error { return d.sk.Shutdown(how) }
+func (d *dgram) Poll() uint16           { return d.sk.DatagramPoll() }
+
+// Ioctl is inet_ioctl: the time of the last packet, and what the protocol has.
+func (d *dgram) Ioctl(cmd uint, arg []byte) error {
+	const siocGstamp, siocGstampNS = 0x8906, 0x8907
+	switch cmd {
+	case siocGstamp, siocGstampNS:
+		return d.sk.GetStamp(arg, cmd == siocGstampNS)
+	}
+	return d.sk.Ioctl(cmd, arg)
+}
 
 // stream is the operations of TCP sockets while there is no TCP: such a socket
 // exists, so that programs which try whether the family works find that it
@@ -108,11 +162,12 @@ type stream struct {
 	sk ip.Sock
 }
 
-func createStream(n *Net, s *sock.Socket) {
+func createStream(n *Net, s *sock.Socket) error {
 	st := &stream{}
 	st.sk.InitSock(n.ip, sock.Config{Type: syscall.SOCK_STREAM, Protocol: header.ProtoTCP})
 	s.SK = &st.sk.Sock
 	s.Ops = st
+	return nil
 }
 
 func (s *stream) Release() error {

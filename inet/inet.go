@@ -15,6 +15,8 @@ import (
 	"barewire/inet/mib"
 	"barewire/inet/neigh"
 	"barewire/inet/packet"
+	"barewire/inet/ping"
+	"barewire/inet/raw"
 	"barewire/inet/sock"
 	"barewire/inet/udp"
 	"barewire/napi"
@@ -50,6 +52,9 @@ type Net struct {
 	icmp     *icmp.ICMP
 	igmp     *igmp.IGMP
 	udp      *udp.UDP
+	lite     *udp.UDP
+	raw      *raw.Raw
+	ping     *ping.Ping
 	packet   *packet.Packet
 	families sock.Families
 	lo       *napi.NetDevice
@@ -89,6 +94,14 @@ func New(c Config) (*Net, error) {
 	if n.udp, err = udp.New(n.ip, c.UDPMemory); err != nil {
 		return nil, fmt.Errorf("inet: udp: %w", err)
 	}
+	if n.lite, err = n.udp.NewLite(); err != nil {
+		return nil, fmt.Errorf("inet: udplite: %w", err)
+	}
+	n.raw = raw.New(n.ip, n.udp.Memory())
+	n.ping = ping.New(n.ip, n.udp.Memory())
+	n.ip.AddSockstat(ip.SockstatSockets, func(b []byte) []byte {
+		return fmt.Appendf(b, "sockets: used %d\n", n.ip.Limits.InUse())
+	})
 	if err = n.families.Register(syscall.AF_INET, n.create); err != nil {
 		return nil, fmt.Errorf("inet: family: %w", err)
 	}
@@ -144,6 +157,7 @@ func (n *Net) devEvent(ev napi.Event, dev *napi.NetDevice) {
 			n.ip.AddAddr(dev, netip.PrefixFrom(header.AddrLoopback.Netip(), 8))
 		}
 	}
+	n.ip.DevEvent(ev, dev)
 }
 
 // SockCreate makes a socket (Linux: sock_create). typ is without SOCK_NONBLOCK

@@ -172,6 +172,46 @@ func (s *Sock) Send(b *skb.Buff, id *Ident, w *Way) error {
 	return s.IP.LocalOut(b)
 }
 
+// SelectIdent chooses the identification of a packet that may be fragmented
+// (Linux: __ip_select_ident).
+func (n *Net) SelectIdent(src, dst header.Addr, proto uint8) uint16 {
+	return n.idents.next(src, dst, proto)
+}
+
+// ConnectTo finds the way to a peer and returns the identity of the sock with
+// it (Linux: __ip4_datagram_connect). The sock is owned; the caller puts the
+// identity in place and calls CacheRoute with the rest.
+func (s *Sock) ConnectTo(sa Sockaddr) (id Ident, rt *Rtable, src header.Addr, gen uint32, err error) {
+	id = *s.Ident()
+	f := fib.Flow{Dst: sa.Addr, Src: id.Saddr, OIF: s.BoundDev(), Proto: uint8(s.Protocol), SPort: id.Num, DPort: sa.Port, TOS: s.TOS(), Mark: s.Mark(), OnLink: s.Flag(sock.FlagDontRoute)}
+	if sa.Addr.IsMulticast() {
+		if f.OIF == 0 {
+			f.OIF = s.mcDev.Load()
+		}
+		if f.Src == 0 {
+			f.Src = header.Addr(s.mcSrc.Load())
+		}
+	} else if f.OIF == 0 {
+		f.OIF = s.ucDev.Load()
+	}
+	rt, gen, errno := s.RouteOutput(&f)
+	if errno != 0 {
+		return id, nil, 0, 0, errno
+	}
+	if rt.Flags&RTCFBroadcast != 0 && !s.Flag(sock.FlagBroadcast) {
+		return id, nil, 0, 0, syscall.EACCES
+	}
+	if id.Saddr == 0 {
+		id.Saddr = f.Src
+	}
+	if id.RcvSaddr == 0 {
+		id.RcvSaddr = f.Src
+	}
+	id.Daddr, id.Dport = f.Dst, sa.Port
+	s.SeedID()
+	return id, rt, f.Src, gen, nil
+}
+
 // Cork is a datagram that is being put together by several sends (Linux: struct
 // inet_cork and the write queue). The zero value is empty. The sock's owner lock
 // guards it.

@@ -117,3 +117,36 @@ func (s *Sock) RecvError(m *sock.Msg) (int, error) {
 	m.Flags |= syscall.MSG_ERRQUEUE
 	return n, nil
 }
+
+// errConvert says which error an unreachable message is for the program, and
+// whether it ends the matter or may pass (Linux: icmp_err_convert).
+var errConvert = [header.ICMPMaxUnreach + 1]struct { // read-only
+	errno syscall.Errno
+	fatal bool
+}{
+	header.ICMPNetUnreach:    {syscall.ENETUNREACH, false},
+	header.ICMPHostUnreach:   {syscall.EHOSTUNREACH, false},
+	header.ICMPProtUnreach:   {syscall.ENOPROTOOPT, true},
+	header.ICMPPortUnreach:   {syscall.ECONNREFUSED, true},
+	header.ICMPFragNeeded:    {syscall.EMSGSIZE, false},
+	header.ICMPSRFailed:      {syscall.EOPNOTSUPP, false},
+	header.ICMPNetUnknown:    {syscall.ENETUNREACH, true},
+	header.ICMPHostUnknown:   {syscall.EHOSTDOWN, true},
+	header.ICMPHostIsolated:  {syscall.ENONET, true},
+	header.ICMPNetProhib:     {syscall.ENETUNREACH, true},
+	header.ICMPHostProhib:    {syscall.EHOSTUNREACH, true},
+	header.ICMPNetTOS:        {syscall.ENETUNREACH, false},
+	header.ICMPHostTOS:       {syscall.EHOSTUNREACH, false},
+	header.ICMPPktFiltered:   {syscall.EHOSTUNREACH, true},
+	header.ICMPPrecViolation: {syscall.EHOSTUNREACH, true},
+	header.ICMPPrecCutoff:    {syscall.EHOSTUNREACH, true},
+}
+
+// UnreachError says which error an ICMP destination unreachable message of a
+// code is for the program, and whether it is final.
+func UnreachError(code uint8) (errno syscall.Errno, fatal bool) {
+	if int(code) >= len(errConvert) {
+		return syscall.EHOSTUNREACH, false
+	}
+	return errConvert[code].errno, errConvert[code].fatal
+}

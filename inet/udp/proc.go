@@ -45,10 +45,10 @@ func (u *UDP) register() {
 
 // show is /proc/net/udp and /proc/net/udplite (Linux: udp4_seq_show).
 func (u *UDP) show(b []byte) []byte {
-	b = ip.AppendSeq(b, "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops")
+	b = ip.AppendSeq(b, " "+ip.ProcHeader)
 	for i := range u.table.hash {
 		for _, e := range u.table.hash[i].load() {
-			b = e.sk.AppendProc(b, i, int(e.id.Num), int(e.id.Dport))
+			b = ip.AppendSeq(b, fmt.Sprintf("%5d", i)+e.sk.ProcLine(int(e.id.Num), int(e.id.Dport)))
 		}
 	}
 	return b

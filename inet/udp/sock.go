@@ -4,7 +4,6 @@ import (
 	"sync/atomic"
 	"syscall"
 
-	"barewire/inet/fib"
 	"barewire/inet/ip"
 	"barewire/inet/sock"
 	"barewire/skb"
@@ -120,26 +119,13 @@ func (s *Sock) Connect(sa ip.Sockaddr) error {
 	if err := s.autobindLocked(); err != nil {
 		return err
 	}
-	id := *s.Ident()
-	f := fib.Flow{Dst: sa.Addr, Src: id.Saddr, OIF: s.BoundDev(), Proto: s.udp.proto, SPort: id.Num, DPort: sa.Port, TOS: s.TOS(), Mark: s.Mark(), OnLink: s.Flag(sock.FlagDontRoute)}
-	rt, gen, errno := s.RouteOutput(&f)
-	if errno != 0 {
-		return errno
+	id, rt, src, gen, err := s.ConnectTo(sa)
+	if err != nil {
+		return err
 	}
-	if rt.Flags&ip.RTCFBroadcast != 0 && !s.Flag(sock.FlagBroadcast) {
-		return syscall.EACCES
-	}
-	if id.Saddr == 0 {
-		id.Saddr = f.Src
-	}
-	if id.RcvSaddr == 0 {
-		id.RcvSaddr = f.Src
-	}
-	id.Daddr, id.Dport = f.Dst, sa.Port
-	s.SeedID()
 	s.udp.table.rehash(s, &id)
 	s.SetState(sock.StateEstablished)
-	s.CacheRoute(&id, rt, f.Src, gen)
+	s.CacheRoute(&id, rt, src, gen)
 	return nil
 }
 
@@ -169,35 +155,4 @@ func (s *Sock) Close() {
 	s.udp.table.unhash(s, &ip.Ident{})
 	s.SetState(sock.StateClose)
 	s.Unlock()
-}
-
-// Shutdown is inet_shutdown for a datagram socket: an unconnected one is shut
-// down too, but says ENOTCONN.
-func (s *Sock) Shutdown(how int) error {
-	if how < syscall.SHUT_RD || how > syscall.SHUT_RDWR {
-		return syscall.EINVAL
-	}
-	s.AddShutdown(uint32(how + 1))
-	if s.State() == sock.StateClose {
-		return syscall.ENOTCONN
-	}
-	return nil
-}
-
-// Ioctl is udp_ioctl: SIOCOUTQ and SIOCINQ.
-func (s *Sock) Ioctl(cmd uint, arg []byte) error {
-	v := 0
-	switch cmd {
-	case syscall.TIOCOUTQ: // SIOCOUTQ
-		v = s.WmemAlloc()
-	case syscall.TIOCINQ: // SIOCINQ, FIONREAD
-		v = s.FirstLen(0)
-	default:
-		return syscall.ENOTTY
-	}
-	if len(arg) < 4 {
-		return syscall.EFAULT
-	}
-	arg[0], arg[1], arg[2], arg[3] = byte(v), byte(v>>8), byte(v>>16), byte(v>>24)
-	return nil
 }

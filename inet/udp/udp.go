@@ -183,30 +183,6 @@ func (u *UDP) groupDeliver(b *skb.Buff, src header.Addr, sport uint16, dst heade
 	u.queueRcv(last, b, cov)
 }
 
-// errConvert says which error an unreachable message is for the program, and
-// whether it ends the matter or may pass (Linux: icmp_err_convert).
-var errConvert = [header.ICMPMaxUnreach + 1]struct { // read-only
-	errno syscall.Errno
-	fatal bool
-}{
-	header.ICMPNetUnreach:    {syscall.ENETUNREACH, false},
-	header.ICMPHostUnreach:   {syscall.EHOSTUNREACH, false},
-	header.ICMPProtUnreach:   {syscall.ENOPROTOOPT, true},
-	header.ICMPPortUnreach:   {syscall.ECONNREFUSED, true},
-	header.ICMPFragNeeded:    {syscall.EMSGSIZE, false},
-	header.ICMPSRFailed:      {syscall.EOPNOTSUPP, false},
-	header.ICMPNetUnknown:    {syscall.ENETUNREACH, true},
-	header.ICMPHostUnknown:   {syscall.EHOSTDOWN, true},
-	header.ICMPHostIsolated:  {syscall.ENONET, true},
-	header.ICMPNetProhib:     {syscall.ENETUNREACH, true},
-	header.ICMPHostProhib:    {syscall.EHOSTUNREACH, true},
-	header.ICMPNetTOS:        {syscall.ENETUNREACH, false},
-	header.ICMPHostTOS:       {syscall.EHOSTUNREACH, false},
-	header.ICMPPktFiltered:   {syscall.EHOSTUNREACH, true},
-	header.ICMPPrecViolation: {syscall.EHOSTUNREACH, true},
-	header.ICMPPrecCutoff:    {syscall.EHOSTUNREACH, true},
-}
-
 // err hears of an ICMP error about a packet sent from here (Linux:
 // __udp4_lib_err). b is at the quoted IP header.
 func (u *UDP) err(b *skb.Buff, typ, code uint8, info uint32) {
@@ -232,7 +208,7 @@ func (u *UDP) err(b *skb.Buff, typ, code uint8, info uint32) {
 	case header.ICMPParameterProb:
 		errno, hard = syscall.EPROTO, true
 	case header.ICMPDestUnreach:
-		errno, hard = errConvert[code].errno, errConvert[code].fatal
+		errno, hard = ip.UnreachError(code)
 		if code == header.ICMPFragNeeded {
 			// No next hop has an MTU below the least (RFC 791).
 			if info < 68 || sk.PMTUDisc() == ip.PMTUDiscDont {
