@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -35,7 +36,7 @@ func (f *vmFlags) add(fl *flag.FlagSet, memory int) {
 	fl.BoolVar(&f.show, "x", false, "print QEMU's command line")
 }
 
-// The addresses of QEMU's user networking.
+// The addresses of QEMU's user networking, for an image without the DHCP client.
 const userIP = "ip=10.0.2.15::10.0.2.2:255.255.255.0::eth0:off:10.0.2.3"
 
 // run is "barewire run".
@@ -80,7 +81,12 @@ func run(args []string, io streams) error {
 		vf.Append = join(vf.Append, "debug")
 	}
 	if strings.HasPrefix(*netdev, "user") && !hasParameter(vf.Append, "ip") {
-		vf.Append = join(vf.Append, userIP)
+		// The program waits for its address: a client needs it at once.
+		ip := "ip=dhcp"
+		if slices.Contains(strings.Split(bf.tags, ","), "nodhcp") {
+			ip = userIP
+		}
+		vf.Append = join(vf.Append, ip)
 	}
 	if vf.Append, err = commandLine(vf.Append, rest); err != nil {
 		return err
