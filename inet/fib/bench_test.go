@@ -1,0 +1,150 @@
+package fib
+
+import (
+	"math/rand/v2"
+	"runtime"
+	"testing"
+	"time"
+
+	"barewire/inet/header"
+)
+
+// internetLengths is how many of a thousand prefixes of the Internet's table
+// have a length, roughly as route collectors see it.
+var internetLengths = [33]int{ // read-only
+	8: 1, 9: 1, 10: 1, 11: 1, 12: 1, 13: 1, 14: 2, 15: 3, 16: 14, 17: 8, 18: 14, 19: 26, 20: 45, 21: 54, 22: 112, 23: 105, 24: 611,
+}
+
+// fullTable returns n different prefixes in random order.
+func fullTable(n int) []uint64 {
+	r := rand.New(rand.NewPCG(1, 2))
+	var lens []int
+	for l, share := range internetLengths {
+		for range share {
+			lens = append(lens, l)
+		}
+	}
+	seen := make(map[uint64]bool, n)
+	out := make([]uint64, 0, n)
+	for len(out) < n {
+		l := lens[r.IntN(len(lens))]
+		key := (r.Uint32()%(223<<24-1<<24) + 1<<24) & mask32(l)
+		if p := uint64(key)<<8 | uint64(l); !seen[p] {
+			seen[p] = true
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// fullFIB enters the prefixes in the main table, with 64 different routes.
+func fullFIB(prefixes []uint64) *FIB {
+	f := New(nil)
+	var infos [64]*Info
+	for i := range infos {
+		infos[i] = &Info{Type: Unicast, Priority: uint32(i), NHs: make([]Nexthop, 1)}
+	}
+	for i, p := range prefixes {
+		f.main.put(header.Addr(p>>8), int(p&0xff), aliases{{0, infos[i&63]}})
+	}
+	return f
+}
+
+func heap() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+const million = 1_000_000
+
+// BenchmarkFullTable is the bar of the routing table: a million prefixes in at
+// most 64 MiB, looked up in at most 40 ns.
+func BenchmarkFullTable(b *testing.B) {
+	prefixes := fullTable(million)
+	before := heap()
+	start := time.Now()
+	f := fullFIB(prefixes)
+	insert := time.Since(start)
+	size := heap() - before
+	// Precomputed, so that the generator is not in the figure.
+	dst := make([]uint32, 1<<16)
+	r := rand.New(rand.NewPCG(3, 4))
+	for i := range dst {
+		dst[i] = r.Uint32()%(223<<24-1<<24) + 1<<24
+	}
+	report := func(b *testing.B, found int) {
+		ns := float64(b.Elapsed().Nanoseconds()) / float64(b.N)
+		b.ReportMetric(ns, "ns/lookup")
+		b.ReportMetric(40, "ns/lookup-bar")
+		b.ReportMetric(float64(size)/(1<<20), "MiB")
+		b.ReportMetric(64, "MiB-bar")
+		b.ReportMetric(float64(size)/million, "B/prefix")
+		b.ReportMetric(float64(found)/float64(b.N), "hit-ratio")
+	}
+	b.Run("lookup", func(b *testing.B) {
+		var res Result
+		found, i := 0, 0
+		fl := Flow{}
+		for b.Loop() {
+			i++
+			fl.Dst = header.Addr(dst[i&0xffff])
+			if f.Lookup(&fl, &res) == 0 {
+				found++
+			}
+		}
+		report(b, found)
+	})
+	// Each destination depends on the result before, so that no two lookups
+	// overlap: the time one packet waits.
+	b.Run("latency", func(b *testing.B) {
+		var res Result
+		found, i := 0, uint32(0)
+		fl := Flow{}
+		x := uint32(12345)
+		for b.Loop() {
+			i++
+			x = x*1664525 + 1013904223 + uint32(res.Bits)
+			fl.Dst = header.Addr(x%(223<<24-1<<24) + 1<<24)
+			if f.Lookup(&fl, &res) == 0 {
+				found++
+			}
+		}
+		report(b, found)
+	})
+	b.Run("churn", func(b *testing.B) {
+		i := 0
+		l := f.main.get(header.Addr(prefixes[0]>>8), int(prefixes[0]&0xff))
+		for b.Loop() {
+			p := prefixes[i%million]
+			i++
+			f.main.del(header.Addr(p>>8), int(p&0xff))
+			f.main.put(header.Addr(p>>8), int(p&0xff), l)
+		}
+		b.ReportMetric(float64(million)/insert.Seconds(), "inserts/s")
+		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "delete+insert/s")
+	})
+	start = time.Now()
+	for _, p := range prefixes {
+		f.main.del(header.Addr(p>>8), int(p&0xff))
+	}
+	b.Logf("a million prefixes: inserted at %.0f/s, deleted at %.0f/s", million/insert.Seconds(), million/time.Since(start).Seconds())
+	if n := f.main.Len(); n != 0 {
+		b.Errorf("%d prefixes left", n)
+	}
+}
+
+func BenchmarkLookupHost(b *testing.B) {
+	f := New(nil)
+	i := &Info{Type: Unicast, NHs: make([]Nexthop, 1)}
+	f.main.put(0, 0, aliases{{0, i}})
+	f.main.put(0xc0000200, 24, aliases{{0, i}})
+	f.local.put(0xc0000201, 32, aliases{{0, &Info{Type: Local, NHs: make([]Nexthop, 1)}}})
+	var res Result
+	fl := Flow{Dst: 0xc0000207}
+	for b.Loop() {
+		f.Lookup(&fl, &res)
+	}
+}
