@@ -52,24 +52,25 @@ func fsWorlds(t *testing.T) (linux, ours *fsWorld, tk *testKernel) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	os.Chmod(dir, 0o755)
-	if err := os.MkdirAll(dir+"/base", 0o755); err != nil {
+	// Links to ".." climb: what they reach must be the test's own.
+	const deep = "/1/2/3/4/5/6/7/8/base"
+	if err := os.MkdirAll(dir+deep, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	syscall.Umask(0o022)
 	linux = &fsWorld{sys: realSyscall}
-	fd, e := linux.call(syscall.SYS_OPENAT, atCwd, ptr(cstr(dir+"/base")), syscall.O_DIRECTORY)
+	fd, e := linux.call(syscall.SYS_OPENAT, atCwd, ptr(cstr(dir+deep)), syscall.O_DIRECTORY)
 	if e != 0 {
 		t.Fatal(e)
 	}
 	linux.base = fd
 	t.Cleanup(func() { syscall.Close(int(fd)) })
 	tk = newTestKernel(t)
-	for _, d := range []string{"/tmp/t", "/tmp/t/base"} {
-		tk.must(syscall.SYS_MKDIR, ptr(cstr(d)), 0o755)
+	if e := tk.fs.MkdirAll("/tmp/t"+deep, 0o755); e != 0 {
+		t.Fatal(e)
 	}
 	ours = &fsWorld{sys: tk.Syscall}
-	ours.base = tk.must(syscall.SYS_OPEN, ptr(cstr("/tmp/t/base")), syscall.O_DIRECTORY)
+	ours.base = tk.must(syscall.SYS_OPEN, ptr(cstr("/tmp/t"+deep)), syscall.O_DIRECTORY)
 	for i := range linux.fds {
 		linux.fds[i], ours.fds[i] = ebadfd+900, ebadfd+900
 	}

@@ -124,11 +124,25 @@ func (k *Kernel) makeEtc() {
 	}
 }
 
+// maxReports bounds the lines about entries that could not be made.
+const maxReports = 8
+
 // unpack adds an initramfs to the tree. Entries that do not fit are reported
 // and left out; a broken archive ends there.
 func (k *Kernel) unpack(archive []byte) error {
 	type id struct{ major, minor, ino uint32 }
 	first := map[id]string{} // where each file with several names was put
+	bad := 0
+	report := func(name string, e Errno) {
+		if e == 0 {
+			return
+		}
+		if bad++; bad <= maxReports {
+			k.report("initramfs: "+name, e)
+		} else if bad == maxReports+1 {
+			k.log("initramfs: more entries could not be made")
+		}
+	}
 	return cpio.Walk(archive, int64(min(k.cfg.MemTotal/2, 1<<40)), func(e cpio.Entry) error {
 		name := "/" + strings.Trim(e.Name, "/")
 		a := vfs.Attr{
@@ -139,20 +153,20 @@ func (k *Kernel) unpack(archive []byte) error {
 		if reg && e.Nlink > 1 && first[key] != "" {
 			// The contents stand with the last of the names (maybe_link).
 			if len(e.Data) > 0 {
-				k.report(first[key], k.fs.Place(first[key], a, e.Data))
+				report(first[key], k.fs.Place(first[key], a, e.Data))
 			}
 			i, err := k.fs.Lookup(nil, first[key], false)
 			if err == 0 {
 				k.fs.Unlink(nil, name)
 				err = k.fs.Link(i, nil, name)
 			}
-			k.report(name, err)
+			report(name, err)
 			return nil
 		}
 		if reg && e.Nlink > 1 {
 			first[key] = name
 		}
-		k.report(name, k.fs.Place(name, a, e.Data))
+		report(name, k.fs.Place(name, a, e.Data))
 		return nil
 	})
 }
