@@ -10,7 +10,6 @@ import (
 	"barewire/inet/packet"
 	"barewire/inet/sock"
 	"barewire/napi"
-	"barewire/skb"
 	"barewire/skb/skbtest"
 )
 
@@ -392,5 +391,3 @@ func FuzzSockaddr(f *testing.F) {
 		}
 	})
 }
-
-var _ = skb.Pad
