@@ -120,7 +120,7 @@ func (m *IGMP) join(d *device, addr header.Addr, mode int) {
 	m.undelete(d, g)
 	m.mu.Unlock()
 	m.added(d, g)
-	m.ip.FlushRoutes() // cached ways to the group lack the copy for us (Linux: ip_rt_multicast_event)
+	m.ip.FIB.Bump() // cached ways to the group lack the copy for us (Linux: ip_rt_multicast_event)
 }
 
 // leave takes one user away (Linux: __ip_mc_dec_group). cfg is held.
@@ -139,7 +139,7 @@ func (m *IGMP) leave(d *device, addr header.Addr) {
 	d.publish()
 	m.mu.Unlock()
 	m.dropped(d, g)
-	m.ip.FlushRoutes()
+	m.ip.FIB.Bump()
 }
 
 // added is igmp_group_added: the device receives the group, routers hear of
