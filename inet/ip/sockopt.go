@@ -338,7 +338,7 @@ func (s *Sock) GetSockOpt(level, name int, buf []byte) (int, error) {
 	case ipLocalPortRange:
 		v = int(int32(s.ports.Load()))
 	case ipProtocol:
-		v = s.Protocol
+		v = int(s.Ident().Num) // what a raw socket was made for, as Linux has it
 	case ipMTU:
 		rt, _ := s.CachedRoute(s.Ident())
 		if rt == nil {

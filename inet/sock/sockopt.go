@@ -136,9 +136,6 @@ func (sk *Sock) setSockOpt(name int, val []byte) error {
 		sk.boundDev.Store(int32(v))
 		sk.changed()
 	case soRcvMark:
-		if v < 0 || v > 1 {
-			return syscall.EINVAL
-		}
 		sk.SetFlag(FlagRcvMark, on)
 	case syscall.SO_MARK:
 		sk.mark.Store(uint32(v))
