@@ -91,11 +91,11 @@ func netDev(d *napi.NetDevice) vfs.Dir {
 		"addr_len":         constant("6\n"),
 		"name_assign_type": constant("2\n"), // NET_NAME_PREDICTABLE: by the kernel, and stable
 		"mtu":              writable(number(func() int64 { return int64(d.MTU()) }), func(v int64) error { return d.SetMTU(int(min(v, 1<<30))) }),
-		"flags":            writable(text(func() string { return fmt.Sprintf("0x%x\n", d.Flags()&0xffff&^napi.IFF_RUNNING) }), func(v int64) error { return setFlags(d, v) }),
+		"flags":            writable(text(func() string { return fmt.Sprintf("0x%x\n", d.Flags()&0xffff&^napi.IFF_RUNNING) }), func(v int64) error { return d.ChangeFlags(uint32(v), ^uint32(0)) }),
 		"ifindex":          number(func() int64 { return int64(d.Ifindex()) }),
 		"iflink":           number(func() int64 { return int64(d.Ifindex()) }),
 		"type":             number(func() int64 { return int64(d.Type) }),
-		"tx_queue_len":     number(func() int64 { return int64(d.TxQueueLen) }),
+		"tx_queue_len":     writable(number(func() int64 { return int64(d.QueueLen()) }), func(v int64) error { return d.SetQueueLen(int(min(v, 1<<30))) }),
 		"dev_id":           constant("0x0\n"),
 		"dev_port":         constant("0\n"),
 		"dormant":          constant("0\n"),
@@ -146,17 +146,6 @@ func operstate(d *napi.NetDevice) string {
 		return "down"
 	}
 	return "up"
-}
-
-// setFlags is dev_change_flags: UP opens or closes, others are taken over.
-func setFlags(d *napi.NetDevice, v int64) error {
-	const settable = napi.IFF_NOARP | napi.IFF_MULTICAST
-	d.SetFlags(uint32(v)&settable, ^uint32(v)&settable)
-	if v&napi.IFF_UP != 0 {
-		return d.Open()
-	}
-	d.Close()
-	return nil
 }
 
 // netStats is the directory of counters.

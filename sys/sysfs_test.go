@@ -1,0 +1,127 @@
+package sys
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"barewire/napi"
+	"barewire/skb"
+)
+
+// quietOps is a driver that carries nothing.
+type quietOps struct{}
+
+func (quietOps) Open(*napi.NetDevice) error { return nil }
+func (quietOps) Stop(*napi.NetDevice) error { return nil }
+
+func (quietOps) StartXmit(_ *napi.NetDevice, _ *napi.TxQueue, batch []*skb.Buff) int {
+	for _, b := range batch {
+		b.Consume()
+	}
+	return len(batch)
+}
+
+// newSysfs makes a Kernel over a stack with lo and a dummy device.
+func newSysfs(t *testing.T) (*testKernel, *napi.NetDevice) {
+	n, err := napi.New(napi.Config{Pages: skb.PageConfig{MaxPages: 16}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lo := napi.AllocNetdev("lo", quietOps{}, 1)
+	napi.EtherSetup(lo)
+	lo.Type, lo.Broadcast, lo.MaxMTU = napi.ARPHRD_LOOPBACK, [6]byte{}, 65536
+	lo.SetFlags(napi.IFF_LOOPBACK, napi.IFF_BROADCAST|napi.IFF_MULTICAST)
+	if err := lo.SetMTU(65536); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.RegisterNetdev(lo); err != nil {
+		t.Fatal(err)
+	}
+	if err := lo.Open(); err != nil {
+		t.Fatal(err)
+	}
+	d, err := napi.NewDummy(n, "dummy0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newTestKernel(t, func(c *Config) { c.Net = n }), d
+}
+
+// What is here of lo's directory reads as the real kernel's.
+func TestSysfs_loAsLinux(t *testing.T) {
+	if _, err := os.Stat("/sys/class/net/lo/address"); err != nil {
+		t.Skip("no sysfs")
+	}
+	tk, _ := newSysfs(t)
+	for _, name := range []string{
+		"address", "broadcast", "addr_len", "addr_assign_type", "mtu", "flags", "ifindex", "iflink", "type", "operstate", "carrier", "speed", "duplex",
+		"tx_queue_len", "uevent", "dev_id", "dev_port", "dormant", "link_mode", "ifalias", "statistics/tx_compressed",
+	} {
+		p := "/sys/class/net/lo/" + name
+		want, wantErr := os.ReadFile(p)
+		var linux, ours syscall.Stat_t
+		if err := syscall.Stat(p, &linux); err != nil {
+			t.Fatal(err)
+		}
+		fd := tk.open(p, 0)
+		got, e := tk.readString(fd, 4096)
+		if got != string(want) || (e != 0) != (wantErr != nil) {
+			t.Errorf("%s = %q %v, Linux has %q %v", name, got, e, want, wantErr)
+		}
+		tk.must(syscall.SYS_FSTAT, fd, ptr(&ours))
+		if ours.Mode&^0o200 != linux.Mode&^0o200 || ours.Size != linux.Size {
+			t.Errorf("%s: mode %o size %d, Linux has %o %d", name, ours.Mode, ours.Size, linux.Mode, linux.Size)
+		}
+	}
+	real, err := filepath.Glob("/sys/class/net/lo/statistics/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ours := tk.list("/sys/class/net/lo/statistics"); len(ours)-2 != len(real) && len(ours) != len(real) {
+		t.Errorf("%d statistics, Linux has %d", len(ours), len(real))
+	}
+}
+
+func TestSysfs_linksAndChanges(t *testing.T) {
+	tk, d := newSysfs(t)
+	if l := strings.Join(tk.list("/sys/class/net"), " "); l != "dummy0 lo" {
+		t.Errorf("/sys/class/net has %s", l)
+	}
+	buf := make([]byte, 100)
+	n := tk.must(syscall.SYS_READLINK, ptr(cstr("/sys/class/net/dummy0")), ptr(&buf[0]), 100)
+	if string(buf[:n]) != "../../devices/virtual/net/dummy0" {
+		t.Errorf("link %q", buf[:n])
+	}
+	tk.must(syscall.SYS_CHDIR, ptr(cstr("/sys/class/net/dummy0/subsystem/lo/queues")))
+	if l := strings.Join(tk.list("."), " "); l != "rx-0 tx-0" {
+		t.Errorf("queues %s", l)
+	}
+	fd := tk.open("/sys/class/net/dummy0/carrier", 0)
+	if _, e := tk.readString(fd, 9); e != syscall.EINVAL {
+		t.Errorf("carrier of a device that is down: %v", e)
+	}
+	set := func(file, v string) Errno {
+		_, e := tk.writeString(tk.open("/sys/class/net/dummy0/"+file, syscall.O_WRONLY), v)
+		return e
+	}
+	if e := set("flags", "0x83\n"); e != 0 || !d.IsUp() || d.Flags()&napi.IFF_NOARP == 0 {
+		t.Errorf("flags 0x83: %v, device has %#x", e, d.Flags())
+	}
+	if e := set("mtu", "9000\n"); e != 0 || d.MTU() != 9000 || tk.read("/sys/class/net/dummy0/mtu") != "9000\n" {
+		t.Errorf("mtu 9000: %v, device has %d", e, d.MTU())
+	}
+	if e := set("mtu", "-1"); e != syscall.EINVAL {
+		t.Errorf("mtu -1: %v", e)
+	}
+	if e := set("mtu", "many"); e != syscall.EINVAL {
+		t.Errorf("mtu many: %v", e)
+	}
+	if e := set("tx_queue_len", "55"); e != 0 || d.QueueLen() != 55 {
+		t.Errorf("tx_queue_len: %v, %d", e, d.QueueLen())
+	}
+	tk.fails(syscall.EACCES, syscall.SYS_OPEN, ptr(cstr("/sys/class/net/lo/address")), syscall.O_WRONLY)
+	tk.fails(syscall.ENOENT, syscall.SYS_OPEN, ptr(cstr("/sys/class/net/eth9/address")), 0)
+}
