@@ -147,6 +147,16 @@ func (f *FIB) AddRule(r Rule, flags uint16) (Rule, error) {
 		return r, syscall.EEXIST
 	}
 	if r.Action == ActToTable {
+		// Without a table the rule gets one of its own (Linux:
+		// fib_empty_table).
+		for id := uint32(1); r.Table == TableUnspec && id < 256; id++ {
+			if f.Table(id) == nil {
+				r.Table = id
+			}
+		}
+		if r.Table == TableUnspec {
+			return r, syscall.ENOBUFS
+		}
 		f.newTable(r.Table)
 	}
 	at := slices.IndexFunc(old, func(o Rule) bool { return o.Priority > r.Priority })
@@ -168,12 +178,10 @@ func (r *Rule) same(o *Rule) bool {
 func (r *Rule) check() error {
 	switch {
 	case r.SrcBits < 0 || r.SrcBits > 32 || r.DstBits < 0 || r.DstBits > 32,
-		r.Src&^header.Mask(r.SrcBits) != 0 || r.Dst&^header.Mask(r.DstBits) != 0,
 		r.TOS&3 != 0, // the bits of ECN
 		len(r.IIF) > 15 || len(r.OIF) > 15,
 		r.SPort != PortRange{} && (r.SPort.Start == 0 || r.SPort.End < r.SPort.Start || r.SPort.End == 0xffff),
-		r.DPort != PortRange{} && (r.DPort.Start == 0 || r.DPort.End < r.DPort.Start || r.DPort.End == 0xffff),
-		r.Action == ActToTable && r.Table == TableUnspec:
+		r.DPort != PortRange{} && (r.DPort.Start == 0 || r.DPort.End < r.DPort.Start || r.DPort.End == 0xffff):
 		return syscall.EINVAL
 	}
 	switch r.Action {

@@ -55,6 +55,9 @@ func (f *FIB) SyncCarrier(d *napi.NetDevice, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.nexthopsOf(d, func(i *Info, nh *Nexthop) {
+		if nh.Scope == ScopeNowhere {
+			return // this host's own addresses need no carrier
+		}
 		if ok {
 			nh.flags.And(^uint32(NHLinkDown))
 		} else {
