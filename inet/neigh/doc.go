@@ -9,15 +9,25 @@
 //
 // # Bounds
 //
-// The packets waiting for one neighbour are bounded in bytes; the oldest goes
-// first. So are those waiting for all neighbours together, since a stranger
-// can make us answer to many that do not exist. The table holds at most [Params.GCThresh3] entries. When it is full,
-// or over GCThresh2 and not cleaned for five seconds, entries are evicted,
-// oldest first, until GCThresh2 are left. An entry may be evicted if it is
-// FAILED, if it was only ever learnt and never used to send, or if it is STALE
-// and was not used for five seconds. One that is being resolved or is known to
-// be reachable stays: a flood of unknown neighbours cannot push out those that
-// work, it makes creation fail with ENOBUFS until its own entries have failed.
+// The packets waiting for one neighbour are bounded in bytes (unres_qlen_bytes);
+// the oldest goes first. So are those waiting for all neighbours together, since
+// a stranger can make us answer to many that do not exist. The table holds at
+// most gc_thresh3 entries. When it is full, or over gc_thresh2 and not cleaned
+// for five seconds, entries are evicted, oldest first, until gc_thresh2 are left.
+// An entry may be evicted if it is FAILED, if it was only ever learnt and never
+// used to send, or if it is STALE and was not used for five seconds. One that is
+// being resolved or is known to be reachable stays: a flood of unknown
+// neighbours cannot push out those that work, it makes creation fail with
+// ENOBUFS, counted and logged, until its own entries have failed.
+//
+// What the administrator entered as PERMANENT, or as learnt elsewhere, is
+// neither collected nor counted, as in Linux. Proxy entries are bounded to
+// 16384.
+//
+// # Settings
+//
+// net.ipv4.neigh.default.* and, for each device, net.ipv4.neigh.DEV.*; see
+// [Parms]. A device starts with the defaults of that moment.
 //
 // # Contexts
 //
