@@ -31,7 +31,7 @@ type AddrConfig struct {
 // has it, ENODEV.
 func (n *Net) AddAddr(dev *napi.NetDevice, p netip.Prefix) error {
 	a, ok := header.AddrFrom(p.Addr())
-	if !ok || !p.IsValid() || p.Bits() > 32 {
+	if !ok || !p.IsValid() || p.Bits() > 32 || a.IsMulticast() || a.IsLBcast() {
 		return syscall.EINVAL
 	}
 	c := AddrConfig{Local: a, Bits: p.Bits()}
@@ -47,7 +47,8 @@ func (n *Net) AddAddr(dev *napi.NetDevice, p netip.Prefix) error {
 // and flags of one that is there (Linux: inet_rtm_newaddr, __inet_insert_ifa).
 // Errors: EINVAL, EEXIST when the device has the address, ENODEV.
 func (n *Net) NewAddr(dev *napi.NetDevice, c AddrConfig, flags uint16) error {
-	if c.Local == 0 || c.Local.IsMulticast() || c.Local.IsLBcast() || c.Bits < 0 || c.Bits > 32 || c.PreferredLft > c.ValidLft && c.ValidLft != 0 {
+	// Any other address will do, as in Linux, a multicast one too.
+	if c.Local == 0 || c.Bits < 0 || c.Bits > 32 || c.PreferredLft > c.ValidLft && c.ValidLft != 0 {
 		return syscall.EINVAL
 	}
 	now := n.Dev.Clock().Now()
@@ -225,7 +226,9 @@ func (n *Net) removeAddr(dev *napi.NetDevice, c AddrConfig) (evs []RTEvent, err 
 	for i := range gone {
 		a := gone[i].Local
 		evs = append(evs, routesGone(n.FIB.DeleteFunc(func(r *fib.Entry) bool {
-			return r.Protocol == fib.ProtKernel && r.PrefSrc == a && r.Dev() == dev
+			// A secondary address's own route prefers the first address.
+			return r.Protocol == fib.ProtKernel && r.Dev() == dev &&
+				(r.PrefSrc == a || r.Type == fib.Local && r.Dst == a && r.Bits == 32)
 		}))...)
 		if n.AddrOwner(a) == nil {
 			// Nobody can send with it any more, by whatever route.

@@ -26,7 +26,7 @@ func (n *Net) routeOutput(f *fib.Flow) (rt *Rtable, res fib.Result, err syscall.
 		}
 		own := n.AddrOwner(f.Src)
 		if own == nil && n.AddrType(f.Src) != fib.Local {
-			return nil, res, syscall.EINVAL
+			return nil, res, syscall.ENETUNREACH
 		}
 		if f.OIF == 0 && own != nil && (f.Dst.IsMulticast() || f.Dst.IsLBcast()) {
 			// The source says which link is meant.

@@ -140,11 +140,8 @@ func (r *Route) newAddr(q *request) error {
 	}
 	if a.Has(ifaCacheInfo) {
 		preferred, valid := binary.NativeEndian.Uint32(a[ifaCacheInfo]), binary.NativeEndian.Uint32(a[ifaCacheInfo][4:])
-		if valid == 0 {
-			return q.fail(syscall.EINVAL, "ipv4: valid_lft is zero")
-		}
-		if preferred > valid {
-			return q.fail(syscall.EINVAL, "ipv4: prefered_lft is greater than valid_lft")
+		if valid == 0 || preferred > valid {
+			return q.fail(syscall.EINVAL, "ipv4: address lifetime invalid")
 		}
 	}
 	dev := r.dev.DevByIndex(int32(binary.NativeEndian.Uint32(q.Data[4:])))

@@ -159,7 +159,11 @@ func (r *Route) newNeigh(q *request) error {
 	case old != nil && q.Flags&netlink.FlagExcl != 0:
 		return syscall.EEXIST
 	}
-	return errnoOf(t.Add(dev, addr, hw, uint32(q.ndState()), q.ndFlags()))
+	err = errnoOf(t.Add(dev, addr, hw, uint32(q.ndState()), q.ndFlags()))
+	if err == syscall.EINVAL && hw == nil {
+		return q.fail(syscall.EINVAL, "No link layer address given")
+	}
+	return err
 }
 
 // delNeigh is neigh_delete.

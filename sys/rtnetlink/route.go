@@ -291,7 +291,7 @@ func (r *Route) routeConfig(q *request) (*fib.Config, error) {
 func metrics(q *request, b []byte, m *fib.Metrics) error {
 	a, err := netlink.Parse(b, &metricsPolicy, false, &q.Ack)
 	if err != nil {
-		return err
+		return q.fail(syscall.EINVAL, "Invalid attribute in metrics")
 	}
 	for i := 1; i < len(a); i++ {
 		if !a.Has(i) {
@@ -354,7 +354,7 @@ func (r *Route) newRoute(q *request) error {
 	if err != nil {
 		return err
 	}
-	return r.explain(q, r.ip.NewRoute(c, q.Flags))
+	return r.explain(q, c, r.ip.NewRoute(c, q.Flags))
 }
 
 // delRoute is inet_rtm_delroute.
@@ -364,16 +364,23 @@ func (r *Route) delRoute(q *request) error {
 		return err
 	}
 	if !r.hasTable(c.Table) {
-		return q.fail(syscall.ESRCH, "ipv4: FIB table does not exist")
+		return q.fail(syscall.ESRCH, "FIB table does not exist")
 	}
-	return r.explain(q, r.ip.DelRoute(c))
+	return errnoOf(r.ip.DelRoute(c))
 }
 
-// explain says with an error what is most often meant by it.
-func (r *Route) explain(q *request, err error) error {
+// explain says with an error what is meant by it, where that is sure.
+func (r *Route) explain(q *request, c *fib.Config, err error) error {
 	err = errnoOf(err)
-	if err == syscall.ENETUNREACH {
+	switch {
+	case err == syscall.ENETUNREACH:
 		return q.fail(syscall.ENETUNREACH, "Nexthop has invalid gateway")
+	case err == syscall.ENETDOWN:
+		return q.fail(syscall.ENETDOWN, "Device for nexthop is not up")
+	case err == syscall.ENODEV && c.NHFlags&fib.NHOnLink != 0 && c.OIF == 0:
+		return q.fail(syscall.ENODEV, "Nexthop device required for onlink")
+	case err == syscall.EINVAL && c.Type >= fib.Blackhole && (c.Gateway != 0 || c.OIF != 0 || len(c.Multipath) > 0):
+		return q.fail(syscall.EINVAL, "Gateway, device and multipath can not be specified for this route type")
 	}
 	return err
 }

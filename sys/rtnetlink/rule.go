@@ -2,6 +2,7 @@ package rtnetlink
 
 import (
 	"encoding/binary"
+	"slices"
 	"syscall"
 
 	"barewire/inet/fib"
@@ -33,6 +34,7 @@ const (
 	ruleHdrLen        = 12
 
 	ruleInvert      = 0x2
+	ruleUnresolved  = 0x4
 	ruleIifDetached = 0x8
 	ruleOifDetached = 0x10
 )
@@ -87,6 +89,9 @@ func (r *Route) putRule(b *netlink.Builder, typ uint16, l *fib.Rule) {
 	var flags uint32
 	if l.Invert {
 		flags |= ruleInvert
+	}
+	if l.Action == fib.ActGoto && !slices.ContainsFunc(r.ip.Rules(), func(o fib.Rule) bool { return o.Priority == l.Goto }) {
+		flags |= ruleUnresolved
 	}
 	if l.IIF != "" && r.dev.DevByName(l.IIF) == nil {
 		flags |= ruleIifDetached
@@ -147,13 +152,16 @@ func (r *Route) putRule(b *netlink.Builder, typ uint16, l *fib.Rule) {
 func (r *Route) ruleRequest(q *request) (*fib.Rule, netlink.Attrs, error) {
 	a, err := q.Parse(ruleHdrLen, &rulePolicy, false)
 	if err != nil {
+		if q.Ack.Msg != "" {
+			q.Ack.Msg = "Error parsing msg"
+		}
 		return nil, nil, err
 	}
 	h := q.Data
 	dstLen, srcLen := int(h[1]), int(h[2])
 	switch {
 	case srcLen != 0 && (!a.Has(fraSrc) || srcLen > 32 || len(a[fraSrc]) != 4):
-		return nil, nil, q.fail(syscall.EINVAL, "Invalid rule source address")
+		return nil, nil, q.fail(syscall.EINVAL, "Invalid source address")
 	case dstLen != 0 && (!a.Has(fraDst) || dstLen > 32 || len(a[fraDst]) != 4):
 		return nil, nil, q.fail(syscall.EINVAL, "Invalid dst address")
 	}
@@ -192,14 +200,18 @@ func (r *Route) ruleRequest(q *request) (*fib.Rule, netlink.Attrs, error) {
 		if !a.Has(t) {
 			continue
 		}
+		name := "Invalid sport range"
+		if t == fraDport {
+			name = "Invalid dport range"
+		}
 		p.Start, p.End = binary.NativeEndian.Uint16(a[t]), binary.NativeEndian.Uint16(a[t][2:])
 		if p.Start == 0 || p.End < p.Start || p.End == 0xffff {
-			return nil, nil, q.fail(syscall.EINVAL, "Invalid port range")
+			return nil, nil, q.fail(syscall.EINVAL, name)
 		}
 	}
 	if l.Action == fib.ActGoto {
 		if !a.Has(fraGoto) {
-			return nil, nil, q.fail(syscall.EINVAL, "Invalid goto")
+			return nil, nil, q.fail(syscall.EINVAL, "Missing goto target for action goto")
 		}
 		l.Goto = a.U32(fraGoto)
 	}
@@ -214,6 +226,9 @@ func (r *Route) newRule(q *request) error {
 	}
 	if l.Action == fib.ActGoto && l.Goto <= l.Priority && a.Has(fraPriority) {
 		return q.fail(syscall.EINVAL, "Backward goto not supported")
+	}
+	if l.TOS&3 != 0 {
+		return q.fail(syscall.EINVAL, "Invalid dsfield (tos): ECN bits must be 0")
 	}
 	if l.TOS&^0x1e != 0 {
 		return q.fail(syscall.EINVAL, "Invalid tos")
