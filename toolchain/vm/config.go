@@ -127,6 +127,9 @@ func (c Config) argsFor(accel, cpu string) ([]string, error) {
 		device := "virtio-net-device"
 		if strings.HasPrefix(machine, Q35) {
 			device = "virtio-net-pci,disable-legacy=on"
+		} else if len(c.NICs) > 1 {
+			// QEMU fills the slots from the last, and an image numbers its cards from the first.
+			device += fmt.Sprintf(",bus=virtio-mmio-bus.%d", i)
 		}
 		device += ",netdev=" + id
 		if n.MAC != "" {

@@ -44,7 +44,7 @@ func TestArgs_zeroConfig_isAMicrovm(t *testing.T) {
 func TestArgs_nics_matchTheMachine(t *testing.T) {
 	nics := []NIC{{Backend: "user,hostfwd=udp::7000-:7"}, {Backend: "user", MAC: "52:54:00:00:00:02", Options: []string{"mq=on"}}}
 	for machine, want := range map[string][]string{
-		Microvm: {"virtio-net-device,netdev=net0", "virtio-net-device,netdev=net1,mac=52:54:00:00:00:02,mq=on"},
+		Microvm: {"virtio-net-device,bus=virtio-mmio-bus.0,netdev=net0", "virtio-net-device,bus=virtio-mmio-bus.1,netdev=net1,mac=52:54:00:00:00:02,mq=on"},
 		Q35: {"virtio-net-pci,disable-legacy=on,netdev=net0",
 			"virtio-net-pci,disable-legacy=on,netdev=net1,mac=52:54:00:00:00:02,mq=on"},
 		"q35,hpet=off": {"virtio-net-pci,disable-legacy=on,netdev=net0",
