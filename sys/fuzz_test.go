@@ -116,6 +116,8 @@ func fuzzUnblock(tk *testKernel, num uintptr, a *[6]uintptr, base uintptr) {
 		a[4] = base
 	case syscall.SYS_PPOLL:
 		a[2] = base
+	case syscall.SYS_SENDFILE: // a hole may have gigabytes, and the console keeps what it shows
+		a[3] &= 0xffff
 	case 441: // epoll_pwait2
 		a[3] = base
 	}
