@@ -163,6 +163,11 @@ func describe(f []byte) string {
 	return ""
 }
 
+// addrsOf is an echo request between two addresses in a frame to the host.
+func addrsOf(src, dst header.Addr) []byte {
+	return ethFrame(hostMAC, peerMAC, header.EthPIP, ipPacket(header.Fields{Protocol: 1, Src: src, Dst: dst}, icmpEcho(1, 1, nil)))
+}
+
 // clearTimes blanks the words that are the time of day, give or take seconds.
 func clearTimes(p []byte) {
 	for now := int64(ip.Timestamp()); len(p) >= 4; p = p[4:] {
@@ -279,6 +284,52 @@ func TestLinux_sameFrames_sameAnswersAndCounters(t *testing.T) {
 	feed("fragments with ECT and none", piece(314, 0, 40, true, tos(2)), piece(314, 40, 100, false, tos(0)))
 	feed("fragments with DF", piece(315, 0, 40, true, df), piece(315, 40, 100, false, df))
 	feed("fragment past 64 KiB", fromPeer(17, data, func(h header.IPv4) { h.SetFragField(0x1fff) }))
+	// As a router: everything that is for elsewhere goes back to the peer.
+	router := func(name, v string) {
+		check(t, l.ns.Sysctl("ipv4/"+strings.ReplaceAll(name, ".", "/"), v))
+		check(t, h.net.Sysctl().Set("net.ipv4."+strings.ReplaceAll(name, "tap0", "eth0"), v))
+	}
+	router("ip_forward", "1")
+	away := func(proto uint8, payload []byte, edit ...func(h header.IPv4)) []byte {
+		return fromPeer(proto, payload, append([]func(h header.IPv4){func(h header.IPv4) { h.SetDst(0x08080808) }}, edit...)...)
+	}
+	awayOptions := func(o ...byte) []byte {
+		f := withOptions(o, data)
+		header.IPv4(f[14:]).SetDst(0x08080808)
+		header.IPv4(f[14:]).UpdateChecksum()
+		return f
+	}
+	ttl := func(v byte) func(h header.IPv4) { return func(h header.IPv4) { h.SetTTL(v) } }
+	feed("forward, first with a redirect", away(17, data))
+	router("conf.all.send_redirects", "0")
+	router("conf.tap0.send_redirects", "0")
+	feed("forward", away(17, data))
+	feed("forward, TOS", away(17, data, tos(0xff)))
+	feed("forward, DF", away(17, data, df))
+	feed("forward, TTL 2", away(17, data, ttl(2)))
+	feed("forward, TTL 1", away(17, data, ttl(1)))
+	feed("forward, TTL 0", away(17, data, ttl(0)))
+	feed("forward, TTL 1 of an ICMP error", away(1, []byte{3, 1, 0, 0, 0, 0, 0, 0}, ttl(1)))
+	feed("forward, TTL 1 of a later fragment", away(17, data, ttl(1), func(h header.IPv4) { h.SetFragField(5) }))
+	feed("forward, fragment", away(17, data[:96], func(h header.IPv4) { h.SetFragField(header.IPMF | 3) }))
+	feed("forward, every carry", away(17, data, func(h header.IPv4) { h.SetID(0xfeff) }))
+	feed("forward, record route", awayOptions(7, 11, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0))
+	feed("forward, record route full", awayOptions(7, 7, 8, 1, 2, 3, 4, 0))
+	feed("forward, timestamps", awayOptions(append([]byte{68, 12, 5, 0}, make([]byte, 8)...)...))
+	feed("forward, timestamps with addresses", awayOptions(append([]byte{68, 20, 5, 1}, make([]byte, 16)...)...))
+	feed("forward, router alert", awayOptions(148, 4, 0, 0))
+	feed("forward, loose source route refused", awayOptions(131, 7, 4, 192, 0, 2, 9, 0))
+	feed("forward, bad option", awayOptions(7, 3, 3, 0))
+	feed("forward in a broadcast frame", ethFrame(bcast, peerMAC, header.EthPIP, away(17, data)[14:]))
+	feed("forward to class E", addrsOf(peerIP, 0xf0000001))
+	router("conf.all.accept_source_route", "1")
+	router("conf.tap0.accept_source_route", "1")
+	feed("forward, loose source route", withOptions([]byte{131, 7, 4, 8, 8, 8, 8, 0}, data))
+	feed("forward, strict source route", withOptions([]byte{137, 7, 4, 8, 8, 8, 8, 0}, data))
+	feed("forward, strict source route in between", awayOptions(137, 7, 4, 8, 8, 8, 8, 0))
+	feed("source route that ends here", withOptions([]byte{131, 7, 8, 192, 0, 2, 9, 0}, icmpEcho(1, 1, nil)))
+	feed("source route with a bad pointer", withOptions([]byte{131, 7, 6, 192, 0, 2, 9, 0}, icmpEcho(1, 1, nil)))
+	router("ip_forward", "0")
 	for seed := uint64(1); seed <= 150 && !t.Failed(); seed++ {
 		feed(fmt.Sprint("seed ", seed), mutated(seed))
 	}

@@ -201,10 +201,11 @@ func (u *UDP) err(b *skb.Buff, typ, code uint8, info uint32) {
 		u.ip.MIB.ICMP.InErrors.Add(1)
 		return
 	}
+	u.ip.PathError(b, typ, code, info)
 	errno, hard := syscall.EHOSTUNREACH, false
 	switch typ {
 	case header.ICMPSourceQuench, header.ICMPRedirect:
-		return // quench is obsolete (RFC 6633), redirects are not followed
+		return // quench is obsolete (RFC 6633), a redirect is the route's matter
 	case header.ICMPParameterProb:
 		errno, hard = syscall.EPROTO, true
 	case header.ICMPDestUnreach:
