@@ -13,7 +13,7 @@
 //
 // Where this stack answers or counts other than Linux is listed, with reasons,
 // in linux_test.go, which compares the two frame by frame. Not there yet:
-// TCP (its sockets exist and refuse), raw, ping and packet sockets, IGMP and
+// TCP (its sockets exist and refuse), raw and ping sockets, IGMP and
 // multicast groups, forwarding, route tables beyond local and main, path MTU
 // exceptions, the error queue, corking, echoed IP options, timestamp replies,
 // DHCP.
