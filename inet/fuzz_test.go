@@ -21,7 +21,10 @@ func newFuzzHost(t testing.TB) *fuzzHost {
 	h.socks = append(h.socks, h.udpSocket(0, 7), h.udpSocket(hostIP, 8))
 	c := h.udpSocket(0, 9)
 	check(t, c.Connect(sockaddr(peerIP, 9), 0))
-	h.socks = append(h.socks, c)
+	h.socks = append(h.socks, c, h.rawSocket(1), h.rawSocket(17))
+	setOpt(t, c, syscall.SOL_IP, syscall.IP_RECVERR, 1)
+	setOpt(t, h.socks[0], syscall.SOL_IP, 6, 1) // IP_RECVOPTS
+	setOpt(t, h.socks[0], syscall.SOL_IP, 7, 1) // IP_RETOPTS
 	return h
 }
 
@@ -58,6 +61,11 @@ func (h *fuzzHost) feed(frame []byte, state skb.IPSummed, split uint8) {
 	h.net.SoftNet().DoSoftirq()
 	m := &sock.Msg{Iov: [][]byte{make([]byte, 64)}, Control: make([]byte, 64)}
 	for _, s := range h.socks {
+		for {
+			if _, err := s.RecvMsg(m, syscall.MSG_ERRQUEUE); err != nil {
+				break
+			}
+		}
 		for {
 			if n, err := s.RecvMsg(m, syscall.MSG_DONTWAIT); err != nil || m.NameLen == 0 {
 				break // nothing, or shut down

@@ -9,6 +9,10 @@
 // A datagram is copied once on the way out, into pool pages, and once on the
 // way in, from the page it arrived in to the program's buffer.
 //
-// Not here yet: corking (MSG_MORE is refused), the error queue, multicast
-// groups, UDP-Lite, segmentation offload, encapsulation.
+// UDP-Lite is the same with another checksum, a table and counters of its own.
+// A datagram that several sends put together (UDP_CORK, MSG_MORE) is kept in
+// pages until it is whole.
+//
+// Not here: segmentation offload, the encapsulations of IPsec (tunnels of this
+// stack use [Sock.SetEncap]), timestamps of sending.
 package udp
