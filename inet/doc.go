@@ -9,12 +9,11 @@
 // The packet's way in is ip_rcv → PREROUTING → route → LOCAL_IN → udp_rcv or
 // icmp_rcv → receive queue; the way out is sendmsg → route → LOCAL_OUT →
 // POSTROUTING → neighbour → napi.DevQueueXmit. The rooms below hold one layer
-// each: header, neigh, arp, fib, ip, icmp, udp, sock, mib, ipconfig.
+// each: header, neigh, arp, fib, ip, icmp, igmp, udp, raw, ping, packet, bpf,
+// sock, mib, ipconfig.
 //
 // Where this stack answers or counts other than Linux is listed, with reasons,
-// in linux_test.go, which compares the two frame by frame. Not there yet:
-// TCP (its sockets exist and refuse), raw and ping sockets, IGMP and
-// multicast groups, forwarding, route tables beyond local and main, path MTU
-// exceptions, the error queue, corking, echoed IP options, timestamp replies,
-// DHCP.
+// in linux_test.go, which compares the two frame by frame. Not there yet: TCP
+// (its sockets exist and refuse), multicast forwarding, packet rings, IPsec and
+// tunnels.
 package inet
