@@ -5,10 +5,10 @@ set -euo pipefail
 
 declare -A package=(
   [qemu-system-x86_64]=qemu-system-x86 [ip]=iproute2 [ping]=iputils-ping
-  [arping]=arping [nc]=netcat-openbsd [dnsmasq]=dnsmasq-base
+  [arping]=arping [nc]=netcat-openbsd [dnsmasq]=dnsmasq-base [traceroute]=traceroute
 )
 programs=(qemu-system-x86_64)
-[ "${1:-qemu}" = test ] && programs+=(ip ping arping nc dnsmasq)
+[ "${1:-qemu}" = test ] && programs+=(ip ping arping nc dnsmasq traceroute)
 
 missing=()
 for p in "${programs[@]}"; do
