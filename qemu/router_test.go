@@ -12,8 +12,8 @@ import (
 
 // routed is two Linux namespaces with the image as the router between them:
 //
-// It is a q35: on a microvm with two cards the one in the first slot gets no
-// interrupts yet.
+// It is a q35: on a microvm with two cards the first one receives
+// nothing yet, for a reason that is not known.
 //
 //	left 10.1.0.2/24 ── 10.1.0.1 eth0 image eth1 10.2.0.1 ── right 10.2.0.2/24
 func routed(t *testing.T) (left, right *Namespace) {
