@@ -6,6 +6,7 @@ import (
 	"strings"
 	"syscall"
 
+	"barewire/inet/packet"
 	"barewire/sys/cpio"
 	"barewire/sys/vfs"
 )
@@ -36,6 +37,7 @@ var devices = []device{
 	{"full", 0o666, 1, minorFull},
 	{"random", 0o666, 1, minorRandom},
 	{"urandom", 0o666, 1, minorUrandom},
+	{"pcapng", 0o400, 10, minorPcapng},
 	{"tty", 0o666, 5, 0},
 	{"console", 0o600, 5, 1},
 }
@@ -183,6 +185,10 @@ func (k *Kernel) openDevice(rdev uint64) (fileOps, Errno) {
 	case 5:
 		if minor <= 1 {
 			return k.console.ops, 0
+		}
+	case 10:
+		if minor == minorPcapng && k.cfg.Net != nil {
+			return &pcapng{c: packet.NewCapture(k.cfg.Net, packet.CaptureConfig{})}, 0
 		}
 	}
 	return nil, syscall.ENXIO
