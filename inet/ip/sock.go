@@ -116,10 +116,6 @@ type Sock struct {
 	snd   atomic.Pointer[header.OptionSet]
 	id    atomic.Uint32 // identification of connected socks' packets
 	route atomic.Pointer[cachedRoute]
-
-	// MC is the memberships of the sock, which the Multicast of the namespace
-	// keeps here.
-	MC any
 }
 
 // cachedRoute is the route of a connected sock (Linux: sk_dst_cache): good as
