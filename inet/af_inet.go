@@ -67,7 +67,7 @@ type dgramSock interface {
 	SetSockOpt(level, name int, val []byte) error
 	GetSockOpt(level, name int, buf []byte) (int, error)
 	Shutdown(how int) error
-	Ioctl(cmd uint, arg []byte) error
+	QueueIoctl(cmd uint, arg []byte) error
 	DatagramPoll() uint16
 	GetStamp(arg []byte, nano bool) error
 }
@@ -151,7 +151,7 @@ func (d *dgram) Ioctl(cmd uint, arg []byte) error {
 	case siocGstamp, siocGstampNS:
 		return d.sk.GetStamp(arg, cmd == siocGstampNS)
 	}
-	return d.sk.Ioctl(cmd, arg)
+	return d.sk.QueueIoctl(cmd, arg)
 }
 
 // stream is the operations of TCP sockets while there is no TCP: such a socket

@@ -129,6 +129,15 @@ func (b *Buff) Tailroom() int {
 // Truesize returns the memory the packet costs, metadata included.
 func (b *Buff) Truesize() int { return int(b.truesize) }
 
+// DevIndex returns the index of the device the packet arrived on or leaves
+// by, 0 when it has none.
+func (b *Buff) DevIndex() int32 {
+	if b.Dev == nil {
+		return 0
+	}
+	return b.Dev.Ifindex()
+}
+
 // Data returns the linear part. It is valid until the next change of b.
 func (b *Buff) Data() []byte { return b.head[b.data:b.tail] }
 

@@ -122,35 +122,9 @@ func (s *Sock) CheckSize(w *Way, n int) error {
 }
 
 // NewDatagram copies n bytes into a packet with headroom for all headers, front
-// bytes of which are the transport's: one page, or a page and page fragments
-// for what does not fit it. Nil when memory ran out.
+// bytes of which are the transport's (see [sock.Iter.NewPacket]).
 func (s *Sock) NewDatagram(it *sock.Iter, n, front int) *skb.Buff {
-	c := s.IP.Dev.SKB()
-	pool := c.Pool()
-	front += Headroom
-	b := c.Alloc(min(front+n, pool.PageSize()))
-	if b == nil {
-		return nil
-	}
-	b.Reserve(front)
-	linear := min(n, b.Tailroom())
-	it.Read(b.Put(linear))
-	for left := n - linear; left > 0; {
-		p := pool.Alloc()
-		if p == nil {
-			b.Free(skb.NoMem)
-			return nil
-		}
-		size := min(left, len(p.Bytes()))
-		it.Read(p.Bytes()[:size])
-		if !b.AddFrag(p, 0, size, len(p.Bytes())) {
-			p.Put()
-			b.Free(skb.NoMem)
-			return nil
-		}
-		left -= size
-	}
-	return b
+	return it.NewPacket(s.IP.Dev.SKB(), n, Headroom+front)
 }
 
 // Send gives a packet whose Data is the transport header its IP header and

@@ -74,10 +74,7 @@ func (n *Net) defrag(b *skb.Buff) *skb.Buff {
 	m := &n.MIB.IP
 	m.ReasmReqds.Add(1)
 	h := header.IPv4(b.NetworkHeader())
-	key := fragKey{src: h.Src(), dst: h.Dst(), id: h.ID(), proto: h.Protocol()}
-	if b.Dev != nil {
-		key.iif = b.Dev.Ifindex()
-	}
+	key := fragKey{src: h.Src(), dst: h.Dst(), id: h.ID(), proto: h.Protocol(), iif: b.DevIndex()}
 	t := &n.frags
 	t.mu.Lock()
 	q := t.q[key]

@@ -21,21 +21,34 @@ func (s *Sock) RecvPacket(m *sock.Msg, flags int) (int, error) {
 		return 0, err
 	}
 	defer b.Consume()
-	n := b.Len()
-	want := min(n, m.Len())
-	if sock.CopyToIter(b, 0, want, m.Iov) < want {
-		return 0, syscall.EFAULT
-	}
-	if want < n {
-		m.Flags |= syscall.MSG_TRUNC
+	n, err := m.CopyDatagram(b, 0, flags)
+	if err != nil {
+		return 0, err
 	}
 	sa := Sockaddr{Family: syscall.AF_INET, Addr: header.IPv4(b.NetworkHeader()).Src()}
 	m.NameLen = sa.Put(m.Name[:])
 	s.RecvControl(m, b)
-	if flags&syscall.MSG_TRUNC != 0 {
-		return n, nil
+	return n, nil
+}
+
+// Disconnect ends the association with a peer and returns the identity without
+// it (Linux: __udp_disconnect): an address the program did not choose is given
+// back. The sock is owned; the caller puts the identity in place.
+func (s *Sock) Disconnect() Ident {
+	id := *s.Ident()
+	id.Daddr, id.Dport = 0, 0
+	if !id.UserAddr {
+		id.RcvSaddr, id.Saddr = 0, 0
 	}
-	return want, nil
+	s.SetState(sock.StateClose)
+	return id
+}
+
+// SetPeer gives the sock what ConnectTo found. The sock is owned.
+func (s *Sock) SetPeer(id *Ident, rt *Rtable, src header.Addr, gen uint32) {
+	s.SetIdent(id)
+	s.SetState(sock.StateEstablished)
+	s.CacheRoute(id, rt, src, gen)
 }
 
 // Shutdown is inet_shutdown for a datagram sock: an unconnected one is shut down
@@ -48,23 +61,5 @@ func (s *Sock) Shutdown(how int) error {
 	if s.State() == sock.StateClose {
 		return syscall.ENOTCONN
 	}
-	return nil
-}
-
-// Ioctl is udp_ioctl and raw_ioctl: SIOCOUTQ and SIOCINQ.
-func (s *Sock) Ioctl(cmd uint, arg []byte) error {
-	v := 0
-	switch cmd {
-	case syscall.TIOCOUTQ: // SIOCOUTQ
-		v = s.WmemAlloc()
-	case syscall.TIOCINQ: // SIOCINQ, FIONREAD
-		v = s.FirstLen(0)
-	default:
-		return syscall.ENOTTY
-	}
-	if len(arg) < 4 {
-		return syscall.EFAULT
-	}
-	arg[0], arg[1], arg[2], arg[3] = byte(v), byte(v>>8), byte(v>>16), byte(v>>24)
 	return nil
 }

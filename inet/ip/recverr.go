@@ -142,11 +142,18 @@ var errConvert = [header.ICMPMaxUnreach + 1]struct { // read-only
 	header.ICMPPrecCutoff:    {syscall.EHOSTUNREACH, true},
 }
 
-// UnreachError says which error an ICMP destination unreachable message of a
-// code is for the program, and whether it is final.
-func UnreachError(code uint8) (errno syscall.Errno, fatal bool) {
-	if int(code) >= len(errConvert) {
-		return syscall.EHOSTUNREACH, false
+// ErrnoOf says which error an ICMP error of a type and code is for the program,
+// and whether it is final (Linux: the switch of udp_err, raw_err and ping_err,
+// with icmp_err_convert). What it means that a packet was too large depends on
+// the sock; see PMTUDisc.
+func ErrnoOf(typ, code uint8) (errno syscall.Errno, fatal bool) {
+	switch {
+	case typ == header.ICMPRedirect:
+		return syscall.EREMOTEIO, false
+	case typ == header.ICMPParameterProb:
+		return syscall.EPROTO, true
+	case typ == header.ICMPDestUnreach && int(code) < len(errConvert):
+		return errConvert[code].errno, errConvert[code].fatal
 	}
-	return errConvert[code].errno, errConvert[code].fatal
+	return syscall.EHOSTUNREACH, false
 }

@@ -38,13 +38,9 @@ func (k *Sock) RecvMsg(m *sock.Msg, flags int) (int, error) {
 		return 0, err
 	}
 	defer b.Consume()
-	n := b.Len()
-	want := min(n, m.Len())
-	if sock.CopyToIter(b, 0, want, m.Iov) < want {
-		return 0, syscall.EFAULT
-	}
-	if want < n {
-		m.Flags |= syscall.MSG_TRUNC
+	n, err := m.CopyDatagram(b, 0, flags)
+	if err != nil {
+		return 0, err
 	}
 	k.RecvControl(m, b)
 	where, from := b.CB[cbWhere], b.CB[cbFrom]
@@ -63,10 +59,7 @@ func (k *Sock) RecvMsg(m *sock.Msg, flags int) (int, error) {
 	if k.auxdata.Load() {
 		k.putAuxdata(m, b)
 	}
-	if flags&syscall.MSG_TRUNC != 0 {
-		return n, nil
-	}
-	return want, nil
+	return n, nil
 }
 
 // putAuxdata adds struct tpacket_auxdata.
@@ -116,7 +109,8 @@ func (k *Sock) SendMsg(m *sock.Msg, flags int) (int, error) {
 	if err := k.WaitSendSpace(flags); err != nil {
 		return 0, err
 	}
-	b := k.build(m, n)
+	it := sock.Iter{Iov: m.Iov}
+	b := it.NewPacket(k.p.net.SKB(), n, skb.MaxHeader)
 	if b == nil {
 		return 0, syscall.ENOBUFS
 	}
@@ -181,35 +175,4 @@ func (k *Sock) destination(m *sock.Msg) (dev *napi.NetDevice, a sockaddrLL, err 
 		return nil, a, syscall.ENETDOWN
 	}
 	return dev, a, nil
-}
-
-// build copies the data into a packet with headroom for a link header: one
-// page, and page fragments for what does not fit it. Nil when memory ran out.
-func (k *Sock) build(m *sock.Msg, n int) *skb.Buff {
-	c := k.p.net.SKB()
-	pool := c.Pool()
-	it := sock.Iter{Iov: m.Iov}
-	b := c.Alloc(min(skb.MaxHeader+n, pool.PageSize()))
-	if b == nil {
-		return nil
-	}
-	b.Reserve(skb.MaxHeader)
-	linear := min(n, b.Tailroom())
-	it.Read(b.Put(linear))
-	for left := n - linear; left > 0; {
-		p := pool.Alloc()
-		if p == nil {
-			b.Free(skb.NoMem)
-			return nil
-		}
-		size := min(left, len(p.Bytes()))
-		it.Read(p.Bytes()[:size])
-		if !b.AddFrag(p, 0, size, len(p.Bytes())) {
-			p.Put()
-			b.Free(skb.NoMem)
-			return nil
-		}
-		left -= size
-	}
-	return b
 }

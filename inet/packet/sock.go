@@ -120,23 +120,8 @@ func (k *Sock) Release() error {
 // Poll is datagram_poll.
 func (k *Sock) Poll() uint16 { return k.DatagramPoll() }
 
-// Ioctl knows SIOCOUTQ and SIOCINQ (Linux: packet_ioctl).
-func (k *Sock) Ioctl(cmd uint, arg []byte) error {
-	v := 0
-	switch cmd {
-	case syscall.TIOCOUTQ:
-		v = k.WmemAlloc()
-	case syscall.TIOCINQ:
-		v = k.FirstLen(0)
-	default:
-		return syscall.ENOTTY
-	}
-	if len(arg) < 4 {
-		return syscall.EFAULT
-	}
-	arg[0], arg[1], arg[2], arg[3] = byte(v), byte(v>>8), byte(v>>16), byte(v>>24)
-	return nil
-}
+// Ioctl is packet_ioctl.
+func (k *Sock) Ioctl(cmd uint, arg []byte) error { return k.QueueIoctl(cmd, arg) }
 
 // What rcv leaves for recvmsg in the control buffer; the first word is the sock
 // layer's.

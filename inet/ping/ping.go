@@ -141,13 +141,6 @@ func (p *Ping) lookup(num uint16, dst header.Addr, dev int32) *Sock {
 	return nil
 }
 
-func ifindex(b *skb.Buff) int32 {
-	if b.Dev == nil {
-		return 0
-	}
-	return b.Dev.Ifindex()
-}
-
 // Rcv implements ip.PingHandler (Linux: ping_rcv).
 func (p *Ping) Rcv(b *skb.Buff) {
 	h, ok := header.ParseICMP(b.Data())
@@ -155,23 +148,12 @@ func (p *Ping) Rcv(b *skb.Buff) {
 		b.Free(skb.HdrTrunc)
 		return
 	}
-	s := p.lookup(h.EchoID(), header.IPv4(b.NetworkHeader()).Dst(), ifindex(b))
+	s := p.lookup(h.EchoID(), header.IPv4(b.NetworkHeader()).Dst(), b.DevIndex())
 	if s == nil {
 		b.Free(skb.NoSocket)
 		return
 	}
-	if !s.RunFilter(b, 1) {
-		s.AddDrop()
-		b.Free(skb.SocketFilter)
-		return
-	}
-	switch s.QueueRcv(b) {
-	case sock.Queued:
-	case sock.QueueMem:
-		b.Free(skb.ProtoMem)
-	default:
-		b.Free(skb.SocketRcvbuff)
-	}
+	s.Rcv(b, 1)
 }
 
 // Err implements ip.PingHandler (Linux: ping_err).
@@ -181,26 +163,19 @@ func (p *Ping) Err(b *skb.Buff, typ, code uint8, info uint32) {
 	if !ok || h.Type() != header.ICMPEcho || h.Code() != 0 {
 		return
 	}
-	s := p.lookup(h.EchoID(), q.Src(), ifindex(b))
+	s := p.lookup(h.EchoID(), q.Src(), b.DevIndex())
 	if s == nil {
 		return
 	}
-	errno, hard := syscall.EHOSTUNREACH, false
-	switch typ {
-	case header.ICMPSourceQuench:
+	if typ == header.ICMPSourceQuench {
 		return
-	case header.ICMPRedirect:
-		errno = syscall.EREMOTEIO
-	case header.ICMPParameterProb:
-		errno, hard = syscall.EPROTO, true
-	case header.ICMPDestUnreach:
-		errno, hard = ip.UnreachError(code)
-		if code == header.ICMPFragNeeded {
-			if s.PMTUDisc() == ip.PMTUDiscDont {
-				return
-			}
-			hard = true
+	}
+	errno, hard := ip.ErrnoOf(typ, code)
+	if typ == header.ICMPDestUnreach && code == header.ICMPFragNeeded {
+		if s.PMTUDisc() == ip.PMTUDiscDont {
+			return
 		}
+		hard = true
 	}
 	if !s.Opt(ip.OptRecvErr) {
 		if !hard || s.State() != sock.StateEstablished {

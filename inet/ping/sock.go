@@ -71,20 +71,13 @@ func (s *Sock) Connect(sa ip.Sockaddr) error {
 	if err != nil {
 		return err
 	}
-	s.SetIdent(&id)
-	s.SetState(sock.StateEstablished)
-	s.CacheRoute(&id, rt, src, gen)
+	s.SetPeer(&id, rt, src, gen)
 	return nil
 }
 
 // disconnect is __udp_disconnect.
 func (s *Sock) disconnect() {
-	id := *s.Ident()
-	id.Daddr, id.Dport = 0, 0
-	if !id.UserAddr {
-		id.RcvSaddr, id.Saddr = 0, 0
-	}
-	s.SetState(sock.StateClose)
+	id := s.Disconnect()
 	if !id.UserPort {
 		id.Num = 0
 		s.ping.unhash(s, &id)

@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"syscall"
 
 	"barewire/inet/header"
 	"barewire/inet/ip"
@@ -76,10 +75,7 @@ func (r *Raw) Deliver(b *skb.Buff, proto uint8) bool {
 	}
 	h := header.IPv4(b.NetworkHeader())
 	src, dst := h.Src(), h.Dst()
-	dev := int32(0)
-	if b.Dev != nil {
-		dev = b.Dev.Ifindex()
-	}
+	dev := b.DevIndex()
 	found := false
 	for _, s := range l {
 		if !s.match(uint16(proto), src, dst, dev) {
@@ -107,27 +103,13 @@ func (s *Sock) filtered(b *skb.Buff) bool {
 // rcv queues a packet from its IP header on (Linux: raw_rcv). Consumes b.
 func (s *Sock) rcv(b *skb.Buff) {
 	b.Push(-b.NetworkOffset())
-	if !s.RunFilter(b, 1) {
-		s.AddDrop()
-		b.Free(skb.SocketFilter)
-		return
-	}
-	switch s.QueueRcv(b) {
-	case sock.Queued:
-	case sock.QueueMem:
-		b.Free(skb.ProtoMem)
-	default:
-		b.Free(skb.SocketRcvbuff)
-	}
+	s.Sock.Rcv(b, 1)
 }
 
 // Err implements ip.RawHandler (Linux: raw_icmp_error).
 func (r *Raw) Err(b *skb.Buff, typ, code uint8, info uint32) {
 	q := header.IPv4(b.Data())
-	dev := int32(0)
-	if b.Dev != nil {
-		dev = b.Dev.Ifindex()
-	}
+	dev := b.DevIndex()
 	for _, s := range r.load(uint16(q.Protocol())) {
 		if s.match(uint16(q.Protocol()), q.Dst(), q.Src(), dev) {
 			s.icmpErr(b, q, typ, code, info)
@@ -141,15 +123,9 @@ func (s *Sock) icmpErr(b *skb.Buff, q header.IPv4, typ, code uint8, info uint32)
 	if typ == header.ICMPRedirect || typ == header.ICMPSourceQuench || !asked && s.State() != sock.StateEstablished {
 		return
 	}
-	errno, hard := syscall.EHOSTUNREACH, false
-	switch typ {
-	case header.ICMPParameterProb:
-		errno, hard = syscall.EPROTO, true
-	case header.ICMPDestUnreach:
-		errno, hard = ip.UnreachError(code)
-		if code == header.ICMPFragNeeded {
-			hard = s.PMTUDisc() != ip.PMTUDiscDont
-		}
+	errno, hard := ip.ErrnoOf(typ, code)
+	if typ == header.ICMPDestUnreach && code == header.ICMPFragNeeded {
+		hard = s.PMTUDisc() != ip.PMTUDiscDont
 	}
 	if asked {
 		payload := q.HeaderLen()

@@ -61,12 +61,7 @@ func (s *Sock) Connect(sa ip.Sockaddr) error {
 	defer s.Unlock()
 	switch sa.Family {
 	case syscall.AF_UNSPEC:
-		id := *s.Ident()
-		id.Daddr, id.Dport = 0, 0
-		if !id.UserAddr {
-			id.RcvSaddr, id.Saddr = 0, 0
-		}
-		s.SetState(sock.StateClose)
+		id := s.Disconnect()
 		s.SetIdent(&id)
 		return nil
 	case syscall.AF_INET:
@@ -77,9 +72,7 @@ func (s *Sock) Connect(sa ip.Sockaddr) error {
 	if err != nil {
 		return err
 	}
-	s.SetIdent(&id)
-	s.SetState(sock.StateEstablished)
-	s.CacheRoute(&id, rt, src, gen)
+	s.SetPeer(&id, rt, src, gen)
 	return nil
 }
 

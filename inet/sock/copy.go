@@ -1,6 +1,10 @@
 package sock
 
-import "barewire/skb"
+import (
+	"syscall"
+
+	"barewire/skb"
+)
 
 // CopyToIter copies n packet bytes from offset off into iov (Linux:
 // skb_copy_datagram_msg) and returns how many fitted.
@@ -20,6 +24,25 @@ func CopyToIter(b *skb.Buff, off, n int, iov [][]byte) int {
 		}
 	}
 	return done
+}
+
+// CopyDatagram copies a datagram, from offset off on, into m.Iov and sets
+// MSG_TRUNC in m.Flags when it does not fit. It returns what recvmsg does: the
+// bytes copied, or the datagram's length if flags has MSG_TRUNC. EFAULT when
+// the packet has less than it says.
+func (m *Msg) CopyDatagram(b *skb.Buff, off, flags int) (int, error) {
+	n := b.Len()
+	want := min(n-off, m.Len())
+	if CopyToIter(b, off, want, m.Iov) < want {
+		return 0, syscall.EFAULT
+	}
+	if want < n-off {
+		m.Flags |= syscall.MSG_TRUNC
+	}
+	if flags&syscall.MSG_TRUNC != 0 {
+		return n, nil
+	}
+	return want, nil
 }
 
 // Iter reads the Iov of a message as one run of bytes (Linux: struct
@@ -44,4 +67,34 @@ func (it *Iter) Read(p []byte) int {
 		}
 	}
 	return n
+}
+
+// NewPacket copies n bytes of it into a packet with front bytes of headroom: one
+// page, or a page and page fragments for what does not fit it. Nil when memory
+// ran out.
+func (it *Iter) NewPacket(c *skb.Cache, n, front int) *skb.Buff {
+	pool := c.Pool()
+	b := c.Alloc(min(front+n, pool.PageSize()))
+	if b == nil {
+		return nil
+	}
+	b.Reserve(front)
+	linear := min(n, b.Tailroom())
+	it.Read(b.Put(linear))
+	for left := n - linear; left > 0; {
+		p := pool.Alloc()
+		if p == nil {
+			b.Free(skb.NoMem)
+			return nil
+		}
+		size := min(left, len(p.Bytes()))
+		it.Read(p.Bytes()[:size])
+		if !b.AddFrag(p, 0, size, len(p.Bytes())) {
+			p.Put()
+			b.Free(skb.NoMem)
+			return nil
+		}
+		left -= size
+	}
+	return b
 }

@@ -129,6 +129,24 @@ func (sk *Sock) QueueRcv(b *skb.Buff) QueueResult {
 // sk_drops_inc).
 func (sk *Sock) AddDrop() { sk.drops.Add(1) }
 
+// Rcv puts a packet that passes the filter on the receive queue, for protocols
+// that count nothing of their own (Linux: sock_queue_rcv_skb_reason). keep is as
+// in RunFilter. Consumes b. Softirq context.
+func (sk *Sock) Rcv(b *skb.Buff, keep int) {
+	if !sk.RunFilter(b, keep) {
+		sk.AddDrop()
+		b.Free(skb.SocketFilter)
+		return
+	}
+	switch sk.QueueRcv(b) {
+	case Queued:
+	case QueueMem:
+		b.Free(skb.ProtoMem)
+	default:
+		b.Free(skb.SocketRcvbuff)
+	}
+}
+
 // RecvDatagram returns the next packet of the receive queue (Linux:
 // __skb_recv_datagram), waiting unless flags has MSG_DONTWAIT. With MSG_PEEK
 // the packet stays queued and the caller gets a reference. A pending error
@@ -259,6 +277,25 @@ func (sk *Sock) FirstLen(hdr int) int {
 		return max(0, b.Len()-hdr)
 	}
 	return 0
+}
+
+// QueueIoctl is what datagram sockets of every family know: SIOCOUTQ and SIOCINQ
+// (Linux: udp_ioctl, raw_ioctl, packet_ioctl). ENOTTY for others.
+func (sk *Sock) QueueIoctl(cmd uint, arg []byte) error {
+	v := 0
+	switch cmd {
+	case syscall.TIOCOUTQ: // SIOCOUTQ
+		v = sk.WmemAlloc()
+	case syscall.TIOCINQ: // SIOCINQ, FIONREAD
+		v = sk.FirstLen(0)
+	default:
+		return syscall.ENOTTY
+	}
+	if len(arg) < 4 {
+		return syscall.EFAULT
+	}
+	putUint32(arg, uint32(v))
+	return nil
 }
 
 // RmemAlloc returns what is charged against SO_RCVBUF.

@@ -216,15 +216,10 @@ func (s *Sock) RecvMsg(m *sock.Msg, flags int) (int, error) {
 	if b == nil {
 		return 0, err
 	}
-	n := b.Len()
-	want := min(n-off, m.Len())
-	got := sock.CopyToIter(b, off, want, m.Iov)
-	if got < want {
+	n, err := m.CopyDatagram(b, off, flags)
+	if err != nil {
 		b.Consume()
-		return 0, syscall.EFAULT
-	}
-	if want < n-off {
-		m.Flags |= syscall.MSG_TRUNC
+		return 0, err
 	}
 	sa := ip.Sockaddr{
 		Family: syscall.AF_INET,
@@ -234,10 +229,6 @@ func (s *Sock) RecvMsg(m *sock.Msg, flags int) (int, error) {
 	m.NameLen = sa.Put(m.Name[:])
 	s.RecvControl(m, b)
 	b.Consume()
-	r := want
-	if flags&syscall.MSG_TRUNC != 0 {
-		r = n
-	}
-	s.MovePeekOffset(flags, r)
-	return r, nil
+	s.MovePeekOffset(flags, n)
+	return n, nil
 }

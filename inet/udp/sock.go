@@ -132,12 +132,7 @@ func (s *Sock) Connect(sa ip.Sockaddr) error {
 // disconnect is __udp_disconnect: what the program did not choose itself is
 // given back. The sock is owned.
 func (s *Sock) disconnect() {
-	id := *s.Ident()
-	id.Daddr, id.Dport = 0, 0
-	if !id.UserAddr {
-		id.RcvSaddr, id.Saddr = 0, 0
-	}
-	s.SetState(sock.StateClose)
+	id := s.Disconnect()
 	if !id.UserPort {
 		id.Num = 0
 		s.udp.table.unhash(s, &id)

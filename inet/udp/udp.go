@@ -2,7 +2,6 @@ package udp
 
 import (
 	"sync/atomic"
-	"syscall"
 
 	"barewire/inet/header"
 	"barewire/inet/ip"
@@ -80,10 +79,7 @@ func (u *UDP) rcv(b *skb.Buff) {
 		u.inError(b, skb.UDPCsum)
 		return
 	}
-	dev := int32(0)
-	if b.Dev != nil {
-		dev = b.Dev.Ifindex()
-	}
+	dev := b.DevIndex()
 	if rt := ip.RtableOf(b); rt != nil && rt.Flags&(ip.RTCFBroadcast|ip.RTCFMulticast) != 0 {
 		u.groupDeliver(b, src, h.SrcPort(), dst, h.DstPort(), dev, cov)
 		return
@@ -191,10 +187,7 @@ func (u *UDP) err(b *skb.Buff, typ, code uint8, info uint32) {
 	if !ok {
 		return
 	}
-	dev := int32(0)
-	if b.Dev != nil {
-		dev = b.Dev.Ifindex()
-	}
+	dev := b.DevIndex()
 	// The quoted packet went out: its source is ours.
 	sk := u.table.lookup(q.Dst(), h.DstPort(), q.Src(), h.SrcPort(), dev, nil)
 	if sk == nil {
@@ -202,21 +195,16 @@ func (u *UDP) err(b *skb.Buff, typ, code uint8, info uint32) {
 		return
 	}
 	u.ip.PathError(b, typ, code, info)
-	errno, hard := syscall.EHOSTUNREACH, false
-	switch typ {
-	case header.ICMPSourceQuench, header.ICMPRedirect:
+	if typ == header.ICMPSourceQuench || typ == header.ICMPRedirect {
 		return // quench is obsolete (RFC 6633), a redirect is the route's matter
-	case header.ICMPParameterProb:
-		errno, hard = syscall.EPROTO, true
-	case header.ICMPDestUnreach:
-		errno, hard = ip.UnreachError(code)
-		if code == header.ICMPFragNeeded {
-			// No next hop has an MTU below the least (RFC 791).
-			if info < 68 || sk.PMTUDisc() == ip.PMTUDiscDont {
-				return
-			}
-			hard = true
+	}
+	errno, hard := ip.ErrnoOf(typ, code)
+	if typ == header.ICMPDestUnreach && code == header.ICMPFragNeeded {
+		// No next hop has an MTU below the least (RFC 791).
+		if info < 68 || sk.PMTUDisc() == ip.PMTUDiscDont {
+			return
 		}
+		hard = true
 	}
 	// RFC 1122 section 4.1.3.3: pass errors up. As in Linux a program that
 	// did not ask for all of them (IP_RECVERR) gets those that are final, and
