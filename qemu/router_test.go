@@ -12,11 +12,8 @@ import (
 
 // routed is two Linux namespaces with the image as the router between them:
 //
-// It is a q35: on a microvm with two cards the first one receives
-// nothing yet, for a reason that is not known.
-//
 //	left 10.1.0.2/24 ── 10.1.0.1 eth0 image eth1 10.2.0.1 ── right 10.2.0.2/24
-func routed(t *testing.T) (left, right *Namespace) {
+func routed(t *testing.T, machine string) (left, right *Namespace) {
 	t.Helper()
 	left, right = needNamespace(t, "left"), needNamespace(t, "right")
 	var nics []NIC
@@ -30,7 +27,7 @@ func routed(t *testing.T) (left, right *Namespace) {
 			t.Fatal(err)
 		}
 	}
-	m := Start(t, Config{Machine: Q35, Kernel: image(t, echoApp), NICs: nics,
+	m := Start(t, Config{Machine: machine, Kernel: image(t, echoApp), NICs: nics,
 		Append: "ip=10.1.0.1:::255.255.255.0::eth0:off ip=10.2.0.1:::255.255.255.0::eth1:off sysctl.net.ipv4.ip_forward=1"})
 	if _, err := m.Console.WaitFor("^echo: listening", bootTime); err != nil {
 		t.Fatal(err)
@@ -39,7 +36,11 @@ func routed(t *testing.T) (left, right *Namespace) {
 }
 
 func TestRouter_tracerouteThroughTheImage(t *testing.T) {
-	left, right := routed(t)
+	onEachMachine(t, traceroute)
+}
+
+func traceroute(t *testing.T, machine string) {
+	left, right := routed(t, machine)
 	for _, c := range []struct {
 		from *Namespace
 		hops [2]string
@@ -62,7 +63,7 @@ func TestRouter_tracerouteThroughTheImage(t *testing.T) {
 
 // Pings of every class of size through the image, with and without DF.
 func TestRouter_pingSizes(t *testing.T) {
-	left, _ := routed(t)
+	left, _ := routed(t, Microvm)
 	sizes := []int{0, 1, 7, 8, 56, 1471, 1472, 1473, 2952, 8000, 32768, 65507}
 	for _, size := range sizes {
 		for _, df := range []string{"dont", "do"} {

@@ -73,7 +73,13 @@ func probeMMIO() (ds []Device) {
 		gsi = 16
 	}
 	for i := range n {
-		ds = addSlot(ds, slotWindow+uintptr(i)*slotSize, slotSize, IRQ{GSI: gsi + uint32(i)})
+		lines := []IRQ{{GSI: gsi + uint32(i)}}
+		if i == 0 && len(ioapics) > 1 {
+			// QEMU's I/O APIC moves its pin 0 to pin 2, which is right for the PC's timer on the first one and happens on the second
+			// too (hw/intc/ioapic.c, ioapic_set_irq): the first slot interrupts where the third one does.
+			lines = append(lines, IRQ{GSI: gsi + 2})
+		}
+		ds = addSlot(ds, slotWindow+uintptr(i)*slotSize, slotSize, lines...)
 	}
 	return ds
 }
@@ -92,7 +98,8 @@ func microvmWindow() bool {
 
 const slotMagic = 0x74726976 // "virt"
 
-func addSlot(ds []Device, base, size uintptr, irq IRQ) []Device {
+// addSlot adds a slot unless it is empty. Its interrupt may come on any of the lines.
+func addSlot(ds []Device, base, size uintptr, lines ...IRQ) []Device {
 	if size < 0x100 || size > 1<<20 || base%4 != 0 || base+size < base {
 		return ds
 	}
@@ -110,7 +117,14 @@ func addSlot(ds []Device, base, size uintptr, irq IRQ) []Device {
 		MMIO: &MMIODevice{
 			Regs:       regs,
 			Size:       int(size),
-			RequestIRQ: func(handler func() bool) error { return RequestIRQ(irq, handler) },
+			RequestIRQ: func(handler func() bool) error {
+				for _, l := range lines {
+					if err := RequestIRQ(l, handler); err != nil {
+						return err
+					}
+				}
+				return nil
+			},
 		},
 	})
 }
