@@ -115,8 +115,8 @@ func addSlot(ds []Device, base, size uintptr, lines ...IRQ) []Device {
 	return append(ds, Device{
 		Name: fmt.Sprintf("virtio-mmio@%x", base),
 		MMIO: &MMIODevice{
-			Regs:       regs,
-			Size:       int(size),
+			Regs: regs,
+			Size: int(size),
 			RequestIRQ: func(handler func() bool) error {
 				for _, l := range lines {
 					if err := RequestIRQ(l, handler); err != nil {
