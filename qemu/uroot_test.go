@@ -18,6 +18,8 @@ func TestURoot_commands(t *testing.T) {
 	}{
 		{"core/cat", "ip=dhcp", "/proc/net/dev /proc/net/route /etc/resolv.conf /proc/sys/net/ipv4/ip_forward", []string{
 			`^Inter-\|   Receive`, `^  eth0: +[1-9]`, `^eth0\t00000000\t0202000A\t0003`, `^nameserver 10\.0\.2\.3$`, `^1$`}},
+		{"core/ls", "ip=off", "-l /etc /proc/sys/net/ipv4/ip_forward", []string{
+			`^/etc:$`, `^-rw-r--r-- root root \d+ .* hosts$`, `^-rw-r--r-- root root 0 .* ip_forward$`}},
 		{"core/ip", "ip=dhcp", "addr", []string{
 			`^1: lo: <UP,LOOPBACK> mtu 65536`, `inet 127\.0\.0\.1/8`, `^2: eth0: <UP,BROADCAST,MULTICAST> mtu 1500 state UP`,
 			`link/ether 52:54:00:12:34:56`, `inet 10\.0\.2\.15/24 brd 10\.0\.2\.255 scope global eth0`}},

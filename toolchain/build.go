@@ -27,7 +27,7 @@ type Builder struct {
 	Dir     string    // folder in which the go command runs, "" for the current one
 	Verbose io.Writer // where go's own messages go (downloads, compile errors)
 	DWARF   bool      // keep debug information in the file
-	Tags    string    // further build tags of the program, comma-separated
+	Tags    string    // build tags of the program, comma-separated; there are no others
 	LDFlags string    // further linker flags of the program
 
 	modcache string
@@ -85,13 +85,6 @@ func (b *Builder) command(args ...string) *exec.Cmd {
 	return cmd
 }
 
-func (b *Builder) tags() string {
-	if b.Tags == "" {
-		return b.Link.Tags
-	}
-	return b.Link.Tags + "," + b.Tags
-}
-
 // A listed package, as go list -json has it.
 type listed struct {
 	Dir, ImportPath, Name     string
@@ -118,7 +111,7 @@ func (b *Builder) list(args ...string) ([]*listed, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := b.command(append([]string{"list", "-e", overlayFlag, "-tags", b.tags(),
+	cmd := b.command(append([]string{"list", "-e", overlayFlag, "-tags", b.Tags,
 		"-json=Dir,ImportPath,Name,Standard,Module,GoFiles,IgnoredGoFiles,TestGoFiles,XTestGoFiles,Error"}, args...)...)
 	out, err := runQuiet(cmd)
 	if err != nil {
@@ -177,7 +170,7 @@ func (b *Builder) image(p *listed, out, verb string, inject injection) error {
 	}
 	tmp.Close()
 	defer os.Remove(tmp.Name())
-	args := []string{verb, "-trimpath", "-buildvcs=false", "-tags", b.tags(),
+	args := []string{verb, "-trimpath", "-buildvcs=false", "-tags", b.Tags,
 		"-ldflags", strings.TrimSpace(b.Link.flags(b.DWARF) + " " + b.LDFlags), "-o", absolute(tmp.Name())}
 	if verb == "test" {
 		args = append(args, "-c", "-vet=off")

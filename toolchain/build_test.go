@@ -17,10 +17,11 @@ func nativeBuilder(t *testing.T) (*Builder, *bytes.Buffer) {
 	mod := readAll(t, filepath.Join(s.Root, "go.mod"))
 	root := writeTree(t, map[string]string{
 		"go.mod":                   mod,
-		"sys/start/start.go":       "package start\n\nimport \"barewire/skb\"\n\nfunc init() { println(skb.Name, \"linked in\") }\n",
+		"sys/start/hosted.go":      "//go:build !tamago\n\npackage start\n\nimport \"not/in/an/image\"\n",
+		"sys/start/start.go":       "//go:build tamago\n\npackage start\n\nimport \"barewire/skb\"\n\nfunc init() { println(skb.Name, \"linked in\") }\n",
 		"skb/skb.go":               "package skb\n\nconst Name = \"kernel\"\n",
 		"skb/skb_test.go":          "package skb\n\nimport \"testing\"\n\nfunc TestName(t *testing.T) { println(\"in the test\") }\n",
-		"toolchain/port/link.conf": "tags tamago\ntext 0x10010000\nround 0x1000\nentry _rt0_amd64_linux\n",
+		"toolchain/port/link.conf": "text 0x10010000\nround 0x1000\nentry _rt0_amd64_linux\n",
 	})
 	fake, err := OpenSource(root)
 	if err != nil {
@@ -171,6 +172,31 @@ func TestBuild_cgoWithPureVariant_builds(t *testing.T) {
 	}
 }
 
+// The kernel is built with the tag tamago; the program and its modules never see it, nor any other that was not asked for.
+func TestBuild_programWithTheKernelsTag_buildsAsOnLinux(t *testing.T) {
+	b, messages := nativeBuilder(t)
+	b.Dir = writeTree(t, map[string]string{
+		"go.mod":       "module example.com/tagged\n\ngo 1.26\n",
+		"main.go":      "package main\n\nimport \"example.com/tagged/lib\"\n\nfunc main() { println(here, lib.Here, extra) }\n",
+		"bare.go":      "//go:build tamago || linkcpuinit || linkramsize\n\npackage main\n\nconst here = \"bare\"\n",
+		"linux.go":     "//go:build !tamago && !linkcpuinit && !linkramsize\n\npackage main\n\nconst here = \"linux\"\n",
+		"extra.go":     "//go:build more\n\npackage main\n\nconst extra = \"more\"\n",
+		"plain.go":     "//go:build !more\n\npackage main\n\nconst extra = \"plain\"\n",
+		"lib/bare.go":  "//go:build tamago\n\npackage lib\n\nconst Here = \"bare\"\n",
+		"lib/linux.go": "//go:build !tamago\n\npackage lib\n\nconst Here = \"linux\"\n",
+	})
+	for tags, want := range map[string]string{"": "linux linux plain", "more": "linux linux more"} {
+		b.Tags = tags
+		out := filepath.Join(t.TempDir(), "x.elf")
+		if err := b.Build(".", out); err != nil {
+			t.Fatalf("%v\n%s", err, messages)
+		}
+		if got := runs(t, out); got != "kernel linked in\n"+want+"\n" {
+			t.Errorf("with tags %q printed %q", tags, got)
+		}
+	}
+}
+
 func TestBuildTest_everyKindOfPackage_runsItsTestsWithTheKernel(t *testing.T) {
 	b, messages := nativeBuilder(t)
 	for _, c := range []struct{ pkg, run string }{
@@ -199,7 +225,7 @@ func TestBuildTest_everyKindOfPackage_runsItsTestsWithTheKernel(t *testing.T) {
 }
 
 func TestReadLinkConfig_malformed_isRefused(t *testing.T) {
-	for _, text := range []string{"", "tags a\ntext 1\nround 1\n", "tags a\ntext x\nround 1\nentry e\n", "color blue\n", "tags a b\n"} {
+	for _, text := range []string{"", "text 1\nround 1\n", "text x\nround 1\nentry e\n", "color blue\n", "entry a b\n"} {
 		root := writeTree(t, map[string]string{"link.conf": text})
 		if c, err := readLinkConfig(os.DirFS(root)); err == nil {
 			t.Errorf("%q gave %+v", text, c)

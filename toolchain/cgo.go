@@ -41,7 +41,7 @@ func (b *Builder) cgoHint(pkg string) string {
 // cgoFile returns the first file of p that imports "C" and is left out of the build for that alone, or "".
 func (b *Builder) cgoFile(p *listed) string {
 	ctx := build.Default
-	ctx.GOOS, ctx.GOARCH, ctx.CgoEnabled, ctx.BuildTags = "linux", "amd64", true, strings.Split(b.tags(), ",")
+	ctx.GOOS, ctx.GOARCH, ctx.CgoEnabled, ctx.BuildTags = "linux", "amd64", true, strings.Split(b.Tags, ",")
 	for _, name := range p.IgnoredGoFiles {
 		if ok, err := ctx.MatchFile(p.Dir, name); err != nil || !ok {
 			continue

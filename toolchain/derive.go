@@ -14,7 +14,7 @@ import (
 )
 
 // layoutVersion is part of every key; it changes when this file lays out the same inputs differently.
-const layoutVersion = "2"
+const layoutVersion = "3"
 
 const tamagoModule = "github.com/usbarmory/tamago"
 
@@ -145,7 +145,7 @@ func (l *layout) plan() (*plan, error) {
 	}
 
 	// New files: tamago's goos package first, so that the port may replace one of its files.
-	if err := p.addDir(os.DirFS(l.goos), ".", "runtime/goos", func(name string) bool {
+	if err := p.addDir(os.DirFS(l.goos), ".", "runtime/goos", goosTags, func(name string) bool {
 		ext := path.Ext(name)
 		return ext == ".go" || strings.HasSuffix(name, "_amd64.s")
 	}); err != nil {
@@ -173,7 +173,7 @@ func (l *layout) plan() (*plan, error) {
 
 	// The kernel's rooms.
 	for under, dir := range l.dirs {
-		if err := p.addDir(os.DirFS(dir), ".", under, func(string) bool { return true }); err != nil {
+		if err := p.addDir(os.DirFS(dir), ".", under, kernelTags, func(string) bool { return true }); err != nil {
 			return nil, fmt.Errorf("the kernel's source: %w", err)
 		}
 	}
@@ -184,9 +184,9 @@ func (l *layout) plan() (*plan, error) {
 	return p, nil
 }
 
-// addDir adds the regular files under dir of fsys that keep accepts, at path under. Names that start with a dot
-// are editors' business, not source.
-func (p *plan) addDir(fsys fs.FS, dir, under string, keep func(name string) bool) error {
+// addDir adds the regular files under dir of fsys that keep accepts, at path under, with the known build tags answered. Names
+// that start with a dot are editors' business, not source.
+func (p *plan) addDir(fsys fs.FS, dir, under string, known map[string]bool, keep func(name string) bool) error {
 	return fs.WalkDir(fsys, dir, func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -204,10 +204,17 @@ func (p *plan) addDir(fsys fs.FS, dir, under string, keep func(name string) bool
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil // an editor's short-lived file
 		}
+		if err != nil {
+			return err
+		}
 		at := path.Join(under, name)
+		data, built, err := resolveTags(at, data, known)
+		if err != nil || !built {
+			return err
+		}
 		p.files[at] = data
 		p.touch(at)
-		return err
+		return nil
 	})
 }
 

@@ -11,7 +11,6 @@ import (
 
 // LinkConfig says how images are linked; it is the port's link.conf.
 type LinkConfig struct {
-	Tags  string // build tags of every image, comma-separated
 	Text  uint64 // -T: physical and virtual address of the first instruction, bytes
 	Round uint64 // -R: rounding of segments, bytes
 	Entry string // -E: symbol at which a PVH loader enters
@@ -36,8 +35,6 @@ func readLinkConfig(port fs.FS) (*LinkConfig, error) {
 		}
 		if len(f) == 2 {
 			switch f[0] {
-			case "tags":
-				c.Tags = f[1]
 			case "entry":
 				c.Entry = f[1]
 			case "text":
@@ -54,8 +51,8 @@ func readLinkConfig(port fs.FS) (*LinkConfig, error) {
 			return nil, fmt.Errorf("toolchain/port/link.conf:%d: %q: %w", n+1, line, err)
 		}
 	}
-	if c.Tags == "" || c.Entry == "" || c.Text == 0 || c.Round == 0 {
-		return nil, fmt.Errorf("toolchain/port/link.conf: tags, text, round and entry must all be set")
+	if c.Entry == "" || c.Text == 0 || c.Round == 0 {
+		return nil, fmt.Errorf("toolchain/port/link.conf: text, round and entry must all be set")
 	}
 	return c, nil
 }

@@ -1,4 +1,4 @@
-//go:build tamago
+//go:build barewire
 
 package main
 

@@ -1,4 +1,4 @@
-//go:build tamago
+//go:build barewire
 
 // Probe prints what the board found: memory, clock, devices, one a line; then it echoes console lines until "quit" and
 // prints the interrupt counters.

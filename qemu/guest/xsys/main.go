@@ -1,4 +1,4 @@
-//go:build tamago
+//go:build barewire
 
 // Xsys makes system calls with pointers into the stack, through golang.org/x/sys/unix, to a kernel of its own
 // that moves stacks about before it answers. It prints "PASS".
