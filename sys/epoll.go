@@ -324,21 +324,15 @@ func (k *Kernel) epollWait(fd, out uintptr, n int32, timeout int64) (uintptr, Er
 	if c > 0 || timeout == 0 {
 		return uintptr(c), 0
 	}
-	s := newSleeper()
+	s := k.newSleeper()
 	f.wait.add(s)
 	defer f.wait.removeWaker(s)
-	expired := make(chan struct{})
-	if timeout > 0 {
-		stop := k.cfg.AfterFunc(timeout, func() { close(expired) })
-		defer stop()
-	}
+	deadline := k.deadline(timeout)
 	for {
 		if c = ep.collect(k, out, int(n)); c > 0 {
 			return uintptr(c), 0
 		}
-		select {
-		case <-s.c:
-		case <-expired:
+		if s.until(k.cfg.Clock, deadline) {
 			return uintptr(ep.collect(k, out, int(n))), 0
 		}
 	}

@@ -22,7 +22,7 @@ func (v *eventfd) read(f *File, iov [][]byte) (int, Errno) {
 		return 0, syscall.EINVAL
 	}
 	var c uint64
-	_, e := f.wait.block(f.nonblock(), func() (int, Errno) {
+	_, e := f.k.block(f.wait, f.nonblock(), func() (int, Errno) {
 		v.mu.Lock()
 		defer v.mu.Unlock()
 		if v.count == 0 {
@@ -53,7 +53,7 @@ func (v *eventfd) write(f *File, iov [][]byte) (int, Errno) {
 	if c == math.MaxUint64 {
 		return 0, syscall.EINVAL
 	}
-	_, e := f.wait.block(f.nonblock(), func() (int, Errno) {
+	_, e := f.k.block(f.wait, f.nonblock(), func() (int, Errno) {
 		v.mu.Lock()
 		defer v.mu.Unlock()
 		if math.MaxUint64-1-v.count < c {

@@ -13,12 +13,6 @@ import (
 	"barewire/sys/vfs"
 )
 
-// Clock is the part of the stack's clock that calls need; napi.Clock is one.
-type Clock interface {
-	// Now returns monotonic nanoseconds since an arbitrary point near boot.
-	Now() int64
-}
-
 // Console is the machine's console, as the board has it.
 type Console interface {
 	// Read blocks until there is input and returns how many bytes of it were
@@ -36,10 +30,8 @@ type Config struct {
 	SockCreate SockCreate
 	// Console is what descriptors 0, 1 and 2 are. Nil: they are /dev/null.
 	Console Console
-	Clock   Clock
-	// AfterFunc calls f on its own goroutine after ns nanoseconds of Clock and
-	// returns what stops it. Nil: package time.
-	AfterFunc func(ns int64, f func()) (stop func() bool)
+	// Clock is the stack's clock.
+	Clock napi.Clock
 	// WallClock returns the time since 1970 UTC. Nil: Clock.
 	WallClock func() (sec int64, nsec int32)
 	// Random fills b with cryptographically strong bytes. Nil: getrandom is
@@ -122,9 +114,6 @@ func New(cfg Config) *Kernel {
 	}
 	if k.cfg.MemTotal == 0 {
 		k.cfg.MemTotal = 128 << 20
-	}
-	if k.cfg.AfterFunc == nil {
-		k.cfg.AfterFunc = timeAfterFunc
 	}
 	if k.cfg.Exit == nil {
 		k.cfg.Exit = func(int) {}

@@ -8,14 +8,10 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 	"unsafe"
+
+	"barewire/napi"
 )
-
-// testClock is monotonic time of package time, so testing/synctest governs it.
-type testClock struct{ start time.Time }
-
-func (c testClock) Now() int64 { return int64(time.Since(c.start)) + 1e9 }
 
 // testConsole is a console with typed input and kept output.
 type testConsole struct {
@@ -54,7 +50,7 @@ func newTestKernel(t testing.TB, change ...func(*Config)) *testKernel {
 	tk := &testKernel{t: t, con: &testConsole{in: make(chan []byte, 16)}, ready: map[uintptr]int32{}}
 	cfg := Config{
 		Console: tk.con,
-		Clock:   testClock{time.Now()},
+		Clock:   napi.SystemClock(),
 		WallClock: func() (int64, int32) {
 			return 1_700_000_000, 123_456_789
 		},

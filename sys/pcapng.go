@@ -30,7 +30,7 @@ func (d *pcapng) tie(f *File) {
 
 func (d *pcapng) read(f *File, iov [][]byte) (int, Errno) {
 	d.tie(f)
-	return f.wait.block(f.nonblock(), func() (int, Errno) {
+	return f.k.block(f.wait, f.nonblock(), func() (int, Errno) {
 		n := 0
 		for _, p := range iov {
 			m, err := d.c.TryRead(p)

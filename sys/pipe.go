@@ -55,7 +55,7 @@ func (d *pipeEnd) read(f *File, iov [][]byte) (int, Errno) {
 	if len(iov) == 0 {
 		return 0, 0
 	}
-	n, e := f.wait.block(f.nonblock(), func() (int, Errno) { return d.p.take(iov) })
+	n, e := f.k.block(f.wait, f.nonblock(), func() (int, Errno) { return d.p.take(iov) })
 	if n > 0 {
 		d.p.wakeWriters(pollOut | pollWrNorm)
 	}
@@ -88,7 +88,7 @@ func (p *pipe) take(iov [][]byte) (int, Errno) {
 func (d *pipeEnd) write(f *File, iov [][]byte) (int, Errno) {
 	total, want := 0, iovLen(iov)
 	for total < want {
-		n, e := f.wait.block(f.nonblock(), func() (int, Errno) { return d.p.fill(iov, total, want) })
+		n, e := f.k.block(f.wait, f.nonblock(), func() (int, Errno) { return d.p.fill(iov, total, want) })
 		if n > 0 {
 			total += n
 			d.p.wakeReaders(pollIn | pollRdNorm)

@@ -3,16 +3,10 @@ package sys
 import (
 	"math/bits"
 	"syscall"
-	"time"
 	"unsafe"
 )
 
 // poll and select (Linux: fs/select.c).
-
-// timeAfterFunc is the AfterFunc of package time.
-func timeAfterFunc(ns int64, f func()) func() bool {
-	return time.AfterFunc(time.Duration(ns), f).Stop
-}
 
 // forever is the timeout that never comes.
 const forever = -1
@@ -31,25 +25,19 @@ func (k *Kernel) pollWait(set []pollOne, timeout int64) int {
 	if n := pollScan(set); n > 0 || timeout == 0 {
 		return n
 	}
-	s := newSleeper()
+	s := k.newSleeper()
 	for i := range set {
 		if f := set[i].f; f != nil {
 			f.wait.add(s)
 			defer f.wait.removeWaker(s)
 		}
 	}
-	expired := make(chan struct{})
-	if timeout > 0 {
-		stop := k.cfg.AfterFunc(timeout, func() { close(expired) })
-		defer stop()
-	}
+	deadline := k.deadline(timeout)
 	for {
 		if n := pollScan(set); n > 0 {
 			return n
 		}
-		select {
-		case <-s.c:
-		case <-expired:
+		if s.until(k.cfg.Clock, deadline) {
 			return pollScan(set)
 		}
 	}

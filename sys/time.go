@@ -87,9 +87,9 @@ func (k *Kernel) sleep(ns int64) {
 	if ns <= 0 {
 		return
 	}
-	c := make(chan struct{})
-	k.cfg.AfterFunc(ns, func() { close(c) })
-	<-c
+	s := k.newSleeper()
+	for deadline := k.deadline(ns); !s.until(k.cfg.Clock, deadline); {
+	}
 }
 
 func sysNanosleep(k *Kernel, a args) (uintptr, Errno) {

@@ -191,7 +191,7 @@ func (t *tty) read(f *File, iov [][]byte) (int, Errno) {
 	if len(iov) == 0 {
 		return 0, 0
 	}
-	return t.queue.block(f.nonblock(), func() (int, Errno) { return t.take(iov) })
+	return f.k.block(&t.queue, f.nonblock(), func() (int, Errno) { return t.take(iov) })
 }
 
 // take moves input out: in canonical mode at most one line.

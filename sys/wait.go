@@ -3,6 +3,8 @@ package sys
 import (
 	"sync"
 	"sync/atomic"
+
+	"barewire/napi"
 )
 
 // Readiness events, with Linux's POLL* and EPOLL* values.
@@ -94,27 +96,39 @@ func (q *waitQueue) removeWaker(w waker) {
 
 // sleeper is a goroutine that waits for one or more files. A wake-up that comes
 // before it sleeps is kept.
-type sleeper struct {
-	c chan struct{}
+type sleeper struct{ *napi.Parker }
+
+func (k *Kernel) newSleeper() sleeper { return sleeper{napi.NewParker(k.cfg.Clock)} }
+
+func (s sleeper) wakeup(uint16) { s.Unpark() }
+
+// until is park with a timeout as poll and epoll_wait have it, and returns
+// whether that has passed. deadline is of the kernel's clock, or forever.
+func (s sleeper) until(c napi.Clock, deadline int64) (expired bool) {
+	if deadline == forever {
+		s.Park()
+		return false
+	}
+	s.ParkUntil(deadline)
+	return c.Now() >= deadline
 }
 
-func newSleeper() *sleeper { return &sleeper{c: make(chan struct{}, 1)} }
-
-func (s *sleeper) wakeup(uint16) {
-	select {
-	case s.c <- struct{}{}:
-	default:
+// deadline turns a timeout in nanoseconds, or forever, into a time of the clock.
+func (k *Kernel) deadline(timeout int64) int64 {
+	if timeout == forever {
+		return forever
 	}
+	return k.cfg.Clock.Now() + timeout
 }
 
 // block calls try until it returns something other than EAGAIN, sleeping on q
 // in between. With nonblock the first EAGAIN is the answer.
-func (q *waitQueue) block(nonblock bool, try func() (int, Errno)) (int, Errno) {
+func (k *Kernel) block(q *waitQueue, nonblock bool, try func() (int, Errno)) (int, Errno) {
 	n, e := try()
 	if e != eagain || nonblock {
 		return n, e
 	}
-	s := newSleeper()
+	s := k.newSleeper()
 	q.add(s)
 	defer q.removeWaker(s)
 	for {
@@ -122,6 +136,6 @@ func (q *waitQueue) block(nonblock bool, try func() (int, Errno)) (int, Errno) {
 		if n, e = try(); e != eagain {
 			return n, e
 		}
-		<-s.c
+		s.Park()
 	}
 }

@@ -4,16 +4,10 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
-	"time"
 
+	"barewire/napi"
 	"barewire/skb"
 )
-
-// Clock is what the sock layer needs of the stack's clock; napi.Clock is it.
-type Clock interface {
-	Now() int64
-	AfterFunc(d time.Duration, f func()) interface{ Stop() bool }
-}
 
 // Default and least buffer sizes in bytes (Linux: sysctl_rmem_default,
 // sysctl_wmem_default, SOCK_MIN_RCVBUF, SOCK_MIN_SNDBUF).
@@ -62,7 +56,7 @@ const (
 // Config is what a protocol gives to a new Sock.
 type Config struct {
 	Family, Type, Protocol int
-	Clock                  Clock
+	Clock                  napi.Clock
 	// Backlog receives, in the owner's context and with the sock owned, each
 	// packet that arrived while the sock was owned (Linux: sk_backlog_rcv). It
 	// consumes the packet. Nil for protocols that never use the backlog.
@@ -80,7 +74,7 @@ type Config struct {
 type Sock struct {
 	Family, Type, Protocol int
 
-	clock   Clock
+	clock   napi.Clock
 	backlog func(b *skb.Buff)
 	memory  *Memory
 	limits  *Limits
@@ -138,6 +132,7 @@ type Sock struct {
 func (sk *Sock) Init(c Config) {
 	sk.Family, sk.Type, sk.Protocol = c.Family, c.Type, c.Protocol
 	sk.clock, sk.backlog, sk.memory = c.Clock, c.Backlog, c.Memory
+	sk.rdWait.clock, sk.wrWait.clock = c.Clock, c.Clock
 	sk.owner.init()
 	sk.state.Store(StateClose)
 	sk.rcvbuf.Store(DefaultRcvBuf)

@@ -3,7 +3,8 @@ package sock
 import (
 	"sync"
 	"syscall"
-	"time"
+
+	"barewire/napi"
 )
 
 // waitQueue is a queue of goroutines that wait for an event (Linux:
@@ -11,16 +12,17 @@ import (
 // wake-up between the look and the sleep is kept. Wake-ups happen outside all
 // locks of the sock; the queue's own lock is held only to unlink.
 type waitQueue struct {
-	mu   sync.Mutex
-	head *waiter
-	tail *waiter
-	idle *waiter // kept for reuse, so that blocking calls do not allocate
+	clock napi.Clock
+	mu    sync.Mutex
+	head  *waiter
+	tail  *waiter
+	idle  *waiter // kept for reuse, so that blocking calls do not allocate
 }
 
 type waiter struct {
 	next, prev *waiter
 	queued     bool
-	ch         chan struct{} // capacity 1: the wake-up
+	*napi.Parker
 }
 
 // enter puts the caller on the queue (prepare_to_wait).
@@ -31,7 +33,7 @@ func (q *waitQueue) enter() *waiter {
 		q.idle = w.next
 		w.next = nil
 	} else {
-		w = &waiter{ch: make(chan struct{}, 1)}
+		w = &waiter{Parker: napi.NewParker(q.clock)}
 	}
 	w.prev = q.tail
 	if q.tail == nil {
@@ -54,10 +56,7 @@ func (q *waitQueue) leave(w *waiter) (woken bool) {
 	if woken = !w.queued; !woken {
 		q.unlink(w)
 	}
-	select {
-	case <-w.ch:
-	default:
-	}
+	w.Forget()
 	w.next = q.idle
 	q.idle = w
 	q.mu.Unlock()
@@ -88,7 +87,7 @@ func (q *waitQueue) wakeOne() {
 	}
 	q.mu.Unlock()
 	if w != nil {
-		w.signal()
+		w.Unpark()
 	}
 }
 
@@ -104,14 +103,7 @@ func (q *waitQueue) wakeAll() {
 		if w == nil {
 			return
 		}
-		w.signal()
-	}
-}
-
-func (w *waiter) signal() {
-	select {
-	case w.ch <- struct{}{}:
-	default:
+		w.Unpark()
 	}
 }
 
@@ -119,12 +111,8 @@ func (w *waiter) signal() {
 // ready returns an error. timeout is in ns; 0 means for ever.
 func (sk *Sock) waitUntil(q *waitQueue, timeout int64, ready func() (bool, error)) error {
 	var deadline int64
-	var expired chan struct{}
 	if timeout > 0 {
 		deadline = sk.clock.Now() + timeout
-		expired = make(chan struct{})
-		t := sk.clock.AfterFunc(time.Duration(timeout), func() { close(expired) })
-		defer t.Stop()
 	}
 	for {
 		w := q.enter()
@@ -142,12 +130,9 @@ func (sk *Sock) waitUntil(q *waitQueue, timeout int64, ready func() (bool, error
 			return syscall.EAGAIN
 		}
 		if timeout > 0 {
-			select {
-			case <-w.ch:
-			case <-expired:
-			}
+			w.ParkUntil(deadline)
 		} else {
-			<-w.ch
+			w.Park()
 		}
 		q.leave(w)
 	}

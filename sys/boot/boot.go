@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"time"
 
 	"barewire/inet"
 	"barewire/napi"
@@ -216,11 +215,8 @@ func (b *booting) up() {
 // sysInit makes the system-call interface.
 func (b *booting) sysInit() {
 	cfg := sys.Config{
-		Console: b.m.Console,
-		Clock:   b.m.Clock,
-		AfterFunc: func(ns int64, f func()) func() bool {
-			return b.m.Clock.AfterFunc(time.Duration(ns), f).Stop
-		},
+		Console:   b.m.Console,
+		Clock:     b.m.Clock,
 		WallClock: b.m.WallClock,
 		Random:    b.m.Random,
 		Exit:      b.m.Exit,

@@ -6,6 +6,7 @@ import (
 	"syscall"
 
 	"barewire/inet/sock"
+	"barewire/napi"
 )
 
 // MaxLinks is the number of protocols (Linux: MAX_LINKS).
@@ -25,7 +26,7 @@ type Protocol struct {
 
 // Table is the netlink sockets of one namespace.
 type Table struct {
-	clock sock.Clock
+	clock napi.Clock
 	rand  func([]byte)
 	pid   uint32
 
@@ -43,7 +44,7 @@ type portKey struct {
 
 // New makes an empty table. pid is the port the first socket of a process gets
 // when it does not choose; rand is a source of random bytes.
-func New(clock sock.Clock, rand func([]byte), pid uint32) *Table {
+func New(clock napi.Clock, rand func([]byte), pid uint32) *Table {
 	return &Table{clock: clock, rand: rand, pid: pid, ports: map[portKey]*Sock{}, socks: map[*Sock]struct{}{}}
 }
 
