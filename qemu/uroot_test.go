@@ -1,6 +1,8 @@
 package qemu
 
 import (
+	"fmt"
+	"net/netip"
 	"regexp"
 	"testing"
 	"time"
@@ -11,40 +13,128 @@ import (
 
 const uroot = "github.com/u-root/u-root/cmds/"
 
+// A urootRun is one run of a u-root command on an image.
+type urootRun struct {
+	command string   // below cmds: "core/ip"
+	params  string   // of the kernel
+	args    string   // of the command
+	nic     Backend  // of eth0; nil for QEMU's user network
+	want    []string // patterns of lines on the console
+	code    int      // exit code
+}
+
+// run boots the command, waits for its end and returns what it printed.
+func (c urootRun) run(t *testing.T) string {
+	t.Helper()
+	m := c.start(t)
+	return c.wait(t, m)
+}
+
+func (c urootRun) start(t *testing.T) *VM {
+	t.Helper()
+	nic := c.nic
+	if nic == nil {
+		nic = User{}
+	}
+	return Start(t, Config{
+		Kernel: image(t, uroot+c.command),
+		Append: "quiet " + c.params + " -- " + c.args,
+		NICs:   []NIC{{Backend: nic}},
+	})
+}
+
+func (c urootRun) wait(t *testing.T, m *VM) string {
+	t.Helper()
+	code, err := m.Wait(time.Minute)
+	out := m.Console.Output()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if code != c.code {
+		t.Errorf("exit code %d, want %d", code, c.code)
+	}
+	for _, w := range c.want {
+		if !regexp.MustCompile("(?m)" + w).MatchString(out) {
+			t.Errorf("no line like %q in:\n%s", w, out)
+		}
+	}
+	return out
+}
+
 func TestURoot_commands(t *testing.T) {
-	for _, c := range []struct {
-		command, params, args string
-		want                  []string
-	}{
-		{"core/cat", "ip=dhcp", "/proc/net/dev /proc/net/route /etc/resolv.conf /proc/sys/net/ipv4/ip_forward", []string{
+	for _, c := range []urootRun{
+		{command: "core/cat", params: "ip=dhcp sysctl.net.ipv4.ip_forward=1", args: "/proc/net/dev /proc/net/route /etc/resolv.conf /proc/sys/net/ipv4/ip_forward", want: []string{
 			`^Inter-\|   Receive`, `^  eth0: +[1-9]`, `^eth0\t00000000\t0202000A\t0003`, `^nameserver 10\.0\.2\.3$`, `^1$`}},
-		{"core/ls", "ip=off", "-l /etc /proc/sys/net/ipv4/ip_forward", []string{
-			`^/etc:$`, `^-rw-r--r-- root root \d+ .* hosts$`, `^-rw-r--r-- root root 0 .* ip_forward$`}},
-		{"core/ip", "ip=dhcp", "addr", []string{
+		{command: "core/ls", params: "ip=off", args: "-l /etc /proc/sys/net/ipv4/ip_forward", want: []string{
+			`^-rw-r--r-- root root \d+ .* hosts$`, `^-rw-r--r-- root root 0 .* ip_forward$`}},
+		{command: "core/ip", params: "ip=dhcp", args: "addr", want: []string{
 			`^1: lo: <UP,LOOPBACK> mtu 65536`, `inet 127\.0\.0\.1/8`, `^2: eth0: <UP,BROADCAST,MULTICAST> mtu 1500 state UP`,
 			`link/ether 52:54:00:12:34:56`, `inet 10\.0\.2\.15/24 brd 10\.0\.2\.255 scope global eth0`}},
-		{"core/netstat", "ip=dhcp", "-u -a", []string{`^Proto  Recv-Q Send-Q Local Address`}},
-		{"core/dhclient", "ip=off", "-ipv6=false eth0", []string{`Configured eth0 with IPv4 DHCP Lease IP 10\.0\.2\.15/24`}},
+		{command: "core/netstat", params: "ip=dhcp", args: "-u -a", want: []string{`^Proto  Recv-Q Send-Q Local Address`}},
+		{command: "core/dhclient", params: "ip=off", args: "-ipv6=false eth0", want: []string{
+			`Configured eth0 with IPv4 DHCP Lease IP 10\.0\.2\.15/24`}},
 	} {
-		t.Run(c.command, func(t *testing.T) {
-			m := Start(t, Config{
-				Kernel: image(t, uroot+c.command),
-				Append: "quiet sysctl.net.ipv4.ip_forward=1 " + c.params + " -- " + c.args,
-				NICs:   []NIC{{Backend: User{}}},
-			})
-			code, err := m.Wait(time.Minute)
-			if err != nil {
-				t.Fatal(err)
-			}
-			out := m.Console.Output()
-			if code != 0 {
-				t.Errorf("exit code %d", code)
-			}
-			for _, w := range c.want {
-				if !regexp.MustCompile("(?m)" + w).MatchString(out) {
-					t.Errorf("no line like %q in:\n%s", w, out)
-				}
-			}
-		})
+		t.Run(c.command, func(t *testing.T) { c.run(t) })
 	}
+}
+
+// hops is a path of Linux namespaces: the image's cable ends at the first, each
+// is the router of the one before, and the last has the address far.
+//
+//	image 10.8.0.2/24 ── 10.8.0.1 [0] 10.8.1.1 ── 10.8.1.2 [1] 10.8.2.1 ── 10.8.2.2 [2] …
+func hops(t *testing.T, n int) (first *Namespace, cable Backend, far string) {
+	t.Helper()
+	var path []*Namespace
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range n {
+		ns := needNamespace(t, fmt.Sprintf("hop%d", i))
+		path = append(path, ns)
+		must(ns.Sysctl("ipv4/ip_forward", "1"))
+		if i == 0 {
+			var err error
+			cable, err = ns.Tap("tap0", netip.MustParsePrefix("10.8.0.1/24"))
+			must(err)
+			continue
+		}
+		before := path[i-1]
+		must(before.IP("link", "add", "south", "type", "veth", "peer", "name", "north", "netns", ns.Name))
+		must(before.IP("addr", "add", fmt.Sprintf("10.8.%d.1/24", i), "dev", "south"))
+		must(ns.IP("addr", "add", fmt.Sprintf("10.8.%d.2/24", i), "dev", "north"))
+		must(before.IP("link", "set", "south", "up"))
+		must(ns.IP("link", "set", "north", "up"))
+		must(ns.IP("route", "add", "default", "via", fmt.Sprintf("10.8.%d.1", i)))
+		for j := range i {
+			via := fmt.Sprintf("10.8.%d.2", j+1)
+			if j+1 < i {
+				must(path[j].IP("route", "add", fmt.Sprintf("10.8.%d.0/24", i), "via", via))
+			}
+		}
+	}
+	return path[0], cable, fmt.Sprintf("10.8.%d.2", n-1)
+}
+
+const hopsParam = "ip=10.8.0.2::10.8.0.1:255.255.255.0::eth0:off"
+
+func TestURoot_ping(t *testing.T) {
+	_, cable, far := hops(t, 3)
+	urootRun{command: "core/ping", params: hopsParam, args: "-c 3 -i 20 -s 1400 " + far, nic: cable, want: []string{
+		`^1408 bytes from 10\.8\.2\.2: icmp_seq=1 time=[0-9.]+[mµ]s`, `icmp_seq=2 time=`, `icmp_seq=3 time=`}}.run(t)
+}
+
+func TestURoot_pingOfNobody_fails(t *testing.T) {
+	_, cable, _ := hops(t, 1)
+	urootRun{command: "core/ping", params: hopsParam, args: "-c 1 -w 300 10.8.0.99", nic: cable, code: 1, want: []string{
+		`ping failed: conn\.Read failed: .*i/o timeout`}}.run(t)
+}
+
+func TestURoot_traceroute(t *testing.T) {
+	_, cable, far := hops(t, 3)
+	urootRun{command: "exp/traceroute", params: hopsParam, args: "--module=udp " + far, nic: cable, want: []string{
+		`^traceroute to 10\.8\.2\.2 \(10\.8\.2\.2\), 20 hops max`, `^TTL: 1 +10\.8\.0\.1 +\([0-9. ]+ms\)`,
+		`^TTL: 2 +10\.8\.1\.2 +\([0-9. ]+ms\)`, `^TTL: 3 +10\.8\.2\.2 +\([0-9. ]+ms\)`}}.run(t)
 }
