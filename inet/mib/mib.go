@@ -63,8 +63,10 @@ type MIB struct {
 	ICMP ICMP
 	UDP  UDP
 	ARP  ARP
+	TCP  TCP
 
 	UDPLite UDP
+	TCPExt  [numTCPExt]Counter // by the constants of this package
 }
 
 type item struct {
@@ -79,6 +81,10 @@ func appendLines(b []byte, proto string, items []item) []byte {
 	}
 	b = append(append(append(b, '\n'), proto...), ':')
 	for _, it := range items {
+		if it.name == "MaxConn" { // the one that is signed
+			b = strconv.AppendInt(append(b, ' '), int64(it.v), 10)
+			continue
+		}
 		b = strconv.AppendUint(append(b, ' '), it.v, 10)
 	}
 	return append(b, '\n')
@@ -140,16 +146,10 @@ func (m *MIB) AppendSNMP(b []byte, forwarding bool, ttl int) []byte {
 	if len(items) > 0 {
 		b = appendLines(b, "IcmpMsg", items)
 	}
-	b = append(b, tcpLines...)
+	b = appendLines(b, "Tcp", m.TCP.items())
 	b = appendLines(b, "Udp", m.UDP.items())
 	return appendLines(b, "UdpLite", m.UDPLite.items())
 }
-
-// tcpLines is the Tcp line of a stack without TCP: Linux's constants (RFC 4022:
-// van Jacobson's timeouts, 200 ms to 120 s, connections without limit) and
-// counters that never moved.
-const tcpLines = "Tcp: RtoAlgorithm RtoMin RtoMax MaxConn ActiveOpens PassiveOpens AttemptFails EstabResets CurrEstab InSegs OutSegs RetransSegs InErrs OutRsts InCsumErrors\n" +
-	"Tcp: 1 200 120000 -1 0 0 0 0 0 0 0 0 0 0 0\n"
 
 func (u *UDP) items() []item {
 	return []item{
@@ -161,9 +161,10 @@ func (u *UDP) items() []item {
 	}
 }
 
-// AppendNetstat appends the IpExt lines of /proc/net/netstat.
+// AppendNetstat appends the TcpExt and IpExt lines of /proc/net/netstat.
 func (m *MIB) AppendNetstat(b []byte) []byte {
 	ip := &m.IP
+	b = appendLines(b, "TcpExt", m.tcpExtItems())
 	return appendLines(b, "IpExt", []item{
 		{"InNoRoutes", ip.InNoRoutes.Load()}, {"InTruncatedPkts", ip.InTruncatedPkts.Load()},
 		{"InMcastPkts", ip.InMcastPkts.Load()}, {"OutMcastPkts", ip.OutMcastPkts.Load()},
