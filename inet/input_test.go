@@ -232,7 +232,7 @@ func TestSNMP_afterTraffic_linuxFormat(t *testing.T) {
 			t.Errorf("%s is %q, want %s", k, values[k], want)
 		}
 	}
-	if !strings.HasPrefix(string(h.Netstat()), "IpExt: InNoRoutes ") {
+	if n := string(h.Netstat()); !strings.HasPrefix(n, "TcpExt: SyncookiesSent ") || !strings.Contains(n, "\nIpExt: InNoRoutes ") {
 		t.Errorf("netstat: %s", h.Netstat())
 	}
 }

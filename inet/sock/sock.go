@@ -67,6 +67,9 @@ type Config struct {
 	Limits *Limits
 	// PeekOff says that the protocol knows SO_PEEK_OFF.
 	PeekOff bool
+	// Stream is a stream protocol's own part, nil for others. It takes the
+	// place of Backlog.
+	Stream Stream
 }
 
 // Sock is the packet half of a socket (Linux: struct sock). Protocols embed
@@ -76,6 +79,7 @@ type Sock struct {
 
 	clock   napi.Clock
 	backlog func(b *skb.Buff)
+	stream  Stream
 	memory  *Memory
 	limits  *Limits
 	ino     uint64
@@ -132,6 +136,7 @@ type Sock struct {
 func (sk *Sock) Init(c Config) {
 	sk.Family, sk.Type, sk.Protocol = c.Family, c.Type, c.Protocol
 	sk.clock, sk.backlog, sk.memory = c.Clock, c.Backlog, c.Memory
+	sk.stream = c.Stream
 	sk.rdWait.clock, sk.wrWait.clock = c.Clock, c.Clock
 	sk.owner.init()
 	sk.state.Store(StateClose)
@@ -286,6 +291,7 @@ type ownerLock struct {
 	mu      sync.Mutex
 	cond    sync.Cond
 	owned   bool
+	bits    uint32 // Defer
 	waiters int
 	backlog skb.List
 	rmem    int // truesize on the backlog
@@ -311,12 +317,24 @@ func (sk *Sock) Lock() {
 func (sk *Sock) Unlock() {
 	l := &sk.owner
 	l.mu.Lock()
-	for l.backlog.Len() > 0 {
+	for l.backlog.Len() > 0 || l.bits != 0 {
 		var batch skb.List
 		batch.Splice(&l.backlog)
+		bits := l.bits
+		if batch.Len() > 0 {
+			bits = 0 // packets first
+		}
+		l.bits &^= bits
 		l.mu.Unlock()
 		for b := batch.PopFront(); b != nil; b = batch.PopFront() {
-			sk.backlog(b)
+			if sk.stream != nil {
+				sk.stream.BacklogRcv(b)
+			} else {
+				sk.backlog(b)
+			}
+		}
+		if bits != 0 {
+			sk.stream.ReleaseCB(bits)
 		}
 		l.mu.Lock()
 	}
@@ -344,8 +362,14 @@ func (sk *Sock) OwnedByUser() bool { return sk.owner.owned }
 // BHLock is held. False, taking nothing, means the backlog is at its bound,
 // the sum of both buffer sizes.
 func (sk *Sock) AddBacklog(b *skb.Buff) bool {
+	return sk.AddBacklogLimit(b, int(sk.rcvbuf.Load())+int(sk.sndbuf.Load())-sk.rx.allocated())
+}
+
+// AddBacklogLimit is AddBacklog with a bound the protocol chose, in bytes of
+// truesize that wait already.
+func (sk *Sock) AddBacklogLimit(b *skb.Buff, limit int) bool {
 	l := &sk.owner
-	if l.rmem+sk.rx.allocated() > int(sk.rcvbuf.Load())+int(sk.sndbuf.Load()) {
+	if l.rmem > limit {
 		return false
 	}
 	l.rmem += b.Truesize()

@@ -31,6 +31,7 @@ const (
 	soAttachReuseCBPF = 51
 	soDetachReuseBPF  = 68
 	soCookie          = 57
+	soZerocopy        = 60
 	soBindToIfindex   = 62
 	soRcvMark         = 75
 )
@@ -91,7 +92,22 @@ func (sk *Sock) setSockOpt(name int, val []byte) error {
 	case syscall.SO_RCVBUFFORCE:
 		sk.setRcvBuf(uint(max(v, 0)))
 	case syscall.SO_KEEPALIVE:
+		if sk.stream != nil {
+			sk.Lock()
+			sk.stream.Keepalive(on)
+			sk.SetFlag(FlagKeepOpen, on)
+			sk.Unlock()
+			break
+		}
 		sk.SetFlag(FlagKeepOpen, on)
+	case soZerocopy:
+		if sk.stream == nil && sk.Protocol != syscall.IPPROTO_UDP {
+			return syscall.EOPNOTSUPP
+		}
+		if v < 0 || v > 1 {
+			return syscall.EINVAL
+		}
+		sk.SetFlag(FlagZerocopy, on)
 	case syscall.SO_OOBINLINE:
 		sk.SetFlag(FlagOOBInline, on)
 	case soNoCheck:
@@ -156,6 +172,13 @@ func (sk *Sock) setSockOpt(name int, val []byte) error {
 		if v < 0 {
 			v = 1<<31 - 1
 		}
+		if sk.stream != nil {
+			sk.Lock()
+			sk.lowat.Store(int32(max(v, 1)))
+			sk.stream.SetRcvLowat(max(v, 1))
+			sk.Unlock()
+			break
+		}
 		sk.lowat.Store(int32(max(v, 1)))
 	case syscall.SO_RCVTIMEO:
 		return setTimeo(val, &sk.rcvtimeo)
@@ -202,12 +225,19 @@ func (sk *Sock) wmemMax() int32 {
 // setSndBuf and setRcvBuf double what the program asked for, which leaves room
 // for the metadata that truesize counts (Linux: sock_setsockopt).
 func (sk *Sock) setSndBuf(v uint) {
+	sk.SetFlag(FlagSndBufLock, true)
 	sk.sndbuf.Store(int32(max(min(v, 1<<29)*2, MinSndBuf)))
 	sk.WriteSpace()
 }
 
 func (sk *Sock) setRcvBuf(v uint) {
+	sk.SetFlag(FlagRcvBufLock, true)
 	sk.rcvbuf.Store(int32(max(min(v, 1<<29)*2, MinRcvBuf)))
+	if sk.stream != nil {
+		sk.Lock()
+		sk.stream.RcvBufChanged()
+		sk.Unlock()
+	}
 }
 
 // timeo is what setTimeo writes: an atomic int64 of nanoseconds.
@@ -283,7 +313,13 @@ func (s *Socket) getSockOpt(name int, buf []byte) (int, error) {
 		}
 	}
 	switch name {
-	case syscall.SO_DEBUG, syscall.SO_ACCEPTCONN, soIncomingID:
+	case syscall.SO_DEBUG, soIncomingID:
+	case syscall.SO_ACCEPTCONN:
+		if sk.stream != nil && sk.stream.Listening() {
+			v = 1
+		}
+	case soZerocopy:
+		flag(FlagZerocopy)
 	case soBusyPoll:
 		v = int(sk.busyPoll.Load())
 	case soTimestamp:

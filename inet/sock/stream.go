@@ -1,0 +1,115 @@
+package sock
+
+import (
+	"syscall"
+
+	"barewire/skb"
+)
+
+// Stream is what a stream protocol does beside what every sock does (Linux:
+// the entries of struct proto and proto_ops that the generic code calls). All
+// but Listening are called with the sock owned.
+type Stream interface {
+	BacklogRcv(b *skb.Buff) // as Config.Backlog
+	ReleaseCB(bits uint32)  // what softirq code left with Defer
+	Keepalive(on bool)      // SO_KEEPALIVE changed
+	SetRcvLowat(v int)      // SO_RCVLOWAT changed
+	RcvBufChanged()         // SO_RCVBUF changed
+	Listening() bool        // SO_ACCEPTCONN
+}
+
+// Flags that say the program chose a buffer size, which ends its automatic
+// growth (Linux: SOCK_SNDBUF_LOCK, SOCK_RCVBUF_LOCK).
+const (
+	FlagSndBufLock Flag = 1 << (16 + iota)
+	FlagRcvBufLock
+	FlagZerocopy // SO_ZEROCOPY
+)
+
+// Defer leaves bits for the owner, whose Unlock calls Stream.ReleaseCB with
+// them (Linux: tsq_flags and release_cb). BHLock is held and the sock is owned.
+func (sk *Sock) Defer(bits uint32) { sk.owner.bits |= bits }
+
+// WaitEvent blocks until ready returns true or an error, or for timeout ns,
+// for ever when 0; then EAGAIN. With write it waits for what WriteSpace or
+// StateChange tell, otherwise for what DataReady does. ready runs with no lock
+// of the sock held.
+func (sk *Sock) WaitEvent(write bool, timeout int64, ready func() (bool, error)) error {
+	if write {
+		return sk.waitUntil(&sk.wrWait, timeout, ready)
+	}
+	return sk.waitUntil(&sk.rdWait, timeout, ready)
+}
+
+// Timeouts returns SO_RCVTIMEO and SO_SNDTIMEO in ns, 0 for none.
+func (sk *Sock) Timeouts() (rcv, snd int64) { return sk.rcvtimeo.Load(), sk.sndtimeo.Load() }
+
+// SetNoSpace arms the next WriteSpace: somebody wants to write (Linux:
+// SOCK_NOSPACE).
+func (sk *Sock) SetNoSpace() { sk.noSpace.Store(true) }
+
+// NoSpace reports whether WriteSpace is armed.
+func (sk *Sock) NoSpace() bool { return sk.noSpace.Load() }
+
+// Lowat returns SO_RCVLOWAT.
+func (sk *Sock) Lowat() int { return int(sk.lowat.Load()) }
+
+// Linger returns SO_LINGER: whether it is on and for how many seconds.
+func (sk *Sock) Linger() (on bool, seconds int) {
+	l := sk.linger.Load()
+	return l&1 != 0, int(l >> 1)
+}
+
+// StoreRcvBuf sets sk_rcvbuf in bytes, without doubling or bounds.
+func (sk *Sock) StoreRcvBuf(n int) { sk.rcvbuf.Store(int32(n)) }
+
+// StoreSndBuf sets sk_sndbuf in bytes, without doubling or bounds.
+func (sk *Sock) StoreSndBuf(n int) { sk.sndbuf.Store(int32(n)) }
+
+// Error returns the pending error without clearing it, 0 if there is none.
+func (sk *Sock) Error() syscall.Errno { return syscall.Errno(sk.err.Load()) }
+
+// SoftError returns what SetSoftError noted, 0 if nothing.
+func (sk *Sock) SoftError() syscall.Errno { return syscall.Errno(sk.softErr.Load()) }
+
+// StoreError makes err the pending error and tells nobody: the caller holds a
+// lock and tells later (ReportError).
+func (sk *Sock) StoreError(err syscall.Errno) { sk.err.Store(uint32(err)) }
+
+// ReportError tells everybody that there is an error (Linux: sk_error_report).
+// No lock may be held.
+func (sk *Sock) ReportError() { sk.errorReport() }
+
+// StoreShutdown closes directions and tells nobody.
+func (sk *Sock) StoreShutdown(dir uint32) { sk.shutdown.Or(dir) }
+
+// ClearShutdown opens both directions again, for a sock that is reused.
+func (sk *Sock) ClearShutdown() { sk.shutdown.Store(0) }
+
+// ShutdownBits returns which directions are closed.
+func (sk *Sock) ShutdownBits() uint32 { return sk.shutdown.Load() }
+
+// ErrQueued reports whether the error queue holds something.
+func (sk *Sock) ErrQueued() bool { return sk.rx.nerr.Load() != 0 }
+
+// Notify tells the poller of events. No lock may be held.
+func (sk *Sock) Notify(ev uint16) { sk.notifyEvents(ev) }
+
+// InheritFrom copies the options of a listener to the sock of a connection it
+// took (Linux: sk_clone).
+func (sk *Sock) InheritFrom(l *Sock) {
+	sk.flags.Store(l.flags.Load() &^ uint32(FlagDead))
+	sk.rcvbuf.Store(l.rcvbuf.Load())
+	sk.sndbuf.Store(l.sndbuf.Load())
+	sk.rcvtimeo.Store(l.rcvtimeo.Load())
+	sk.sndtimeo.Store(l.sndtimeo.Load())
+	sk.lowat.Store(l.lowat.Load())
+	sk.boundDev.Store(l.boundDev.Load())
+	sk.priority.Store(l.priority.Load())
+	sk.mark.Store(l.mark.Load())
+	sk.linger.Store(l.linger.Load())
+	sk.filter.Store(l.filter.Load())
+	sk.busyPoll.Store(l.busyPoll.Load())
+	sk.stamp.Store(l.stamp.Load())
+	sk.stamping.Store(l.stamping.Load())
+}
