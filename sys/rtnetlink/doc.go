@@ -9,5 +9,5 @@
 // time (Linux: rtnl_mutex).
 //
 // IPv4 is the only family. Lists of AF_UNSPEC hold what IPv4 has, and lists of
-// another family are empty.
+// AF_INET6 are empty.
 package rtnetlink
