@@ -122,9 +122,34 @@ func (s *Sock) CheckSize(w *Way, n int) error {
 }
 
 // NewDatagram copies n bytes into a packet with headroom for all headers, front
-// bytes of which are the transport's (see [sock.Iter.NewPacket]).
-func (s *Sock) NewDatagram(it *sock.Iter, n, front int) *skb.Buff {
-	return it.NewPacket(s.IP.Dev.SKB(), n, Headroom+front)
+// bytes of which are the transport's (see [sock.Iter.NewPacket]). What is too
+// long for the way is cut here, each piece of it in a member of the frag list,
+// so that fragmentation has only headers to add (Linux: __ip_append_data). Nil
+// when memory ran out.
+func (s *Sock) NewDatagram(it *sock.Iter, w *Way, n, front int) *skb.Buff {
+	c := s.IP.Dev.SKB()
+	hlen := header.IPv4MinLen
+	if w.X.Opt != nil {
+		hlen += w.X.Opt.Len
+	}
+	room := s.fragSize(w.Rt) - hlen
+	if front+n <= room || room < front+8 || Headroom+room > c.Pool().PageSize() {
+		return it.NewPacket(c, n, Headroom+front)
+	}
+	room &^= 7
+	b := it.NewPacket(c, room-front, Headroom+front)
+	if b == nil {
+		return nil
+	}
+	for left := n - (room - front); left > 0; left -= room {
+		f := it.NewPacket(c, min(left, room), Headroom)
+		if f == nil || !b.AddFragList(f) {
+			f.Consume()
+			b.Free(skb.NoMem)
+			return nil
+		}
+	}
+	return b
 }
 
 // Send gives a packet whose Data is the transport header its IP header and

@@ -48,7 +48,11 @@ type fragQueue struct {
 	last  bool   // the fragment without MF is here
 	ecn   uint8
 	done  bool
+	next  *fragQueue // while it is free
 }
+
+// maxSpare is how many queues are kept for the next datagrams.
+const maxSpare = 256
 
 // fragTable holds the datagrams in the course of reassembly. A Go map hashes
 // with a random key of its own.
@@ -57,6 +61,9 @@ type fragTable struct {
 	mu   sync.Mutex
 	q    map[fragKey]*fragQueue
 	cost int
+
+	free  *fragQueue // of which spare are kept
+	spare int
 }
 
 func (t *fragTable) init(n *Net) {
@@ -85,12 +92,7 @@ func (n *Net) defrag(b *skb.Buff) *skb.Buff {
 		return nil
 	}
 	if q == nil {
-		q = &fragQueue{key: key}
-		q.timer.Init(n.Dev.Timers(), func(*napi.Timer) { t.expire(q) })
-		q.timer.Mod(n.Dev.Clock().Now() + n.Conf.FragTime.Load())
-		q.cost = fragQueueCost
-		t.cost += q.cost
-		t.q[key] = q
+		q = t.begin(key)
 	}
 	var stale skb.List
 	if n.tooFar(q, key) {
@@ -118,6 +120,26 @@ func (n *Net) defrag(b *skb.Buff) *skb.Buff {
 	}
 	n.drop(b, skb.IPInHdr)
 	return nil
+}
+
+// begin makes the queue of a new datagram; the caller holds mu.
+func (t *fragTable) begin(key fragKey) *fragQueue {
+	q := t.free
+	if q != nil {
+		t.free = q.next
+		t.spare--
+	} else {
+		q = &fragQueue{}
+		q.timer.Init(t.n.Dev.Timers(), func(*napi.Timer) { t.expire(q) })
+	}
+	q.key, q.cost = key, fragQueueCost
+	q.next, q.done = nil, false
+	q.len, q.meat, q.max, q.maxDF, q.ecn = 0, 0, 0, 0, 0
+	q.first, q.last = false, false
+	q.timer.Mod(t.n.Dev.Clock().Now() + t.n.Conf.FragTime.Load())
+	t.cost += q.cost
+	t.q[key] = q
+	return q
 }
 
 // tooFar reports whether so many fragments of the sender came between this one
@@ -333,10 +355,15 @@ func (t *fragTable) remove(q *fragQueue, l *skb.List) {
 		return
 	}
 	q.done = true
-	q.timer.Del()
+	idle := q.timer.Del()
 	delete(t.q, q.key)
 	t.cost -= q.cost
 	l.Splice(&q.frags)
+	// A timer that could not be stopped may still look at the queue.
+	if idle && t.spare < maxSpare {
+		q.next, t.free = t.free, q
+		t.spare++
+	}
 }
 
 // expire gives a datagram up (Linux: ip_expire). The sender is told if it was
@@ -345,12 +372,13 @@ func (t *fragTable) remove(q *fragQueue, l *skb.List) {
 func (t *fragTable) expire(q *fragQueue) {
 	var dead skb.List
 	t.mu.Lock()
-	gone := q.done
-	t.remove(q, &dead)
-	t.mu.Unlock()
-	if gone {
+	// A timer that is set again while it goes off means the next datagram.
+	if q.done || q.timer.Pending() {
+		t.mu.Unlock()
 		return
 	}
+	t.remove(q, &dead)
+	t.mu.Unlock()
 	m := &t.n.MIB.IP
 	m.ReasmFails.Add(1)
 	m.ReasmTimeout.Add(1)

@@ -159,7 +159,7 @@ func (s *Sock) SendMsg(m *sock.Msg, flags int) (int, error) {
 	if err := s.WaitSendSpace(flags); err != nil {
 		return 0, err
 	}
-	b := s.NewDatagram(&it, n-header.ICMPLen, header.ICMPLen)
+	b := s.NewDatagram(&it, &w, n-header.ICMPLen, header.ICMPLen)
 	if b == nil {
 		return 0, syscall.ENOBUFS
 	}

@@ -168,7 +168,7 @@ func (s *Sock) send(m *sock.Msg, n, flags int, id *ip.Ident, w *ip.Way) error {
 		if err := s.CheckSize(w, n); err != nil {
 			return err
 		}
-		b := s.NewDatagram(&it, n, 0)
+		b := s.NewDatagram(&it, w, n, 0)
 		if b == nil {
 			return syscall.ENOBUFS
 		}
@@ -224,7 +224,7 @@ func (s *Sock) sendIncl(m *sock.Msg, n, flags int, w *ip.Way) error {
 		return err
 	}
 	it := sock.Iter{Iov: m.Iov}
-	b := s.NewDatagram(&it, n, 0)
+	b := s.NewDatagram(&it, w, n, 0)
 	if b == nil {
 		return syscall.ENOBUFS
 	}

@@ -99,7 +99,7 @@ func (s *Sock) transmit(m *sock.Msg, n, flags int, id *ip.Ident, w *ip.Way, dpor
 		return 0, err
 	}
 	it := sock.Iter{Iov: m.Iov}
-	b := s.NewDatagram(&it, n, header.UDPLen)
+	b := s.NewDatagram(&it, w, n, header.UDPLen)
 	if b == nil {
 		stats.SndbufErrors.Add(1)
 		return 0, syscall.ENOBUFS
