@@ -45,8 +45,11 @@ const (
 
 // Families beside AF_INET.
 const (
-	afUnspec = 0
-	afInet   = syscall.AF_INET
+	afUnspec        = 0
+	afInet          = syscall.AF_INET
+	afInet6         = syscall.AF_INET6
+	rtnlFamilyIPMR  = 128
+	rtnlFamilyIP6MR = 129
 )
 
 // Route is NETLINK_ROUTE of one namespace.
@@ -171,7 +174,13 @@ func (r *Route) dump(q *request) error {
 	switch q.Type {
 	case rtmGetLink:
 		return r.dumpLinks(q)
-	case rtmGetAddr, rtmGetRoute, rtmGetNeigh:
+	case rtmGetAddr, rtmGetRoute:
+		// A family that has no lists of its own gets those of AF_UNSPEC, which
+		// is all; netlink libraries say -1 for it (Linux: rtnl_get_link).
+		if q.family == afInet6 || q.family == rtnlFamilyIPMR || q.family == rtnlFamilyIP6MR {
+			return q.Dump(empty())
+		}
+	case rtmGetNeigh:
 		if q.family != afUnspec && q.family != afInet {
 			return q.Dump(empty())
 		}
