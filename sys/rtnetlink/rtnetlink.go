@@ -177,7 +177,7 @@ func (r *Route) dump(q *request) error {
 	case rtmGetAddr, rtmGetRoute:
 		// A family that has no lists of its own gets those of AF_UNSPEC, which
 		// is all; netlink libraries say -1 for it (Linux: rtnl_get_link).
-		if q.family == afInet6 || q.family == rtnlFamilyIPMR || q.family == rtnlFamilyIP6MR {
+		if q.family == afInet6 || q.Type == rtmGetRoute && (q.family == rtnlFamilyIPMR || q.family == rtnlFamilyIP6MR) {
 			return q.Dump(empty())
 		}
 	case rtmGetNeigh:
