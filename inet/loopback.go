@@ -40,7 +40,7 @@ func (n *Net) addLoopback() error {
 	napi.EtherSetup(dev)
 	dev.Type = napi.ARPHRD_LOOPBACK
 	dev.Broadcast = [6]byte{}
-	dev.MaxMTU = 65536
+	dev.MinMTU, dev.MaxMTU = 0, 0 // any (gen_lo_setup)
 	dev.SetFlags(napi.IFF_LOOPBACK, napi.IFF_BROADCAST|napi.IFF_MULTICAST)
 	dev.SetFeatures(napi.FeatureSG | napi.FeatureFragList | napi.FeatureHWCsum)
 	if err := dev.SetMTU(65536); err != nil {

@@ -230,6 +230,9 @@ func newDevTable(list []*NetDevice) *devTable {
 	for _, d := range list {
 		t.byName[d.Name()] = d
 		t.byIndex[d.Ifindex()] = d
+		for _, s := range d.AltNames() {
+			t.byName[s] = d
+		}
 	}
 	return t
 }

@@ -30,6 +30,7 @@ const (
 const (
 	ARPHRD_ETHER    = 1
 	ARPHRD_LOOPBACK = 772
+	ARPHRD_NONE     = 0xfffe // bare packets
 )
 
 // Features says what a device does in hardware (Linux: netdev_features_t).
@@ -55,7 +56,8 @@ const DefaultTxQueueLen = 1000
 type NetDevice struct {
 	Ops           Ops
 	Type          uint16  // ARPHRD_*
-	HardHeaderLen int     // bytes of link header that transmit pushes
+	HardHeaderLen int     // bytes of link header that transmit pushes; 0 for a device of bare packets
+	AddrLen       int     // bytes of a hardware address
 	Broadcast     [6]byte // link-layer broadcast address
 	MinMTU        int     // bytes of payload, as MTU
 	MaxMTU        int
@@ -75,6 +77,14 @@ type NetDevice struct {
 	flags    atomic.Uint32 // IFF_*, without RUNNING and LOWER_UP
 	features atomic.Uint32
 	noLink   atomic.Bool // carrier absent
+	// Turns of the carrier, and whether there was one, or the driver began
+	// without: only then does the device take part in link watching.
+	ups, downs atomic.Uint32
+	watched    atomic.Bool
+	activated  atomic.Bool // was opened once
+	altNames   atomic.Pointer[[]string]
+	alias      atomic.Pointer[string]
+	group      atomic.Uint32
 
 	napis atomic.Pointer[[]*NAPI]
 
@@ -99,6 +109,7 @@ func AllocNetdev(name string, ops Ops, txqs int) *NetDevice {
 func EtherSetup(dev *NetDevice) {
 	dev.Type = ARPHRD_ETHER
 	dev.HardHeaderLen = EthHdrLen
+	dev.AddrLen = 6
 	dev.Broadcast = [6]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 	dev.MinMTU = 68 // RFC 791: what every IPv4 link must carry
 	dev.MaxMTU = 65535
@@ -235,6 +246,14 @@ func (d *NetDevice) setCarrier(on bool) {
 	if d.noLink.Swap(!on) == !on {
 		return
 	}
+	d.watched.Store(true)
+	if d.registered.Load() {
+		if on {
+			d.ups.Add(1)
+		} else {
+			d.downs.Add(1)
+		}
+	}
 	d.notifyLater(EventChange)
 }
 
@@ -305,6 +324,7 @@ func (d *NetDevice) Open() error {
 	// Before ndo_open, as Linux sets __LINK_STATE_START: the first packet may
 	// arrive inside it.
 	d.flags.Or(IFF_UP)
+	d.activated.Store(true)
 	if err := d.Ops.Open(d); err != nil {
 		d.flags.And(^uint32(IFF_UP))
 		return err

@@ -141,13 +141,13 @@ func TestMove_notificationsHereAndThere_worksUnderTheOther(t *testing.T) {
 	if a.DevByName("veth1") != nil || b.DevByName("eth0") != y || y.Net() != b || y.IsUp() {
 		t.Fatal("not moved")
 	}
-	if y.Ifindex() != 2 || b.DevByIndex(2) != y {
+	if y.Ifindex() != 1 || b.DevByIndex(1) != y {
 		t.Errorf("ifindex %d, want the one it had", y.Ifindex())
 	}
 	// The next device there gets the next number that is free.
 	d1, _ := napi.NewDummy(b, "dummy%d")
 	d2, _ := napi.NewDummy(b, "dummy%d")
-	if d1.Ifindex() != 1 || d2.Ifindex() != 3 || d2.Name() != "dummy1" {
+	if d1.Ifindex() != 2 || d2.Ifindex() != 3 || d2.Name() != "dummy1" {
 		t.Errorf("%s is %d, %s is %d", d1.Name(), d1.Ifindex(), d2.Name(), d2.Ifindex())
 	}
 	if err := b.MoveDevice(d1, c, "a/b"); !errorIs(err, syscall.EINVAL) {

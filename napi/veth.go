@@ -40,13 +40,16 @@ func NewVethPair(a *Net, nameA string, b *Net, nameB string) (devA, devB *NetDev
 		d.SetFeatures(FeatureSG | FeatureFragList | FeatureHWCsum)
 		d.randomAddr(e.net)
 		d.noLink.Store(true)
+		d.watched.Store(true)
+		d.downs.Store(1) // Linux turns it off when it is registered already
 		d.Priv, e.v.dev = e.v, d
 	}
-	if err := a.RegisterNetdev(x.dev); err != nil {
+	// The peer first, so that it has the lower index (veth_newlink).
+	if err := b.RegisterNetdev(y.dev); err != nil {
 		return nil, nil, err
 	}
-	if err := b.RegisterNetdev(y.dev); err != nil {
-		a.UnregisterNetdev(x.dev)
+	if err := a.RegisterNetdev(x.dev); err != nil {
+		b.UnregisterNetdev(y.dev)
 		return nil, nil, err
 	}
 	return x.dev, y.dev, nil

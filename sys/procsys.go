@@ -42,7 +42,7 @@ func (d sysctlDir) Lookup(name string) (vfs.Node, bool) {
 			continue
 		}
 		if e, ok := t.Lookup(full); ok {
-			return setting(e), true
+			return setting(t, e), true
 		}
 	}
 	for _, t := range d.tables {
@@ -73,7 +73,7 @@ func (d sysctlDir) Names() []string {
 
 // setting is the file of one setting. The mode bits bind root too (Linux:
 // sysctl_perm), so one that is read-only cannot be opened for writing.
-func setting(e sysctl.Entry) vfs.Node {
+func setting(t *sysctl.Table, e sysctl.Entry) vfs.Node {
 	n := vfs.Node{
 		Mode:        0o444,
 		Text:        func(b []byte) ([]byte, Errno) { return append(append(b, e.Get()...), '\n'), 0 },
@@ -81,7 +81,7 @@ func setting(e sysctl.Entry) vfs.Node {
 	}
 	if e.Writable() {
 		n.Mode = 0o644
-		n.Write = func(p []byte) Errno { return errno(e.Set(strings.TrimSpace(strings.TrimRight(string(p), "\x00")))) }
+		n.Write = func(p []byte) Errno { return errno(t.Set(e.Name, strings.TrimRight(string(p), "\x00"))) }
 	}
 	return n
 }

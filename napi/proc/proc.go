@@ -4,6 +4,7 @@
 package proc
 
 import (
+	"maps"
 	"slices"
 	"sync"
 )
@@ -43,10 +44,5 @@ func (t *Table) Lookup(path string) (Show, bool) {
 func (t *Table) Paths() []string {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	l := make([]string, 0, len(t.m))
-	for p := range t.m {
-		l = append(l, p)
-	}
-	slices.Sort(l)
-	return l
+	return slices.Sorted(maps.Keys(t.m))
 }

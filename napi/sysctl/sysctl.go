@@ -8,6 +8,7 @@
 package sysctl
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -32,8 +33,18 @@ func (e *Entry) Writable() bool { return e.Set != nil }
 // Table is the settings of a namespace. The zero value is empty. All methods
 // are safe for concurrent use; Get and Set functions are called without a lock.
 type Table struct {
-	mu sync.RWMutex
-	m  map[string]Entry
+	mu      sync.RWMutex
+	m       map[string]Entry
+	changed func(name string)
+}
+
+// OnChange has fn called with the name of each setting after [Table.Set]
+// changed it, in the context of who did, without a lock. One function at a
+// time: another takes its place, nil turns it off.
+func (t *Table) OnChange(fn func(name string)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.changed = fn
 }
 
 // Register enters settings. A name that is there already is replaced, so that a
@@ -88,17 +99,21 @@ func (t *Table) Set(name, value string) error {
 	case e.Set == nil:
 		return syscall.EACCES
 	}
-	return e.Set(strings.TrimSpace(value))
+	if err := e.Set(strings.TrimSpace(value)); err != nil {
+		return err
+	}
+	t.mu.RLock()
+	changed := t.changed
+	t.mu.RUnlock()
+	if changed != nil {
+		changed(name)
+	}
+	return nil
 }
 
 // Names returns all names, sorted.
 func (t *Table) Names() []string {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	l := make([]string, 0, len(t.m))
-	for name := range t.m {
-		l = append(l, name)
-	}
-	slices.Sort(l)
-	return l
+	return slices.Sorted(maps.Keys(t.m))
 }

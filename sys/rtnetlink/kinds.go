@@ -11,23 +11,6 @@ import (
 // Attributes of a veth's IFLA_INFO_DATA.
 const vethInfoPeer = 1
 
-// kind is the kind of a link that can be made by a request, "" for hardware
-// and the loopback device.
-func (r *Route) kind(dev *napi.NetDevice) string {
-	if napi.VethPeer(dev) != nil {
-		return "veth"
-	}
-	return r.prop(dev).kind
-}
-
-// peerIndex returns the ifindex of what the link stands on, 0 for itself.
-func peerIndex(dev *napi.NetDevice) int32 {
-	if p := napi.VethPeer(dev); p != nil {
-		return p.Ifindex()
-	}
-	return 0
-}
-
 // createLink makes a link of a kind and sets it up as the request says (Linux:
 // rtnl_newlink_create).
 func (r *Route) createLink(q *request, a, li netlink.Attrs) error {
@@ -52,7 +35,6 @@ func (r *Route) createLink(q *request, a, li netlink.Attrs) error {
 	if err != nil {
 		return errnoOf(err)
 	}
-	r.props.Store(dev.Ifindex(), linkProps{kind: kind})
 	return r.setUp(q, dev, a)
 }
 

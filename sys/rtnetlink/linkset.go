@@ -23,16 +23,9 @@ func errnoOf(err error) error {
 
 // setLink is rtnl_setlink.
 func (r *Route) setLink(q *request) error {
-	a, err := q.Parse(ifinfomsgLen, &linkPolicy, false)
+	dev, a, err := r.link(q, false)
 	if err != nil {
 		return err
-	}
-	dev, err := r.devByRequest(q, a)
-	if err != nil {
-		return err
-	}
-	if dev == nil {
-		return syscall.ENODEV
 	}
 	return r.change(q, dev, a)
 }
@@ -62,7 +55,7 @@ func (r *Route) newLink(q *request) error {
 			return syscall.EEXIST
 		case q.Flags&netlink.FlagReplace != 0:
 			return syscall.EOPNOTSUPP
-		case li.Has(iflaInfoKind) && li.Str(iflaInfoKind) != r.kind(dev), li.Has(iflaInfoData):
+		case li.Has(iflaInfoKind) && li.Str(iflaInfoKind) != dev.Kind(), li.Has(iflaInfoData):
 			return syscall.EOPNOTSUPP
 		}
 		return r.change(q, dev, a)
@@ -107,10 +100,10 @@ func (r *Route) change(q *request, dev *napi.NetDevice, a netlink.Attrs) error {
 			return err
 		}
 	}
-	props := r.prop(dev)
-	old := props
-	if a.Has(iflaGroup) {
-		props.group = a.U32(iflaGroup)
+	if a.Has(iflaGroup) && a.U32(iflaGroup) != dev.Group() {
+		if err := dev.SetGroup(a.U32(iflaGroup)); err != nil {
+			return errnoOf(err)
+		}
 	}
 	byIndex := binary.NativeEndian.Uint32(q.Data[4:]) > 0
 	if a.Has(iflaIfname) && byIndex && a.Str(iflaIfname) != "" && a.Str(iflaIfname) != dev.Name() {
@@ -119,12 +112,9 @@ func (r *Route) change(q *request, dev *napi.NetDevice, a netlink.Attrs) error {
 		}
 	}
 	if a.Has(iflaIfalias) {
-		props.alias = a.Str(iflaIfalias)
-	}
-	if props != old {
-		r.props.Store(dev.Ifindex(), props)
-		r.gen[genLink].Add(1)
-		r.tell(groupLink, func(b *netlink.Builder) { r.putLink(b, rtmNewLink, dev, afUnspec) })
+		if err := dev.SetAlias(a.Str(iflaIfalias)); err != nil {
+			return errnoOf(err)
+		}
 	}
 	if a.U32(iflaMaster) != 0 {
 		if r.dev.DevByIndex(int32(a.U32(iflaMaster))) == nil {
@@ -177,18 +167,11 @@ func setMTU(q *request, dev *napi.NetDevice, mtu uint32) error {
 
 // delLink is rtnl_dellink: links that were made here can be taken away.
 func (r *Route) delLink(q *request) error {
-	a, err := q.Parse(ifinfomsgLen, &linkPolicy, false)
+	dev, _, err := r.link(q, false)
 	if err != nil {
 		return err
 	}
-	dev, err := r.devByRequest(q, a)
-	if err != nil {
-		return err
-	}
-	if dev == nil {
-		return syscall.ENODEV
-	}
-	if r.kind(dev) == "" {
+	if dev.Kind() == "" {
 		return syscall.EOPNOTSUPP
 	}
 	return r.removeLink(dev)

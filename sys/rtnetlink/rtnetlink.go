@@ -30,17 +30,27 @@ const (
 	rtmNewRule  = 32
 	rtmDelRule  = 33
 	rtmGetRule  = 34
-	rtmMax      = 123
+	rtmNewQdisc = 36
+	rtmGetQdisc = 38
+
+	rtmNewNetconf  = 80
+	rtmDelNetconf  = 81
+	rtmGetNetconf  = 82
+	rtmNewLinkProp = 108
+	rtmDelLinkProp = 109
+
+	rtmMax = 123
 )
 
 // Multicast groups (Linux: RTNLGRP_*).
 const (
-	groupLink   = 1
-	groupNeigh  = 3
-	groupIfaddr = 5
-	groupRoute  = 7
-	groupRule   = 8
-	groupMax    = 38
+	groupLink    = 1
+	groupNeigh   = 3
+	groupIfaddr  = 5
+	groupRoute   = 7
+	groupRule    = 8
+	groupNetconf = 24
+	groupMax     = 38
 )
 
 // Families beside AF_INET.
@@ -54,14 +64,13 @@ const (
 
 // Route is NETLINK_ROUTE of one namespace.
 type Route struct {
-	net   *inet.Net
-	dev   *napi.Net
-	ip    *ip.Net
-	nl    *netlink.Table
-	mu    sync.Mutex // one request at a time
-	props sync.Map   // ifindex → linkProps
-	gen   [6]atomic.Uint32
-	stop  []func()
+	net  *inet.Net
+	dev  *napi.Net
+	ip   *ip.Net
+	nl   *netlink.Table
+	mu   sync.Mutex // one request at a time
+	gen  [6]atomic.Uint32
+	stop []func()
 }
 
 // What changed, for NLM_F_DUMP_INTR.
@@ -88,6 +97,7 @@ func New(n *inet.Net) (*Route, error) {
 		return nil, fmt.Errorf("rtnetlink: %w", err)
 	}
 	r.stop = append(r.stop, r.dev.RegisterNotifier(r.devEvent))
+	r.dev.Sysctl().OnChange(r.settingChanged)
 	r.listen()
 	return r, nil
 }
@@ -98,6 +108,7 @@ func (r *Route) Close() {
 		f()
 	}
 	r.stop = nil
+	r.dev.Sysctl().OnChange(nil)
 }
 
 // request is a netlink request with the family from its first byte.
@@ -135,6 +146,10 @@ func (r *Route) rcv(nr *netlink.Request) error {
 		return r.setLink(q)
 	case rtmDelLink:
 		return r.delLink(q)
+	case rtmNewLinkProp, rtmDelLinkProp:
+		return r.linkProp(q)
+	case rtmGetQdisc:
+		return r.getQdisc(q)
 	}
 	// The families without a room fall back to AF_UNSPEC, which has these for
 	// links only.
@@ -146,6 +161,8 @@ func (r *Route) rcv(nr *netlink.Request) error {
 		return syscall.EOPNOTSUPP
 	}
 	switch nr.Type {
+	case rtmGetNetconf:
+		return r.getNetconf(q)
 	case rtmNewAddr:
 		return r.newAddr(q)
 	case rtmDelAddr:
@@ -174,7 +191,9 @@ func (r *Route) dump(q *request) error {
 	switch q.Type {
 	case rtmGetLink:
 		return r.dumpLinks(q)
-	case rtmGetAddr, rtmGetRoute:
+	case rtmGetQdisc:
+		return r.dumpQdiscs(q)
+	case rtmGetAddr, rtmGetRoute, rtmGetNetconf:
 		// A family that has no lists of its own gets those of AF_UNSPEC, which
 		// is all; netlink libraries say -1 for it (Linux: rtnl_get_link).
 		if q.family == afInet6 || q.Type == rtmGetRoute && (q.family == rtnlFamilyIPMR || q.family == rtnlFamilyIP6MR) {
@@ -190,6 +209,8 @@ func (r *Route) dump(q *request) error {
 		}
 	}
 	switch q.Type {
+	case rtmGetNetconf:
+		return r.dumpNetconf(q)
 	case rtmGetAddr:
 		return r.dumpAddrs(q)
 	case rtmGetRoute:
