@@ -3,6 +3,8 @@ package qemu
 import (
 	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"regexp"
 	"testing"
 	"time"
@@ -19,6 +21,7 @@ type urootRun struct {
 	params  string   // of the kernel
 	args    string   // of the command
 	nic     Backend  // of eth0; nil for QEMU's user network
+	files   []string // name, contents, …: put on the image's file system
 	want    []string // patterns of lines on the console
 	code    int      // exit code
 }
@@ -40,7 +43,39 @@ func (c urootRun) start(t *testing.T) *VM {
 		Kernel: image(t, uroot+c.command),
 		Append: "quiet " + c.params + " -- " + c.args,
 		NICs:   []NIC{{Backend: nic}},
+		Initrd: initramfs(t, c.files...),
 	})
+}
+
+// initramfs writes an initial file system of the files, given as name and
+// contents by turns (Linux: Documentation/driver-api/early-userspace).
+func initramfs(t *testing.T, files ...string) string {
+	if len(files) == 0 {
+		return ""
+	}
+	var b []byte
+	pad := func() {
+		for len(b)%4 != 0 {
+			b = append(b, 0)
+		}
+	}
+	entry := func(name string, mode int, data string) {
+		b = fmt.Appendf(b, "070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x",
+			0, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(name)+1, 0)
+		b = append(append(b, name...), 0)
+		pad()
+		b = append(b, data...)
+		pad()
+	}
+	for i := 0; i+1 < len(files); i += 2 {
+		entry(files[i], 0o100644, files[i+1])
+	}
+	entry("TRAILER!!!", 0, "")
+	name := filepath.Join(t.TempDir(), "initramfs.cpio")
+	if err := os.WriteFile(name, b, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	return name
 }
 
 func (c urootRun) wait(t *testing.T, m *VM) string {
@@ -137,4 +172,65 @@ func TestURoot_traceroute(t *testing.T) {
 	urootRun{command: "exp/traceroute", params: hopsParam, args: "--module=udp " + far, nic: cable, want: []string{
 		`^traceroute to 10\.8\.2\.2 \(10\.8\.2\.2\), 20 hops max`, `^TTL: 1 +10\.8\.0\.1 +\([0-9. ]+ms\)`,
 		`^TTL: 2 +10\.8\.1\.2 +\([0-9. ]+ms\)`, `^TTL: 3 +10\.8\.2\.2 +\([0-9. ]+ms\)`}}.run(t)
+}
+
+// ip -b runs the lines of a file, each as if it were a command of its own: what
+// it changes is there when it shows it next.
+func TestURoot_ip(t *testing.T) {
+	batch := `
+addr show
+route show
+neigh add 10.0.2.77 lladdr 02:00:00:00:00:77 dev eth0
+neigh show
+neigh del 10.0.2.77 dev eth0
+addr add 10.9.0.1/24 dev eth0
+route add 10.77.0.0/16 via 10.0.2.2 dev eth0 mtu 1300
+route show
+route get 10.77.1.1
+route get 127.0.0.1
+route del 10.77.0.0/16
+addr del 10.9.0.1/24 dev eth0
+route show
+neigh show
+link add d0 type dummy
+link set d0 mtu 1400 up
+link show d0
+link set d0 name d1
+addr add 10.10.0.1/24 dev d1
+route add 10.78.0.0/16 dev d1
+link show d1
+link set d1 down
+route show
+link del d1
+link set eth0 mtu 1280 promisc on
+link show eth0
+link set nodev up
+route add 10.79.0.0/16 via 192.0.2.1 dev eth0
+`
+	const defaultRoute = `0\.0\.0\.0/0 dev eth0 proto boot scope global src <nil> metric 0\n`
+	const connected = `10\.0\.2\.0/24 dev eth0 proto kernel scope link src 10\.0\.2\.15 metric 0\n`
+	const eth0 = `    link/ether 52:54:00:12:34:56\n`
+	out := urootRun{command: "core/ip", params: "ip=10.0.2.15::10.0.2.2:255.255.255.0::eth0:off",
+		args: "--force -b /batch", files: []string{"batch", batch}}.run(t)
+	lines := regexp.MustCompile(`(?m)^\S+ \S+ (Error)|^eth0: entered promiscuous mode\n`).ReplaceAllString(out, "$1") // less the times, and the kernel's word
+	want := `1: lo: <UP,LOOPBACK> mtu 65536 state UNKNOWN group default\n    link/loopback \n` +
+		`    inet 127\.0\.0\.1/8 brd <nil> scope host lo\n       valid_lft forever preferred_lft forever\n` +
+		`2: eth0: <UP,BROADCAST,MULTICAST> mtu 1500 state UP group default\n` + eth0 +
+		`    inet 10\.0\.2\.15/24 brd 10\.0\.2\.255 scope global eth0\n       valid_lft forever preferred_lft forever\n` +
+		defaultRoute + connected +
+		`10\.0\.2\.77 dev eth0 lladdr 02:00:00:00:00:77 PERMANENT\n` +
+		defaultRoute + connected + `10\.9\.0\.0/24 dev eth0 proto kernel scope link src 10\.9\.0\.1 metric 0\n` +
+		`10\.77\.0\.0/16 dev eth0 proto boot scope global src <nil> metric 0\n` +
+		`10\.77\.1\.1/32 dev eth0 proto unspec scope global src 10\.0\.2\.15 metric 0\n` +
+		`127\.0\.0\.1/32 dev lo proto unspec scope global src 127\.0\.0\.1 metric 0\n` +
+		defaultRoute + connected +
+		`3: d0: <UP,BROADCAST,MULTICAST> mtu 1400 state UNKNOWN group default\n    link/ether [0-9a-f:]+\n` +
+		`3: d1: <UP,BROADCAST,MULTICAST> mtu 1400 state UNKNOWN group default\n    link/ether [0-9a-f:]+\n` +
+		defaultRoute + connected +
+		`2: eth0: <UP,BROADCAST,MULTICAST> mtu 1280 state UP group default\n` + eth0 +
+		`Error \(force mode on, continuing\): Failed to run command 'link set nodev up': Link not found\n` +
+		`Error \(force mode on, continuing\): Failed to run command 'route add 10\.79\.0\.0/16 via 192\.0\.2\.1 dev eth0': .*network is unreachable\n`
+	if !regexp.MustCompile(`^` + want + `$`).MatchString(lines) {
+		t.Errorf("ip printed\n%s\nwhich is not like\n%s", lines, want)
+	}
 }

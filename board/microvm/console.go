@@ -26,6 +26,9 @@ const (
 // uartPresent is false if nothing answers at the port: output then goes nowhere instead of waiting for ever.
 var uartPresent bool
 
+// uartPatience bounds the looks at a port that takes no byte.
+var uartPatience = 1 << 24
+
 func uartSetup() {
 	out8(uartIER, 0)
 	out8(uartLCR, 0x80) // divisor latch
@@ -52,8 +55,16 @@ func printk(c byte) {
 
 //go:nosplit
 func putc(c byte) {
-	// A port that never drains (flow control, broken device) costs output, not the machine.
-	for i := 0; in8(uartLSR)&lsrEmpty == 0 && i < 1<<20; i++ {
+	// A port that never drains (flow control, broken device) costs output, not the machine. Patience is for seconds first,
+	// because a busy host may not read for that long, and shorter for the bytes after one that was given up.
+	i := 0
+	for in8(uartLSR)&lsrEmpty == 0 && i < uartPatience {
+		i++
+	}
+	if i == uartPatience {
+		uartPatience = 1 << 20
+	} else {
+		uartPatience = 1 << 24
 	}
 	out8(uartTHR, c)
 }
