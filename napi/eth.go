@@ -59,10 +59,15 @@ func EthTypeTrans(b *skb.Buff, dev *NetDevice) uint16 {
 	return typ
 }
 
-// HardHeader pushes the link header (Linux: eth_header). A nil src means the
-// device's own address, a nil dst the zero address. The packet has the
-// headroom and a private data area (see skb.Buff.Cow).
+// HardHeader pushes the link header, if the device has one (Linux:
+// dev_hard_header, eth_header). A nil src means the device's own address, a nil
+// dst the zero address. The packet has the headroom and a private data area
+// (see skb.Buff.Cow).
 func (d *NetDevice) HardHeader(b *skb.Buff, proto uint16, dst, src *[6]byte) {
+	if d.HardHeaderLen == 0 {
+		b.ResetMacHeader()
+		return
+	}
 	p := b.Push(EthHdrLen)
 	if dst != nil {
 		copy(p, dst[:])

@@ -121,6 +121,9 @@ func (s *SoftNet) Stats() SoftStats {
 	}
 }
 
+// Pending reports whether softirqs wait to be run.
+func (s *SoftNet) Pending() bool { return s.pending.Load() != 0 }
+
 // IRQEnter says that interrupt handlers are about to run on this goroutine and
 // that DoSoftirq follows (Linux: irq_enter), so that what they raise need not
 // wake ksoftirqd. Calling it is an optimisation; forgetting it is not an error.

@@ -76,8 +76,11 @@ func writable(n vfs.Node, set func(int64) error) vfs.Node {
 	return n
 }
 
-// macText is a link-layer address as sysfs prints it.
-func macText(a [6]byte) string {
+// macText is a link-layer address of d as sysfs prints it.
+func macText(d *napi.NetDevice, a [6]byte) string {
+	if d.AddrLen == 0 {
+		return "\n"
+	}
 	return fmt.Sprintf("%02x:%02x:%02x:%02x:%02x:%02x\n", a[0], a[1], a[2], a[3], a[4], a[5])
 }
 
@@ -85,10 +88,10 @@ func macText(a [6]byte) string {
 func netDev(d *napi.NetDevice) vfs.Dir {
 	running := func() bool { return d.IsUp() }
 	return vfs.Tree{
-		"address":          text(func() string { return macText(d.HardwareAddr()) }),
-		"broadcast":        text(func() string { return macText(d.Broadcast) }),
+		"address":          text(func() string { return macText(d, d.HardwareAddr()) }),
+		"broadcast":        text(func() string { return macText(d, d.Broadcast) }),
 		"addr_assign_type": constant("0\n"),
-		"addr_len":         constant("6\n"),
+		"addr_len":         constant(fmt.Sprintf("%d\n", d.AddrLen)),
 		"name_assign_type": constant("2\n"), // NET_NAME_PREDICTABLE: by the kernel, and stable
 		"mtu":              writable(number(func() int64 { return int64(d.MTU()) }), func(v int64) error { return d.SetMTU(int(min(v, 1<<30))) }),
 		"flags":            writable(text(func() string { return fmt.Sprintf("0x%x\n", d.Flags()&0xffff&^napi.IFF_RUNNING) }), func(v int64) error { return d.ChangeFlags(uint32(v), ^uint32(0)) }),

@@ -49,7 +49,7 @@ func (k *Sock) RecvMsg(m *sock.Msg, flags int) (int, error) {
 		ifindex:  int32(where),
 		hatype:   uint16(where >> 32),
 		pkttype:  uint8(where >> 48),
-		halen:    etherAddrs,
+		halen:    uint8(where >> 56),
 	}
 	for i := range etherAddrs {
 		a.addr[i] = byte(from >> (16 + 8*i))
@@ -117,12 +117,16 @@ func (k *Sock) SendMsg(m *sock.Msg, flags int) (int, error) {
 	b.Dev, b.Protocol = dev, a.protocol
 	b.Priority, b.Mark = k.Priority(), k.Mark()
 	if raw {
-		if !b.MayPull(napi.EthHdrLen) {
+		if !b.MayPull(max(dev.HardHeaderLen, 1)) {
 			b.Free(skb.PktTooSmall)
 			return 0, syscall.EINVAL
 		}
-		h := b.Data()
-		typ := binary.BigEndian.Uint16(h[12:])
+		var typ uint16
+		if dev.HardHeaderLen == napi.EthHdrLen {
+			typ = binary.BigEndian.Uint16(b.Data()[12:])
+		} else {
+			typ = napi.IPVersionType(b)
+		}
 		if n > room && typ != napi.ETH_P_8021Q {
 			b.Free(skb.PktTooBig)
 			return 0, syscall.EMSGSIZE
@@ -131,7 +135,7 @@ func (k *Sock) SendMsg(m *sock.Msg, flags int) (int, error) {
 			b.Protocol = typ
 		}
 		b.ResetMacHeader()
-		b.SetNetworkHeader(napi.EthHdrLen)
+		b.SetNetworkHeader(dev.HardHeaderLen)
 	} else {
 		if n > room {
 			b.Free(skb.PktTooBig)

@@ -94,7 +94,7 @@ func (k *Sock) Getname(peer bool, buf []byte) (int, error) {
 	k.p.mu.Lock()
 	a := sockaddrLL{protocol: k.num, ifindex: max(k.ifindex, 0)}
 	if k.dev != nil {
-		a.hatype, a.halen = k.dev.Type, etherAddrs
+		a.hatype, a.halen = k.dev.Type, uint8(k.dev.AddrLen)
 		h := k.dev.HardwareAddr()
 		copy(a.addr[:], h[:])
 	}
@@ -126,7 +126,7 @@ func (k *Sock) Ioctl(cmd uint, arg []byte) error { return k.QueueIoctl(cmd, arg)
 // What rcv leaves for recvmsg in the control buffer; the first word is the sock
 // layer's.
 const (
-	cbWhere = 1 // ifindex, hatype<<32, pkttype<<48
+	cbWhere = 1 // ifindex, hatype<<32, pkttype<<48, halen<<56
 	cbFrom  = 2 // protocol, source address<<16
 	cbLen   = 3 // length before the filter cut it
 )
@@ -147,7 +147,7 @@ func (k *Sock) rcv(b *skb.Buff, dev *napi.NetDevice) {
 		} else if n := b.NetworkOffset(); off == 0 && n > 0 && k.typ == syscall.SOCK_DGRAM && b.PktType == skb.PacketOutgoing {
 			b.Pull(n)
 		}
-		if h := b.MacHeader(); len(h) >= napi.EthHdrLen {
+		if h := b.MacHeader(); dev.HardHeaderLen == napi.EthHdrLen && len(h) >= napi.EthHdrLen {
 			for i := range etherAddrs {
 				from |= uint64(h[etherAddrs+i]) << (16 + 8*i)
 			}
@@ -162,7 +162,7 @@ func (k *Sock) rcv(b *skb.Buff, dev *napi.NetDevice) {
 	if k.origdev.Load() && b.Iif != 0 {
 		index = b.Iif
 	}
-	b.CB[cbWhere] = uint64(uint32(index)) | uint64(dev.Type)<<32 | uint64(b.PktType)<<48
+	b.CB[cbWhere] = uint64(uint32(index)) | uint64(dev.Type)<<32 | uint64(b.PktType)<<48 | uint64(dev.AddrLen)<<56
 	b.CB[cbFrom] = uint64(b.Protocol) | from
 	b.CB[cbLen] = uint64(n)
 	b.Dst, b.Dev = nil, nil
