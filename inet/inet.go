@@ -12,6 +12,7 @@ import (
 	"barewire/inet/icmp"
 	"barewire/inet/igmp"
 	"barewire/inet/ip"
+	"barewire/inet/ipmr"
 	"barewire/inet/mib"
 	"barewire/inet/neigh"
 	"barewire/inet/packet"
@@ -51,6 +52,7 @@ type Net struct {
 	arp      *arp.ARP
 	icmp     *icmp.ICMP
 	igmp     *igmp.IGMP
+	ipmr     *ipmr.Router
 	udp      *udp.UDP
 	lite     *udp.UDP
 	raw      *raw.Raw
@@ -91,6 +93,9 @@ func New(c Config) (*Net, error) {
 	if n.igmp, err = igmp.New(n.ip); err != nil {
 		return nil, fmt.Errorf("inet: igmp: %w", err)
 	}
+	if n.ipmr, err = ipmr.New(n.ip); err != nil {
+		return nil, fmt.Errorf("inet: %w", err)
+	}
 	if n.udp, err = udp.New(n.ip, c.UDPMemory); err != nil {
 		return nil, fmt.Errorf("inet: udp: %w", err)
 	}
@@ -113,7 +118,8 @@ func New(c Config) (*Net, error) {
 	n.arp = arp.New(n.ip, c.Neigh)
 	n.remove = append(n.remove, c.Net.RegisterNotifier(n.devEvent),
 		c.Net.RegisterNotifier(n.arp.Event),
-		c.Net.RegisterNotifier(n.igmp.Event))
+		c.Net.RegisterNotifier(n.igmp.Event),
+		c.Net.RegisterNotifier(n.ipmr.Event))
 	n.remove = append(n.remove,
 		c.Net.AddPack(header.EthPARP, nil, n.arp.Rcv),
 		c.Net.AddPack(header.EthPIP, nil, n.ip.Rcv))
@@ -137,6 +143,7 @@ func (n *Net) Close() {
 		n.dev.UnregisterNetdev(n.lo)
 	}
 	n.dev.SoftNet().Synchronize()
+	n.ipmr.Close()
 	n.igmp.Close()
 	n.arp.Close()
 	n.ip.Neigh.Close()
@@ -178,6 +185,9 @@ func (n *Net) Dev() *napi.Net { return n.dev }
 
 // IP returns the IP layer: hooks, routes, addresses, neighbours.
 func (n *Net) IP() *ip.Net { return n.ip }
+
+// MRoute returns the multicast routing.
+func (n *Net) MRoute() *ipmr.Router { return n.ipmr }
 
 // Hooks returns the netfilter hook points.
 func (n *Net) Hooks() *netfilter.Hooks { return &n.ip.Hooks }

@@ -18,8 +18,10 @@ const (
 const (
 	ProtoICMP    = 1
 	ProtoIGMP    = 2
+	ProtoIPIP    = 4
 	ProtoTCP     = 6
 	ProtoUDP     = 17
+	ProtoPIM     = 103
 	ProtoUDPLite = 136
 	ProtoRaw     = 255
 )

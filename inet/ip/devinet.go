@@ -56,6 +56,8 @@ type devRoutes struct {
 	prohibitIn, blackholeIn       *Rtable
 	bcastOut, mcastOut, directOut *Rtable
 	mcastLoopOut                  *Rtable // to a group this host is in itself
+	mrouteIn, mrouteLocalIn       *Rtable // the multicast router's, and for this host too
+	mrouteOut, mrouteLoopOut      *Rtable
 	loopOut                       *Rtable // of the loopback device: out and in again
 }
 
@@ -73,6 +75,11 @@ func (n *Net) newDevRoutes(dev *napi.NetDevice) *devRoutes {
 		loopOut:   rt(fib.Local, RTCFLocal, inLocal, outUnicast),
 
 		mcastLoopOut: rt(fib.Multicast, RTCFMulticast|RTCFLocal, inLocal, outMC),
+
+		mrouteIn:      rt(fib.Multicast, RTCFMulticast, inMRoute, outBug),
+		mrouteLocalIn: rt(fib.Multicast, RTCFLocal|RTCFMulticast, inMRoute, outBug),
+		mrouteOut:     rt(fib.Multicast, RTCFMulticast, inMRoute, outMC),
+		mrouteLoopOut: rt(fib.Multicast, RTCFMulticast|RTCFLocal, inMRoute, outMC),
 	}
 	r.prohibitIn = rt(fib.Prohibit, 0, inError, outBug)
 	r.prohibitIn.Err = syscall.EACCES

@@ -10,14 +10,6 @@ import (
 	"barewire/skb"
 )
 
-// RouterAlerter is implemented by a RawHandler that has sockets with
-// IP_ROUTER_ALERT. RouterAlert takes a forwarded packet with that option and
-// reports whether somebody wanted it (Linux: ip_call_ra_chain); then it has
-// consumed b.
-type RouterAlerter interface {
-	RouterAlert(b *skb.Buff) bool
-}
-
 // forward passes a packet on to another host (Linux: ip_forward). Consumes b,
 // whose Dst is rt. Softirq context.
 func (n *Net) forward(b *skb.Buff, rt *Rtable) {
@@ -28,10 +20,8 @@ func (n *Net) forward(b *skb.Buff, rt *Rtable) {
 		return
 	}
 	w := b.CB[2]
-	if w&0xff000000 != 0 {
-		if r, ok := n.Raw.(RouterAlerter); ok && r.RouterAlert(b) {
-			return
-		}
+	if hasAlert(b) && n.AlertRouters(b) {
+		return
 	}
 	m := &n.MIB.IP
 	// A sum over the whole says nothing once the header changes.

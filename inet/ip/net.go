@@ -88,7 +88,8 @@ type Net struct {
 	ICMP  ErrorSender
 	Raw   RawHandler
 	Ping  PingHandler
-	MC    Multicast // nil while there is no IGMP: all hosts is the only group
+	MC    Multicast       // nil while there is no IGMP: all hosts is the only group
+	MR    MulticastRouter // nil while there is none
 
 	// Sock and Limits are what the sockets obey.
 	Sock   SockConf
@@ -112,6 +113,7 @@ type Net struct {
 	hashKey  uint64 // of flow hashes; random
 	martians ratelimit
 	rtnotify rtNotifier
+	alerts   raChain
 	frags    fragTable
 	peers    peerTable
 	stat     sockstat

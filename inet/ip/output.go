@@ -91,7 +91,8 @@ func (n *Net) output(b *skb.Buff, rt *Rtable) error {
 // mcOutput sends a broadcast: also up to this host (Linux: ip_mc_output).
 func (n *Net) mcOutput(b *skb.Buff, rt *Rtable) error {
 	sk, _ := b.Sk.(*sock.Sock)
-	quiet := rt.Type == fib.Multicast && sk != nil && sk.Flag(sock.FlagNoMulticastLoop)
+	quiet := rt.Type == fib.Multicast && (sk != nil && sk.Flag(sock.FlagNoMulticastLoop) ||
+		Forwarded(b) && rt.Flags&RTCFLocal == 0) // nobody here wants what only passes
 	if rt.Dev.Flags()&napi.IFF_LOOPBACK == 0 && !quiet {
 		n.loopback(b, rt)
 	}
@@ -142,6 +143,10 @@ func (n *Net) finishOutput2(b *skb.Buff, rt *Rtable) error {
 		n.MIB.IP.OutDiscards.Add(1)
 		n.drop(b, skb.NoMem)
 		return syscall.ENOMEM
+	}
+	if rt.Dev.HardHeaderLen == 0 { // nobody to address (Linux: neigh_direct_output)
+		b.ResetMacHeader()
+		return n.Dev.DevQueueXmit(b)
 	}
 	nb, err := n.neighbour(rt, header.IPv4(b.Data()).Dst())
 	if nb == nil {

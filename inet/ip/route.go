@@ -23,6 +23,7 @@ const (
 	inLocal uint8 = iota
 	inForward
 	inError
+	inMRoute
 	outUnicast uint8 = iota
 	outMC
 	outBug
@@ -103,6 +104,8 @@ func (rt *Rtable) Input(b *skb.Buff) error {
 		rt.net.LocalDeliver(b)
 	case inError:
 		rt.net.inputError(b, rt)
+	case inMRoute:
+		rt.net.MR.Input(b, rt)
 	default:
 		rt.net.forward(b, rt)
 	}

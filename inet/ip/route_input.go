@@ -83,7 +83,11 @@ func (n *Net) routeInput(b *skb.Buff, src, dst header.Addr, tos uint8, dev *napi
 func (n *Net) routeInputMC(b *skb.Buff, d *InDev, src, dst header.Addr, tos uint8) (*Rtable, skb.Reason) {
 	proto := header.IPv4(b.Data()).Protocol()
 	// All hosts is the one group every host is in (RFC 1112 section 7.2).
-	if our := dst == header.AddrAllHosts; n.MC != nil && !n.MC.Check(d, dst, src, proto) || n.MC == nil && !our {
+	our, routed := dst == header.AddrAllHosts, n.routesGroups(d, dst)
+	if n.MC != nil {
+		our = n.MC.Check(d, dst, src, proto)
+	}
+	if !our && !routed {
 		return nil, skb.IPInAddrErrors
 	}
 	n.RouteStats.InSlowMC.Add(1)
@@ -97,7 +101,13 @@ func (n *Net) routeInputMC(b *skb.Buff, d *InDev, src, dst header.Addr, tos uint
 			return nil, why
 		}
 	}
-	return d.mcastIn, 0
+	switch {
+	case !routed:
+		return d.mcastIn, 0
+	case our:
+		return d.mrouteLocalIn, 0
+	}
+	return d.mrouteIn, 0
 }
 
 func (n *Net) broadcastInput(b *skb.Buff, d *InDev, src, dst header.Addr, tos uint8) (*Rtable, skb.Reason) {

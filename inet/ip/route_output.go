@@ -111,10 +111,16 @@ func (n *Net) routeOutput(f *fib.Flow) (rt *Rtable, res fib.Result, err syscall.
 // groupOut is the decision for packets to a group or to everybody by a device.
 // Who is a member himself gets a copy.
 func (n *Net) groupOut(d *InDev, f *fib.Flow) *Rtable {
-	switch {
-	case !f.Dst.IsMulticast():
+	if !f.Dst.IsMulticast() {
 		return d.bcastOut
-	case n.MC != nil && n.MC.Check(d, f.Dst, f.Src, f.Proto):
+	}
+	member, routed := n.MC != nil && n.MC.Check(d, f.Dst, f.Src, f.Proto), n.routesGroups(d, f.Dst)
+	switch {
+	case member && routed:
+		return d.mrouteLoopOut
+	case routed:
+		return d.mrouteOut // the multicast router gets a copy
+	case member:
 		return d.mcastLoopOut
 	}
 	return d.mcastOut

@@ -212,10 +212,17 @@ func (s *Sock) LocalPortRange() (lo, hi uint16) {
 	return lo, hi
 }
 
-// Leave gives up every membership, for the release of the sock.
+// Leave gives up every membership and what it routes, for the release of the
+// sock.
 func (s *Sock) Leave() {
 	if mc := s.IP.MC; mc != nil {
 		mc.Drop(s)
+	}
+	if s.Type == syscall.SOCK_RAW {
+		s.RouterAlert(false, nil) // ENOBUFS: it was in no chain
+		if s.IP.MR != nil {
+			s.IP.MR.Drop(s)
+		}
 	}
 }
 

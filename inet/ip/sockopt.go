@@ -12,6 +12,7 @@ import (
 // Options of level SOL_IP that package syscall lacks or has only for some
 // platforms (Linux: include/uapi/linux/in.h).
 const (
+	ipRouterAlert    = 5
 	ipRecvOpts       = 6
 	ipRetOpts        = 7
 	ipRecvTTL        = 12
@@ -107,6 +108,9 @@ func (s *Sock) SetSockOpt(level, name int, val []byte) error {
 		}
 		return syscall.ENOPROTOOPT
 	}
+	if isMRouteOpt(name) && s.IP.MR != nil {
+		return s.IP.MR.SetSockOpt(s, name, val)
+	}
 	switch name {
 	case ipMulticastIfOpt:
 		return s.setMulticastIf(val)
@@ -123,6 +127,9 @@ func (s *Sock) SetSockOpt(level, name int, val []byte) error {
 	}
 	if bit := boolOpt(name); bit != 0 {
 		return s.setBool(name, bit, v, len(val))
+	}
+	if name == ipRouterAlert {
+		return s.RouterAlert(v != 0, nil)
 	}
 	switch name {
 	case syscall.IP_TOS:
@@ -305,6 +312,9 @@ func (s *Sock) GetSockOpt(level, name int, buf []byte) (int, error) {
 		}
 		return 0, syscall.ENOPROTOOPT
 	}
+	if isMRouteOpt(name) && s.IP.MR != nil {
+		return s.IP.MR.GetSockOpt(s, name, buf)
+	}
 	var p [4]byte
 	v := 0
 	if bit := boolOpt(name); bit != 0 {
@@ -340,11 +350,16 @@ func (s *Sock) GetSockOpt(level, name int, buf []byte) (int, error) {
 	case ipProtocol:
 		v = int(s.Ident().Num) // what a raw socket was made for, as Linux has it
 	case ipMTU:
-		rt, _ := s.CachedRoute(s.Ident())
-		if rt == nil {
+		id := s.Ident()
+		if !id.Connected() {
 			return 0, syscall.ENOTCONN
 		}
-		v = rt.MTU()
+		// The kept route may be from before what was learnt since.
+		w := Way{C: s.InitCookie(0), X: Xmit{Dst: id.Daddr, Proto: uint8(s.Protocol)}}
+		if s.Route(&w, id, id.Num, id.Dport, true) != nil {
+			return 0, syscall.ENOTCONN
+		}
+		v = w.Rt.MTU()
 	default:
 		return 0, syscall.ENOPROTOOPT
 	}

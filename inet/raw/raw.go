@@ -5,8 +5,6 @@
 // a packet for this host, before the protocol sees it: what is delivered begins
 // with the IP header and its transport checksum is nobody's business. What is
 // sent gets an IP header, or with IP_HDRINCL brings its own.
-//
-// Not there: IP_ROUTER_ALERT and multicast routing sockets.
 package raw
 
 import (
@@ -112,6 +110,7 @@ func (r *Raw) Err(b *skb.Buff, typ, code uint8, info uint32) {
 	dev := b.DevIndex()
 	for _, s := range r.load(uint16(q.Protocol())) {
 		if s.match(uint16(q.Protocol()), q.Dst(), q.Src(), dev) {
+			s.IP.PathError(b, typ, code, info)
 			s.icmpErr(b, q, typ, code, info)
 		}
 	}
