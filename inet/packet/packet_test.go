@@ -3,6 +3,7 @@ package packet_test
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"strings"
 	"syscall"
 	"testing"
@@ -329,7 +330,7 @@ func TestDeviceDown_socketToldAndHookedAgain(t *testing.T) {
 		}
 	}
 	show, _ := w.net.Proc().Lookup("packet")
-	if l := strings.Split(string(show(nil)), "\n"); len(l) != 5 || !strings.Contains(l[1], " 3    0003   2     1 0 ") {
+	if l := strings.Split(string(show(nil)), "\n"); len(l) != 5 || !strings.Contains(l[1], fmt.Sprintf(" 3    0003   %d     1 0 ", w.b.Ifindex())) {
 		t.Errorf("/proc/net/packet %q", l)
 	}
 	napi.UnregisterVeth(w.a)
