@@ -158,6 +158,9 @@ func (s *Sock) Send(b *skb.Buff, id *Ident, w *Way) error {
 	x := &w.X
 	b.Priority, b.Mark = w.C.Priority, w.C.Mark
 	b.IgnoreDF = s.IgnoreDF()
+	if s.disc.Load() >= PMTUDiscProbe {
+		b.CB[2] |= cbLinkMTU
+	}
 	total := header.IPv4MinLen + b.Len()
 	if x.Opt != nil {
 		total += x.Opt.Len

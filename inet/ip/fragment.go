@@ -14,6 +14,11 @@ import (
 // in the right places already, as reassembly and NewDatagram leave it, falls
 // apart into its members; of any other the pieces share the pages. Consumes b.
 func (n *Net) fragment(b *skb.Buff, rt *Rtable, mtu int) error {
+	if b.CB[2]&cbLinkMTU != 0 { // the path's may not be why this one is too long
+		if mtu = min(rt.Dev.MTU(), header.IPv4MaxPacket); b.Len() <= mtu {
+			return n.finishOutput2(b, rt)
+		}
+	}
 	m := &n.MIB.IP
 	h := header.IPv4(b.Data())
 	if m := fragMax(b); m != 0 {

@@ -22,6 +22,7 @@ const (
 	cbStrict    // the source route is strict
 	cbForwarded // IPSKB_FORWARDED
 	cbFragPMTU  // the largest fragment had DF (IPSKB_FRAG_PMTU)
+	cbLinkMTU   // its sock does not believe what was learnt about the path (Linux: !ip_sk_use_pmtu)
 )
 
 func clearCB(b *skb.Buff) { b.CB[2], b.CB[3] = 0, 0 }

@@ -167,7 +167,8 @@ func (p *Ping) Err(b *skb.Buff, typ, code uint8, info uint32) {
 	if s == nil {
 		return
 	}
-	if typ == header.ICMPSourceQuench {
+	p.ip.PathError(b, typ, code, info)
+	if typ == header.ICMPSourceQuench || typ == header.ICMPRedirect {
 		return
 	}
 	errno, hard := ip.ErrnoOf(typ, code)
