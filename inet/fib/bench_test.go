@@ -3,10 +3,8 @@ package fib
 import (
 	"math/rand/v2"
 	"runtime"
-	"syscall"
 	"testing"
 	"time"
-	"unsafe"
 
 	"barewire/inet/header"
 )
@@ -62,17 +60,6 @@ func heap() uint64 {
 
 const million = 1_000_000
 
-// hugePages asks for large pages, as the image has all its memory on: with small
-// ones the time is that of the processor's page walks.
-func hugePages(a []uint64) {
-	p := unsafe.Slice((*byte)(unsafe.Pointer(&a[0])), len(a)*8)
-	const page = 4096
-	skip := int(-uintptr(unsafe.Pointer(&p[0])) & (page - 1))
-	p = p[skip : len(p)&^(page-1)-page]
-	syscall.Madvise(p, 14) // MADV_HUGEPAGE
-	syscall.Madvise(p, 25) // MADV_COLLAPSE
-}
-
 // BenchmarkFullTable is the bar of the routing table: a million prefixes in at
 // most 64 MiB, looked up in at most 40 ns.
 func BenchmarkFullTable(b *testing.B) {
@@ -82,8 +69,6 @@ func BenchmarkFullTable(b *testing.B) {
 	f := fullFIB(prefixes)
 	insert := time.Since(start)
 	size := heap() - before
-	hugePages(f.main.trie.snap.Load().words)
-	hugePages(f.main.trie.snap.Load().ents)
 	// Precomputed, so that the generator is not in the figure.
 	dst := make([]uint32, 1<<16)
 	r := rand.New(rand.NewPCG(3, 4))

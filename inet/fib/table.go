@@ -57,19 +57,22 @@ func (t *Table) walk(fn func(dst header.Addr, bits int, l aliases) bool) {
 // Lookup finds the route of a flow in this table (Linux: fib_table_lookup).
 // EAGAIN when there is none, else 0 or the error of the route's type.
 func (t *Table) Lookup(f *FIB, fl *Flow, res *Result) syscall.Errno {
-	var c cursor
-	for l := t.trie.first(uint32(fl.Dst), &c); l != nil; l = t.trie.next(&c) {
+	for limit := anyLength; ; {
+		l, n := t.trie.match(uint32(fl.Dst), limit)
+		if l == nil {
+			return syscall.EAGAIN
+		}
 		for k := range l {
 			a := &l[k]
 			if nh, err, ok := f.usable(a, fl, t.id); ok {
 				if err == 0 {
-					*res = Result{a.Info, nh, c.bits, t.id}
+					*res = Result{a.Info, nh, n, t.id}
 				}
 				return err
 			}
 		}
+		limit = n
 	}
-	return syscall.EAGAIN
 }
 
 // usable reports whether a route will do for a flow, by which nexthop, or with

@@ -6,252 +6,144 @@ import (
 )
 
 // trie is an LC-trie of prefixes: a node skips the bits all below it have in
-// common (path compression) and branches over several bits at once, as many as
-// keep it well filled (level compression).
+// common (path compression) and branches over several bits at once (level
+// compression). The root has no header and is the widest.
 //
-// A slot of a node holds the longest of the prefixes that end within the bits
-// of the node and cover the slot, and what is below: another node, or a leaf
-// when it is one prefix only. So a lookup goes down once, and the last prefix it
-// saw is the longest that matches; it never goes back up. Prefixes of a node
-// that a longer one hides are found through the entries: each links to the next
-// shorter one (cover).
+// What a lookup reads is kept small, so that it stays in the caches: a million
+// prefixes of the Internet's lengths are 7 MiB of it. A node does not store its
+// slots. It stores one bit for each, set where the value is not that of the slot
+// before, and the values that differ. A value is the answer itself, length and
+// routes, or another node. A slot without a prefix of the node has none, and
+// the answer is the longest found on the way: what a node inherits from above
+// stands in its head. So a lookup goes down once and never back up: one word of
+// the root, then head, bit and value of one node, rarely of more.
 //
-// Everything lies in arrays of numbers, not in objects: a million prefixes are
-// no work for the garbage collector, and cost 16 bytes each and 8 per slot.
-// Words change one by one and atomically. What is taken out of the trie may
-// still be read by a lookup on its way, so it is used again only after the
-// epoch has changed; a lookup that sees the epoch change begins again. Arrays
-// that are full are copied, and lookups on their way read the old one.
+// The prefixes themselves, those that longer ones hide too, are in lists, one a
+// node, which lookups read only when the first answer will not do. All is in
+// arrays of numbers, of which the garbage collector has no work.
+//
+// Nodes do not change, except for what they inherit and for which node stands
+// in a slot: one word each, written at once. Other changes make the node anew
+// behind the others and then put it into the slot of the one above. Arrays that
+// are full move to new ones, without what is no longer in use; lookups on their
+// way finish in the old ones. So nothing a lookup may see is ever used again for
+// something else.
 type trie struct {
-	snap  atomic.Pointer[snap]
-	epoch atomic.Uint32
+	snap atomic.Pointer[snap]
+	// seq counts changes: an answer put together from what several nodes say
+	// holds only if there was none meanwhile.
+	seq atomic.Uint32
 
-	// The rest belongs to the writer.
-	count     int // prefixes
-	usedWords uint32
-	usedEnts  uint32
-	freeNodes [maxBits + 1][]uint32
-	freeEnts  []uint32
-	limboN    []uint32 // nodes taken out, not yet to be used again
-	limboE    []uint32
-	groups    map[alias]uint32 // groups of one route
-	groupRefs []int32
-	freeGrps  []uint32
-	limboG    []uint32
+	writer
 }
 
-// snap is the arrays lookups read. Their length is what is allocated, not what
-// is in use.
+// snap is the arrays lookups read.
 type snap struct {
-	// words are nodes: a header, the writer's counts, and 1<<bits slots. The
-	// root is at 0.
-	words []uint64
-	// ents are pairs of words, one pair a prefix: address and length; group
-	// and cover. Entry 0 is not used.
-	ents   []uint64
-	groups []atomic.Pointer[aliases]
+	shift  uint      // 32 less the bits the root branches over
+	root   []uint32  // values
+	own    []uint32  // prefixes that end in the root, see ownIndex
+	words  []uint64  // nodes, see node.go
+	lists  []uint64  // and their prefixes
+	groups []aliases // routes by the number that stands for them; 0 is none
 }
 
+// A value is a node's index in words with childBit, or group<<6 | length of the
+// answer, or 0.
 const (
-	maxBits  = 22 // of the root
-	nodeHead = 2  // words in front of the slots
-	leafBit  = 1 << 31
-	// limboMax is how much is taken out before the epoch changes: that costs
-	// every lookup under way a second try.
-	limboMax = 256
+	childBit  = 1 << 31
+	groupBits = 25
+	lenBits   = 6
+	lenMask   = 1<<lenBits - 1
+	anyLength = 33
 )
-
-// A header is address<<32 | pos<<8 | bits: the node branches over bits bits
-// behind the first pos of the address.
-func header64(key uint32, pos, bits int) uint64 {
-	return uint64(key)<<32 | uint64(pos)<<8 | uint64(bits)
-}
-
-// A slot is below<<32 | best. Best is an entry; below is a node, an entry with
-// leafBit, or 0.
-func slot64(below, best uint32) uint64 { return uint64(below)<<32 | uint64(best) }
 
 func mask32(n int) uint32 { return ^uint32(0) << (32 - uint(n)) }
 
 // common returns how many leading bits two addresses share.
 func common(a, b uint32) int { return bits.LeadingZeros32(a ^ b) }
 
-func (t *trie) init() {
-	t.groups = make(map[alias]uint32)
-	t.build(nil, &snap{ents: make([]uint64, 2), groups: make([]atomic.Pointer[aliases], 4)})
-}
-
-// cursor is how far a lookup has come.
-type cursor struct {
-	key  uint32
-	bits int // length of the prefix found last
-}
-
-// first returns the routes of the longest prefix that matches, nil if none.
-func (t *trie) first(key uint32, c *cursor) aliases {
-	c.key = key
+// match returns the routes of the longest prefix that matches and is shorter
+// than limit, and its length; nil if there is none.
+func (t *trie) match(key uint32, limit int) (aliases, int) {
 	for {
-		epoch := t.epoch.Load()
+		seq := t.seq.Load()
 		s := t.snap.Load()
-		if e, ok := s.find(key); ok {
-			if e == 0 {
-				if t.epoch.Load() == epoch {
-					return nil
-				}
-				continue
-			}
-			if l, n := s.entry(e); l != nil && t.epoch.Load() == epoch {
-				c.bits = n
-				return l
-			}
+		v, one := s.find(key)
+		if int(v&lenMask) >= limit {
+			v, one = s.shorter(key, limit), false
+		}
+		if one || t.seq.Load() == seq {
+			return s.groups[v>>lenBits], int(v & lenMask)
 		}
 	}
 }
 
-// find returns the entry of the longest match, 0 if there is none. When ok is
-// false it has come upon something that was being changed.
-func (s *snap) find(key uint32) (best uint32, ok bool) {
+// find returns the value of the longest match, 0 if there is none. one says that
+// a single word decided.
+func (s *snap) find(key uint32) (v uint32, one bool) {
+	v = atomic.LoadUint32(&s.root[key>>(s.shift&31)])
+	if v&childBit == 0 {
+		return v, true
+	}
+	best := uint32(0)
 	words := s.words
-	for at, from := uint(0), uint(0); ; {
-		if at >= uint(len(words)) {
-			return 0, false
-		}
-		h := atomic.LoadUint64(&words[at])
-		pos, n := uint(h>>8&0xff), uint(h&0xff)
-		if pos < from || pos+n > 32 || n == 0 {
-			return 0, false // not a node below the last one
-		}
-		if (key^uint32(h>>32))>>(32-pos) != 0 {
-			return best, true
-		}
-		i := at + nodeHead + uint(key<<pos>>(32-n))
-		if i >= uint(len(words)) {
-			return 0, false
-		}
-		w := atomic.LoadUint64(&words[i])
-		if b := uint32(w); b != 0 {
-			best = b
-		}
-		below := uint32(w >> 32)
-		if below == 0 {
-			return best, true
-		}
-		if below&leafBit != 0 {
-			e := below &^ leafBit
-			if uint(e)*2 >= uint(len(s.ents)) {
-				return 0, false
-			}
-			a := atomic.LoadUint64(&s.ents[e*2])
-			if (key^uint32(a>>32))&mask32(int(a&0xff)) == 0 {
-				best = e
-			}
-			return best, true
-		}
-		at, from = uint(below), pos+n
-	}
-}
-
-// entry returns the routes and the length of an entry, nil if it is none.
-func (s *snap) entry(e uint32) (aliases, int) {
-	if uint(e)*2+1 >= uint(len(s.ents)) {
-		return nil, 0
-	}
-	a, b := atomic.LoadUint64(&s.ents[e*2]), atomic.LoadUint64(&s.ents[e*2+1])
-	g := uint32(b >> 32)
-	if uint(g) >= uint(len(s.groups)) {
-		return nil, 0
-	}
-	l := s.groups[g].Load()
-	if l == nil || a&0xff > 32 {
-		return nil, 0 // removed meanwhile
-	}
-	return *l, int(a & 0xff)
-}
-
-// next returns the routes of the longest match that is shorter than the last
-// one, nil if there is none. It goes down again: it is for routes that match by
-// address and not otherwise, which are few.
-func (t *trie) next(c *cursor) aliases {
 	for {
-		epoch := t.epoch.Load()
-		s := t.snap.Load()
-		e, ok := s.findShorter(c.key, c.bits)
-		if !ok {
-			continue
+		at := uint(v &^ childBit)
+		head := atomic.LoadUint64(&words[at])
+		ranks := words[at+1]
+		if v := uint32(head >> 32); v != 0 {
+			best = v
 		}
-		if e == 0 {
-			if t.epoch.Load() == epoch {
-				return nil
+		pos, b := uint(head)&31, uint(head>>8)&15
+		at += nodeHead
+		if head&headSkip != 0 {
+			if (key^uint32(words[at]))>>(32-pos) != 0 {
+				return best, false
 			}
-			continue
+			at++
 		}
-		if l, n := s.entry(e); l != nil && t.epoch.Load() == epoch {
-			c.bits = n
-			return l
+		slot := uint(key<<pos) >> ((32 - b) & 31)
+		w := slot >> 6
+		i := uint(uint8(ranks>>(w*8&31))) + uint(bits.OnesCount64(words[at+w]<<(63-slot&63))) - 1
+		at += (1<<b + 63) >> 6
+		if head&headWide == 0 {
+			v = uint32(uint16(words[at+i>>2] >> (i & 3 * 16)))
+		} else {
+			v = uint32(atomic.LoadUint64(&words[at+i>>1]) >> (i & 1 * 32))
+		}
+		if v == 0 {
+			return best, false
+		}
+		if v&childBit == 0 {
+			return v, true
 		}
 	}
 }
 
-// findShorter is find for prefixes shorter than limit.
-func (s *snap) findShorter(key uint32, limit int) (best uint32, ok bool) {
-	for at, from := uint32(0), 0; ; {
-		if uint(at) >= uint(len(s.words)) {
-			return 0, false
+// shorter is find for prefixes shorter than limit: it reads the lists. It is for
+// routes that match by address and not otherwise, which are few.
+func (s *snap) shorter(key uint32, limit int) (best uint32) {
+	for n := min(32-int(s.shift), limit-1); n >= 0; n-- {
+		if g := atomic.LoadUint32(&s.own[ownIndex(key, n)]); g != 0 {
+			best = g<<lenBits | uint32(n)
+			break
 		}
-		h := atomic.LoadUint64(&s.words[at])
-		k, pos, n := unpack(h)
-		if pos < from || pos+n > 32 || n == 0 {
-			return 0, false
-		}
-		if pos > 0 && (key^k)&mask32(pos) != 0 {
-			return best, true
-		}
-		i := at + nodeHead + key<<uint(pos)>>uint(32-n)
-		if uint(i) >= uint(len(s.words)) {
-			return 0, false
-		}
-		w := atomic.LoadUint64(&s.words[i])
-		for e, l := uint32(w), 33; e != 0; {
-			ln, good := s.covers(e, key, l)
-			if !good || !ends(ln, pos) {
-				break
-			}
-			if ln < limit {
-				best = e
-				break
-			}
-			e, l = s.cover(e), ln
-		}
-		below := uint32(w >> 32)
-		switch {
-		case below == 0:
-			return best, true
-		case below&leafBit != 0:
-			if e := below &^ leafBit; e != 0 {
-				if _, good := s.covers(e, key, limit); good {
-					best = e
-				}
-			}
-			return best, true
-		}
-		at, from = below, pos+n
 	}
-}
-
-// covers reports whether an entry is a prefix of key shorter than limit, and
-// its length. Links between entries may be out of date after a rebuild, so all
-// are checked.
-func (s *snap) covers(e, key uint32, limit int) (n int, ok bool) {
-	if uint(e)*2+1 >= uint(len(s.ents)) {
-		return 0, false
+	for v := atomic.LoadUint32(&s.root[key>>s.shift]); v&childBit != 0; {
+		n := s.node(v)
+		if common(key, n.key) < n.pos {
+			break
+		}
+		for _, p := range s.prefixes(&n) {
+			if p := prefix(p); p.len() < limit && (key^p.key())&mask32(p.len()) == 0 {
+				best = p.value() // shorter ones come first
+			}
+		}
+		v, _ = s.slot(&n, n.slotOf(key))
 	}
-	a := atomic.LoadUint64(&s.ents[e*2])
-	n = int(a & 0xff)
-	return n, n < limit && (key^uint32(a>>32))&mask32(n) == 0
+	return best
 }
 
-func (s *snap) cover(e uint32) uint32 { return uint32(atomic.LoadUint64(&s.ents[e*2+1])) }
-
-func unpack(h uint64) (key uint32, pos, n int) {
-	return uint32(h >> 32), int(h >> 8 & 0xff), int(h & 0xff)
-}
+// ownIndex is where the group of a prefix of n bits that ends in the root is: as
+// in a heap, the two halves of prefix i are 2i and 2i+1.
+func ownIndex(key uint32, n int) uint32 { return uint32(1)<<uint(n) | uint32(uint64(key)>>uint(32-n)) }

@@ -1,238 +1,241 @@
 package fib
 
-import "sync/atomic"
+import (
+	"math/bits"
+	"slices"
+)
 
-// rebuild gives the whole trie the shape that fits what is in it, in new
-// arrays. Lookups on their way stay in the old ones.
-func (t *trie) rebuild() {
-	old := t.snap.Load()
-	list := t.collect(nil, 0)
-	ents := make([]uint64, 2, grown(2*len(list)+2))
-	for _, e := range list {
-		ents = append(ents, old.ents[e*2], old.ents[e*2+1]>>32<<32)
-	}
-	for i := range list {
-		list[i] = uint32(i + 1)
-	}
-	t.build(list, &snap{ents: ents[:cap(ents)], groups: old.groups})
+// writer is what belongs to the writer of a trie.
+type writer struct {
+	cur   *snap // what is worked on: the one in use, or one not yet published
+	count int   // prefixes
+
+	// Of the words and lists of cur: how many are in use, and how many of
+	// those no longer.
+	used, dead extent
+
+	numbers map[alias]uint32 // groups of one route
+	refs    []int32          // prefixes by group
+	free    []uint32         // groups to be given out, the lowest last
+	idle    []uint32         // groups that lookups may still meet in cur
 }
 
-// build makes the trie of a sorted list of entries of s, and publishes it.
-func (t *trie) build(list []uint32, s *snap) {
-	t.freeNodes, t.limboN = [maxBits + 1][]uint32{}, nil
-	t.freeEnts, t.limboE = nil, nil
-	t.usedWords, t.usedEnts = 0, uint32(len(list)+1)
-	s.words = make([]uint64, grown(3*len(list)+8))
-	// Lookups must not see it before it is whole: work on the side.
-	w := &trie{groups: t.groups}
-	w.snap.Store(s)
-	w.usedEnts = t.usedEnts
-	w.link(list)
-	w.node(list, 0, w.fill(list, 0, 1, true))
-	t.usedWords, t.freeNodes = w.usedWords, w.freeNodes
-	t.snap.Store(w.snap.Load())
+// extent is a number of words and of list words.
+type extent struct{ words, lists int }
+
+const (
+	rootMin = 4
+	rootMax = 16
+	idleMax = 4096
+)
+
+func (t *trie) init() {
+	t.numbers = make(map[alias]uint32)
+	t.refs = make([]int32, 1)
+	t.cur = &snap{groups: make([]aliases, 4)}
+	t.build(nil)
 }
 
-// shape makes the node or leaf of a sorted list below a node that ends at from,
-// and returns it as a slot has it; 0 for an empty list.
-func (t *trie) shape(list []uint32, from int) uint32 {
-	switch len(list) {
-	case 0:
+// rootFor returns over how many bits the root branches for so many prefixes.
+func rootFor(n int) int { return min(max(bits.Len(uint(n)), rootMin), rootMax) }
+
+// build gives the whole trie the shape that fits the prefixes of a sorted list,
+// and publishes it.
+func (t *trie) build(list []prefix) {
+	b := rootFor(len(list))
+	s := &snap{shift: uint(32 - b), root: make([]uint32, 1<<b), own: make([]uint32, 2<<b),
+		words: make([]uint64, len(list)+16), lists: make([]uint64, len(list)+len(list)/4+16), groups: t.cur.groups}
+	t.cur, t.used, t.dead = s, extent{}, extent{}
+	for i := 0; i < len(list); {
+		p := list[i]
+		if p.len() <= b {
+			t.changeRoot(p, 1)
+			i++
+			continue
+		}
+		slot := p.key() >> s.shift
+		j := i + 1
+		for j < len(list) && list[j].key()>>s.shift == slot {
+			j++
+		}
+		t.place(nil, p.key(), t.shape(list[i:j], b))
+		i = j
+	}
+	t.snap.Store(t.cur)
+}
+
+// shape makes nodes of a sorted list of prefixes longer than from and returns
+// the first, 0 for an empty list.
+func (t *trie) shape(list []prefix, from int) uint32 {
+	if len(list) == 0 {
 		return 0
-	case 1:
-		return list[0] | leafBit
 	}
-	least := 32
-	for _, e := range list {
-		least = min(least, t.len(e))
+	least, most := 32, 0
+	for _, p := range list {
+		least, most = min(least, p.len()), max(most, p.len())
 	}
-	pos := max(from, min(common(t.key(list[0]), t.key(list[len(list)-1])), least-1))
-	return t.node(list, pos, t.fill(list, pos, 2, false))
+	pos := max(from, min(common(list[0].key(), list[len(list)-1].key()), least-1))
+	b := stride(list, pos, most)
+	var ownBuf [64]prefix
+	var kidBuf [64]kid
+	own, kids := ownBuf[:0], kidBuf[:0]
+	for i := 0; i < len(list); {
+		p := list[i]
+		if p.len() <= pos+b {
+			own = append(own, p)
+			i++
+			continue
+		}
+		slot := p.key() << uint(pos) >> uint(32-b)
+		j := i + 1
+		for j < len(list) && list[j].key()<<uint(pos)>>uint(32-b) == slot {
+			j++
+		}
+		kids = append(kids, kid{slot, t.shape(list[i:j], pos+b)})
+		i = j
+	}
+	return t.make(&plan{list[0].key() & mask32(pos), pos, b, pos > from, 0, len(list), len(list), own, kids})
 }
 
-// fill returns over how many bits a node may branch: as long as it is half
-// full, the root a third, and there are prefixes long enough.
-func (t *trie) fill(list []uint32, pos, part int, root bool) int {
-	longest := 0
-	for _, e := range list {
-		longest = max(longest, t.len(e))
-	}
-	limit := 12
-	if root {
-		limit, part = maxBits, 3
-	}
-	b := 1
-	for b < limit && pos+b < longest {
-		n, last := 0, uint32(0)
-		for i, e := range list {
-			if s := t.key(e) << uint(pos) >> uint(31-b); i == 0 || s != last {
-				n, last = n+1, s
+// stride returns over how many bits a node is to branch so that it and what is
+// below take the fewest words; of equals the most bits.
+func stride(list []prefix, pos, longest int) (b int) {
+	const kidWords = 6 // a node with one prefix, its list, and a wide value
+	for n, best := min(maxBits, longest-pos), 1<<30; n > 0; n-- {
+		cost, last := int(bitWords(n)), ^uint32(0)
+		for _, p := range list {
+			if p.len() > pos+n {
+				if s := p.key() << uint(pos) >> uint(32-n); s != last {
+					cost, last = cost+kidWords, s
+				}
 			}
 		}
-		if n*part < 1<<uint(b+1) {
-			break
+		if cost < best {
+			b, best = n, cost
 		}
-		b++
 	}
 	return b
 }
 
-// node makes a node of b bits and all below it.
-func (t *trie) node(list []uint32, pos, b int) uint32 {
-	var key uint32
-	if len(list) > 0 {
-		key = t.key(list[0]) & mask32(pos)
+// alloc returns room for a node and its list.
+func (t *trie) alloc(words, list int) (at, l uint32) {
+	w, n := t.used.words+words, t.used.lists+list
+	if w > len(t.cur.words) || n > len(t.cur.lists) {
+		t.grow(extent{w, n}, len(t.cur.groups))
 	}
-	node := t.newNode(key, pos, b)
-	atomic.StoreUint64(&t.snap.Load().words[node+1], counts(len(list), len(list)))
-	for i := 0; i < len(list); {
-		e := list[i]
-		k, n := t.key(e), t.len(e)
-		if n <= pos+b {
-			// Shorter ones come first, so the longest stays.
-			first, num := t.slots(node, k, n, pos, b)
-			words := t.snap.Load().words
-			for j := first; j < first+num; j++ {
-				atomic.StoreUint64(&words[j], uint64(e))
-			}
-			i++
-			continue
-		}
-		slot := k << uint(pos) >> uint(32-b)
-		j := i + 1
-		for j < len(list) && t.key(list[j])<<uint(pos)>>uint(32-b) == slot {
-			j++
-		}
-		below := t.shape(list[i:j], pos+b)
-		words := t.snap.Load().words
-		at := node + nodeHead + slot
-		atomic.StoreUint64(&words[at], slot64(below, uint32(words[at])))
-		i = j
-	}
-	return node
+	at, l = uint32(t.used.words), uint32(t.used.lists)
+	t.used = extent{w, n}
+	return at, l
 }
 
-// grown is how large an array becomes that must hold n words.
-func grown(n int) int {
-	if n < 1<<16 {
-		return n + n/2 + 8
-	}
-	return n + n/16
+// roomy is what is allocated for n words, so that what is given up before the
+// next tidy finds room too.
+func roomy(n int) int { return n + n/4 + n/16 + 128 }
+
+// retire counts a node as no longer in use.
+func (t *trie) retire(n *node) {
+	w, l := t.cur.size(n)
+	t.dead.words += int(w)
+	t.dead.lists += int(l)
 }
 
-// newNode returns an empty node. Nobody sees it yet.
-func (t *trie) newNode(key uint32, pos, b int) uint32 {
-	size := uint32(nodeHead + 1<<uint(b))
-	s := t.snap.Load()
-	if l := t.freeNodes[b]; len(l) > 0 {
-		node := l[len(l)-1]
-		t.freeNodes[b] = l[:len(l)-1]
-		for i := range size {
-			atomic.StoreUint64(&s.words[node+i], 0)
-		}
-		atomic.StoreUint64(&s.words[node], header64(key, pos, b))
-		return node
-	}
-	if int(t.usedWords+size) > len(s.words) {
-		n := *s
-		n.words = make([]uint64, grown(int(t.usedWords+size)))
-		copy(n.words, s.words[:t.usedWords])
-		t.snap.Store(&n)
-		s = &n
-	}
-	node := t.usedWords
-	t.usedWords += size
-	atomic.StoreUint64(&s.words[node], header64(key, pos, b))
-	return node
+// grow moves everything to larger arrays. All move at once: what was put into
+// one of the new ones must not be met from one of the old ones.
+func (t *trie) grow(need extent, groups int) {
+	s := t.cur
+	n := &snap{shift: s.shift, root: slices.Clone(s.root), own: slices.Clone(s.own),
+		words: make([]uint64, max(roomy(need.words), len(s.words))), lists: make([]uint64, max(roomy(need.lists), len(s.lists))),
+		groups: make([]aliases, groups)}
+	copy(n.words, s.words[:t.used.words])
+	copy(n.lists, s.lists[:t.used.lists])
+	copy(n.groups, s.groups)
+	t.publish(n)
 }
 
-// newEntry returns a new entry. Nobody sees it yet.
-func (t *trie) newEntry(key uint32, n int, g uint32) uint32 {
-	s := t.snap.Load()
-	var e uint32
-	if l := t.freeEnts; len(l) > 0 {
-		e = l[len(l)-1]
-		t.freeEnts = l[:len(l)-1]
-	} else {
-		e = t.usedEnts
-		t.usedEnts++
-		if int(e)*2+2 > len(s.ents) {
-			n := *s
-			n.ents = make([]uint64, grown(int(e)*2+2)&^1)
-			copy(n.ents, s.ents)
-			t.snap.Store(&n)
-			s = &n
+// publish makes n what is worked on, and what lookups see if they saw the last.
+func (t *trie) publish(n *snap) {
+	seen := t.snap.Load() == t.cur
+	t.cur = n
+	if seen {
+		t.snap.Store(n)
+	}
+}
+
+// tidy leaves behind what is no longer in use, once it is a quarter. Afterwards
+// nodes lie next to those below them.
+func (t *trie) tidy() {
+	live := extent{t.used.words - t.dead.words, t.used.lists - t.dead.lists}
+	if t.dead.words <= live.words/4+64 && t.dead.lists <= live.lists/4+64 && len(t.idle) < idleMax+len(t.refs)/4 {
+		return
+	}
+	s := t.cur
+	n := &snap{shift: s.shift, root: slices.Clone(s.root), own: slices.Clone(s.own),
+		words: make([]uint64, roomy(live.words)), lists: make([]uint64, roomy(live.lists)), groups: slices.Clone(s.groups)}
+	t.used, t.dead = extent{}, extent{}
+	for i, v := range n.root {
+		if v&childBit != 0 {
+			n.root[i] = t.move(s, n, v)
 		}
 	}
-	atomic.StoreUint64(&s.ents[e*2+1], uint64(g)<<32)
-	atomic.StoreUint64(&s.ents[e*2], uint64(key)<<32|uint64(n))
-	return e
+	for _, g := range t.idle {
+		n.groups[g] = nil
+	}
+	t.free = append(t.free, t.idle...)
+	slices.SortFunc(t.free, func(a, b uint32) int { return int(b) - int(a) })
+	t.idle = t.idle[:0]
+	t.publish(n)
+}
+
+// move copies a node and all below it from one snap to another.
+func (t *trie) move(from, to *snap, ref uint32) uint32 {
+	n := from.node(ref)
+	words, list := from.size(&n)
+	at, l := uint32(t.used.words), uint32(t.used.lists)
+	copy(to.words[at:], from.words[n.at:n.at+words])
+	copy(to.lists[l:], from.lists[n.list:n.list+list])
+	to.words[at+1] = uint64(l)<<32 | uint64(n.ranks)
+	t.used.words += int(words)
+	t.used.lists += int(list)
+	var buf [64]kid
+	moved := to.node(at)
+	for _, k := range from.kids(&n, buf[:0]) {
+		to.setChild(&moved, k.slot, t.move(from, to, k.ref))
+	}
+	return at | childBit
 }
 
 // group returns the number of a list of routes. Prefixes that have one and the
 // same route share it.
-func (t *trie) group(l aliases) uint32 {
+func (t *trie) group(l aliases) (g uint32) {
 	if len(l) == 1 {
-		if g, ok := t.groups[l[0]]; ok {
-			t.groupRefs[g]++
+		if g, ok := t.numbers[l[0]]; ok {
+			t.refs[g]++
 			return g
 		}
 	}
-	var g uint32
-	s := t.snap.Load()
-	if f := t.freeGrps; len(f) > 0 {
-		g = f[len(f)-1]
-		t.freeGrps = f[:len(f)-1]
+	if n := len(t.free); n > 0 {
+		g, t.free = t.free[n-1], t.free[:n-1]
 	} else {
-		if len(t.groupRefs) == 0 {
-			t.groupRefs = append(t.groupRefs, 0) // 0 is not used
-		}
-		g = uint32(len(t.groupRefs))
-		t.groupRefs = append(t.groupRefs, 0)
-		if int(g) >= len(s.groups) {
-			n := *s
-			n.groups = make([]atomic.Pointer[aliases], 2*len(s.groups))
-			for i := range s.groups {
-				n.groups[i].Store(s.groups[i].Load())
-			}
-			t.snap.Store(&n)
-			s = &n
+		g = uint32(len(t.refs))
+		t.refs = append(t.refs, 0)
+		if len(t.refs) > len(t.cur.groups) {
+			t.grow(t.used, 2*len(t.cur.groups))
 		}
 	}
-	s.groups[g].Store(&l)
-	t.groupRefs[g] = 1
+	t.cur.groups[g] = l
+	t.refs[g] = 1
 	if len(l) == 1 {
-		t.groups[l[0]] = g
+		t.numbers[l[0]] = g
 	}
 	return g
 }
 
 func (t *trie) ungroup(g uint32) {
-	if t.groupRefs[g]--; t.groupRefs[g] > 0 {
+	if t.refs[g]--; t.refs[g] > 0 {
 		return
 	}
-	if l := *t.snap.Load().groups[g].Load(); len(l) == 1 {
-		delete(t.groups, l[0])
+	if l := t.cur.groups[g]; len(l) == 1 {
+		delete(t.numbers, l[0])
 	}
-	t.limboG = append(t.limboG, g)
-}
-
-// recycle lets what was taken out be used again, once there is enough of it to
-// be worth the second try of the lookups under way.
-func (t *trie) recycle() {
-	if len(t.limboN)+len(t.limboE)+len(t.limboG) < limboMax {
-		return
-	}
-	t.epoch.Add(1)
-	s := t.snap.Load()
-	for _, n := range t.limboN {
-		_, _, b := unpack(s.words[n])
-		t.freeNodes[b] = append(t.freeNodes[b], n)
-	}
-	for _, g := range t.limboG {
-		s.groups[g].Store(nil)
-	}
-	t.freeEnts = append(t.freeEnts, t.limboE...)
-	t.freeGrps = append(t.freeGrps, t.limboG...)
-	t.limboN, t.limboE, t.limboG = t.limboN[:0], t.limboE[:0], t.limboG[:0]
+	t.idle = append(t.idle, g)
 }

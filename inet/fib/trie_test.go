@@ -54,19 +54,18 @@ func (l linear) matches(key uint32) (out []linearRoute) {
 func compare(t *testing.T, tr *trie, l linear, key uint32) {
 	t.Helper()
 	want := l.matches(key)
-	var c cursor
-	got := tr.first(key, &c)
+	got, n := tr.match(key, anyLength)
 	for _, w := range want {
 		if got == nil {
 			t.Fatalf("%#x: ends before /%d", key, w.bits)
 		}
-		if c.bits != w.bits || got[0] != w.l[0] {
-			t.Fatalf("%#x: found /%d, want /%d", key, c.bits, w.bits)
+		if n != w.bits || got[0] != w.l[0] {
+			t.Fatalf("%#x: found /%d, want /%d", key, n, w.bits)
 		}
-		got = tr.next(&c)
+		got, n = tr.match(key, n)
 	}
 	if got != nil {
-		t.Fatalf("%#x: /%d too many", key, c.bits)
+		t.Fatalf("%#x: /%d too many", key, n)
 	}
 }
 
@@ -96,6 +95,44 @@ func same(t *testing.T, tr *trie, l linear) {
 	})
 	if n != len(l) {
 		t.Fatalf("walk: %d prefixes, want %d", n, len(l))
+	}
+	sound(t, tr)
+}
+
+// sound fails the test when nodes, their counts and what is counted as out of
+// use do not agree.
+func sound(t *testing.T, tr *trie) {
+	t.Helper()
+	s := tr.cur
+	if s != tr.snap.Load() {
+		t.Fatal("what is worked on is not published")
+	}
+	var live extent
+	var visit func(ref uint32, from int) int
+	visit = func(ref uint32, from int) int {
+		n := s.node(ref)
+		w, l := s.size(&n)
+		live.words += int(w)
+		live.lists += int(l)
+		if n.pos < from || n.skip != (n.pos > from) || n.end() > 32 {
+			t.Fatalf("node of %d bits behind %d below one that ends at %d, skip %v", n.b, n.pos, from, n.skip)
+		}
+		below := n.own
+		for _, k := range s.kids(&n, nil) {
+			below += visit(k.ref, n.end())
+		}
+		if c, _ := s.counts(&n); c != below {
+			t.Fatalf("%d prefixes below a node, %d counted", below, c)
+		}
+		return below
+	}
+	for _, v := range s.root {
+		if v&childBit != 0 {
+			visit(v, tr.rootBits())
+		}
+	}
+	if want := (extent{tr.used.words - tr.dead.words, tr.used.lists - tr.dead.lists}); live != want {
+		t.Fatalf("%v in use, %v counted", live, want)
 	}
 }
 
@@ -189,17 +226,16 @@ func TestTrie_lookupsWhileChanging_neverWrong(t *testing.T) {
 			r := rand.New(rand.NewPCG(uint64(g), 3))
 			for !stop.Load() {
 				k := keys[r.IntN(len(keys))] | r.Uint32()&0xffff
-				var c cursor
-				l := tr.first(k, &c)
-				for l != nil && c.bits > 16 {
+				l, n := tr.match(k, anyLength)
+				for l != nil && n > 16 {
 					if l[0].Info != come {
-						t.Errorf("%#x/%d: wrong route", k, c.bits)
+						t.Errorf("%#x/%d: wrong route", k, n)
 						return
 					}
-					l = tr.next(&c)
+					l, n = tr.match(k, n)
 				}
-				if l == nil || c.bits != 16 || l[0].Info != stay {
-					t.Errorf("%#x: the /16 is gone (found /%d)", k, c.bits)
+				if l == nil || n != 16 || l[0].Info != stay {
+					t.Errorf("%#x: the /16 is gone (found /%d)", k, n)
 					return
 				}
 			}

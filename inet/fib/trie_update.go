@@ -1,331 +1,315 @@
 package fib
 
-import "sync/atomic"
+import (
+	"slices"
+	"sync/atomic"
+)
 
 // This file is the writer's half of the trie. One writer at a time.
 
-func (t *trie) key(e uint32) uint32 { return uint32(t.snap.Load().ents[e*2] >> 32) }
-func (t *trie) len(e uint32) int    { return int(t.snap.Load().ents[e*2] & 0xff) }
+func (t *trie) rootBits() int { return int(32 - t.cur.shift) }
 
-func (t *trie) setCover(e, cover uint32) {
-	s := t.snap.Load()
-	w := s.ents[e*2+1]
-	atomic.StoreUint64(&s.ents[e*2+1], w>>32<<32|uint64(cover))
-}
-
-func (t *trie) setSlot(i, below, best uint32) {
-	atomic.StoreUint64(&t.snap.Load().words[i], slot64(below, best))
-}
-
-// count and built are how many prefixes are below a node, and how many there
-// were when it got its shape.
-func counts(n, built int) uint64 { return uint64(n)<<32 | uint64(built) }
-
-func (t *trie) nodeCounts(at uint32) (n, built int) {
-	w := t.snap.Load().words[at+1]
-	return int(w >> 32), int(uint32(w))
-}
-
-// step is a place on the way down: a node and the slot taken.
-type step struct{ node, slot uint32 }
-
-// path goes down to the node where a prefix of n bits ends or would. at is the
-// number of steps. When the last slot has something below that is not the way
-// on, the prefix belongs in between.
-func (t *trie) path(key uint32, n int, p *[34]step) (at int) {
-	s := t.snap.Load()
-	for node := uint32(0); ; {
-		_, pos, b := unpack(s.words[node])
-		slot := node + nodeHead + key<<uint(pos)>>uint(32-b)
-		p[at] = step{node, slot}
-		at++
-		if n <= pos+b {
-			return at
+// path goes down to the node where a prefix of n bits ends, or the last above
+// it, and returns the nodes on the way. The root is not among them.
+func (t *trie) path(key uint32, n int, p []node) []node {
+	s := t.cur
+	for v := s.root[key>>s.shift]; v&childBit != 0; {
+		nd := s.node(v)
+		if n <= nd.pos || common(key, nd.key) < nd.pos {
+			break // it belongs in between
 		}
-		below := uint32(s.words[slot] >> 32)
-		if below == 0 || below&leafBit != 0 {
-			return at
+		p = append(p, nd)
+		if n <= nd.end() {
+			break
 		}
-		k, cpos, _ := unpack(s.words[below])
-		if n <= cpos || common(key, k) < cpos {
-			return at
-		}
-		node = below
+		v, _ = s.slot(&nd, nd.slotOf(key))
 	}
+	return p
 }
 
-// chain returns the next shorter prefix of a node that covers key, 0 if none.
-func (t *trie) chain(e, key uint32, pos int) uint32 {
-	s := t.snap.Load()
-	c := s.cover(e)
-	if c == 0 {
-		return 0
-	}
-	if n, ok := s.covers(c, key, t.len(e)); !ok || !ends(n, pos) {
-		return 0
-	}
-	return c
-}
-
-// ends reports whether a prefix of n bits is one of a node that begins at pos.
-// The root has the default route too.
-func ends(n, pos int) bool { return n > pos || pos == 0 }
-
-// exact returns the entry of a prefix, 0 if there is none.
+// exact returns the group of a prefix, 0 if it is not there.
 func (t *trie) exact(key uint32, n int) uint32 {
-	var p [34]step
-	last := p[t.path(key, n, &p)-1]
-	s := t.snap.Load()
-	_, pos, b := unpack(s.words[last.node])
-	w := s.words[last.slot]
-	if n > pos+b {
-		if below := uint32(w >> 32); below&leafBit != 0 {
-			if e := below &^ leafBit; t.len(e) == n && t.key(e) == key {
-				return e
-			}
-		}
+	if n <= t.rootBits() {
+		return t.cur.own[ownIndex(key, n)]
+	}
+	var buf [32]node
+	p := t.path(key, n, buf[:0])
+	if len(p) == 0 || n > p[len(p)-1].end() {
 		return 0
 	}
-	e := uint32(w)
-	for e != 0 && t.len(e) > n {
-		e = t.chain(e, key, pos)
-	}
-	if e != 0 && t.len(e) == n {
-		return e
+	want := newPrefix(key, n, 0)
+	for _, o := range t.cur.prefixes(&p[len(p)-1]) {
+		if want.same(prefix(o)) {
+			return prefix(o).group()
+		}
 	}
 	return 0
 }
 
-func (t *trie) get(key uint32, n int) aliases {
-	e := t.exact(key, n)
-	if e == 0 {
-		return nil
-	}
-	l, _ := t.snap.Load().entry(e)
-	return l
-}
+func (t *trie) get(key uint32, n int) aliases { return t.cur.groups[t.exact(key, n)] }
 
 // put makes l the routes of a prefix.
 func (t *trie) put(key uint32, n int, l aliases) {
+	t.tidy()
 	g := t.group(l)
-	if e := t.exact(key, n); e != 0 {
-		s := t.snap.Load()
-		w := s.ents[e*2+1]
-		atomic.StoreUint64(&s.ents[e*2+1], uint64(g)<<32|uint64(uint32(w)))
-		t.ungroup(uint32(w >> 32))
+	if old := t.exact(key, n); old != 0 {
+		t.change(newPrefix(key, n, g), 0)
+		t.ungroup(old)
 		return
 	}
-	e := t.newEntry(key, n, g)
 	t.count++
-	var p [34]step
-	at := t.path(key, n, &p)
-	t.enter(p[at-1], e)
-	t.adjust(p[:at], 1)
-}
-
-// enter puts an entry into the last node of its path.
-func (t *trie) enter(st step, e uint32) {
-	key, n := t.key(e), t.len(e)
-	s := t.snap.Load()
-	_, pos, b := unpack(s.words[st.node])
-	if n <= pos+b {
-		t.spread(st, e, pos, b)
-		return
+	t.change(newPrefix(key, n, g), 1)
+	if rootFor(t.count) > t.rootBits() {
+		t.build(t.all())
 	}
-	w := s.words[st.slot]
-	below := uint32(w >> 32)
-	if below == 0 {
-		t.setSlot(st.slot, e|leafBit, uint32(w))
-		return
-	}
-	// Two ways part here, or one prefix contains the other.
-	var k uint32
-	var lim, top, have int
-	if below&leafBit != 0 {
-		o := below &^ leafBit
-		k, lim = t.key(o), t.len(o)-1
-		top, have = max(t.len(o), n), 1
-	} else {
-		k, lim, _ = unpack(s.words[below])
-		top = lim
-		lim--
-		have, _ = t.nodeCounts(below)
-	}
-	npos := min(common(key, k), lim, n-1)
-	nb := max(1, min(top-npos, 2))
-	node := t.newNode(key&mask32(npos), npos, nb)
-	s = t.snap.Load()
-	atomic.StoreUint64(&s.words[node+1], counts(have+1, have+1))
-	in := func(k uint32) step { return step{node, node + nodeHead + k<<uint(npos)>>uint(32-nb)} }
-	if o := below &^ leafBit; below&leafBit != 0 && t.len(o) <= npos+nb {
-		// The link of what was a leaf may be of another node.
-		t.spread(in(k), o, npos, nb)
-	} else {
-		t.setSlot(in(k).slot, below, 0)
-	}
-	t.enter(in(key), e)
-	t.setSlot(st.slot, node, uint32(w))
-}
-
-// spread enters an entry in all slots it covers.
-func (t *trie) spread(st step, e uint32, pos, b int) {
-	key, n := t.key(e), t.len(e)
-	first, num := t.slots(st.node, key, n, pos, b)
-	for i := first; i < first+num; i++ {
-		w := t.snap.Load().words[i]
-		// The address of a slot is one all its prefixes cover.
-		at := key | (i-first)<<uint(32-pos-b)
-		prev, o := uint32(0), uint32(w)
-		for o != 0 && t.len(o) > n {
-			prev, o = o, t.chain(o, at, pos)
-		}
-		if o == e {
-			continue
-		}
-		if i == first {
-			t.setCover(e, o)
-		}
-		if prev == 0 {
-			t.setSlot(i, uint32(w>>32), e)
-		} else {
-			t.setCover(prev, e)
-		}
-	}
-}
-
-// slots returns the slots of a node that a prefix covers.
-func (t *trie) slots(node, key uint32, n, pos, b int) (first, num uint32) {
-	return node + nodeHead + key<<uint(pos)>>uint(32-b), 1 << uint(pos+b-n)
 }
 
 // del removes a prefix.
 func (t *trie) del(key uint32, n int) {
-	e := t.exact(key, n)
-	if e == 0 {
+	t.tidy()
+	g := t.exact(key, n)
+	if g == 0 {
 		return
 	}
-	var p [34]step
-	at := t.path(key, n, &p)
-	st := p[at-1]
-	s := t.snap.Load()
-	_, pos, b := unpack(s.words[st.node])
-	if n > pos+b {
-		t.setSlot(st.slot, 0, uint32(s.words[st.slot]))
-	} else {
-		cover := t.chain(e, key, pos)
-		first, num := t.slots(st.node, key, n, pos, b)
-		for i := first; i < first+num; i++ {
-			w := s.words[i]
-			if uint32(w) == e {
-				t.setSlot(i, uint32(w>>32), cover)
-				continue
-			}
-			at := key | (i-first)<<uint(32-pos-b)
-			for o := uint32(w); o != 0; o = t.chain(o, at, pos) {
-				if t.snap.Load().cover(o) == e {
-					t.setCover(o, cover)
-					break
-				}
-			}
-		}
-	}
 	t.count--
-	t.ungroup(uint32(s.ents[e*2+1] >> 32))
-	// Links to it that are out of date must not lead to a route that is gone.
-	atomic.StoreUint64(&s.ents[e*2], s.ents[e*2]|0xff)
-	t.limboE = append(t.limboE, e)
-	t.adjust(p[:at], -1)
+	t.change(newPrefix(key, n, g), -1)
+	t.ungroup(g)
+	if rootFor(t.count) < t.rootBits()-2 {
+		t.build(t.all())
+	}
 }
 
-// adjust counts a change on the way to it, and gives the highest node that has
-// grown or shrunk out of its shape another one.
-func (t *trie) adjust(p []step, d int) {
-	words := t.snap.Load().words
-	odd := -1
-	for i, st := range p {
-		n, built := t.nodeCounts(st.node)
-		n += d
-		atomic.StoreUint64(&words[st.node+1], counts(n, built))
-		if odd < 0 && (n > built+built/2+2 || n < built/2 || i > 0 && n < 2) {
-			odd = i
+// change enters a prefix that was not there (d is 1), takes one out (-1), or
+// gives it other routes (0).
+func (t *trie) change(p prefix, d int) {
+	defer t.seq.Add(1)
+	n := p.len()
+	if n <= t.rootBits() {
+		t.changeRoot(p, d)
+		return
+	}
+	var buf [32]node
+	path := t.path(p.key(), n, buf[:0])
+	for i := range path {
+		below, built := t.cur.counts(&path[i])
+		below += d
+		if below == 0 || below < built/2 || below > built+built/2+1 {
+			// The highest that has got out of shape takes another one, with
+			// all below it.
+			t.reshape(path[:i+1], p, d)
+			return
+		}
+		t.cur.setCounts(&path[i], below, built)
+	}
+	from := t.rootBits()
+	if len(path) > 0 {
+		last := &path[len(path)-1]
+		if from = last.end(); n <= from {
+			var own [64]prefix
+			var kids [64]kid
+			t.remake(path, edit(t.cur.ownOf(last, own[:0]), p, d), t.cur.kids(last, kids[:0]))
+			return
 		}
 	}
-	switch {
-	case odd == 0:
-		t.rebuild()
-	case odd > 0:
-		st, up := p[odd], p[odd-1]
-		list := t.collect(nil, st.node)
-		t.link(list)
-		_, pos, b := unpack(words[up.node])
-		below := t.shape(list, pos+b)
-		t.setSlot(up.slot, below, uint32(t.snap.Load().words[up.slot]))
-		t.retire(st.node)
+	ref := t.cur.root[p.key()>>t.cur.shift]
+	if len(path) > 0 {
+		last := &path[len(path)-1]
+		ref, _ = t.cur.slot(last, last.slotOf(p.key()))
 	}
-	t.recycle()
+	if ref&childBit != 0 {
+		ref = t.split(ref, p, from)
+	} else {
+		ref = t.shape([]prefix{p}, from)
+	}
+	t.place(path, p.key(), ref)
 }
 
-// collect appends the entries below a node: by address, shorter ones first.
-func (t *trie) collect(list []uint32, node uint32) []uint32 {
-	s := t.snap.Load()
-	k, pos, b := unpack(s.words[node])
-	for i := range uint32(1) << uint(b) {
-		w := s.words[node+nodeHead+i]
-		at := k&mask32(pos) | i<<uint(32-pos-b)
-		mark := len(list)
-		for e := uint32(w); e != 0; e = t.chain(e, at, pos) {
-			if t.key(e) == at { // it begins here
-				list = append(list, e)
+// edit changes a sorted list as change does the trie.
+func edit(list []prefix, p prefix, d int) []prefix {
+	i, _ := slices.BinarySearch(list, p>>groupBits<<groupBits)
+	switch d {
+	case 0:
+		list[i] = p
+	case 1:
+		return slices.Insert(list, i, p)
+	default:
+		return slices.Delete(list, i, i+1)
+	}
+	return list
+}
+
+// ownOf appends the prefixes that end in a node.
+func (s *snap) ownOf(n *node, l []prefix) []prefix {
+	for _, o := range s.prefixes(n) {
+		l = append(l, prefix(o))
+	}
+	return l
+}
+
+// changeRoot changes a prefix that ends in the root.
+func (t *trie) changeRoot(p prefix, d int) {
+	s := t.cur
+	g, v := p.group(), p.value()
+	if d < 0 {
+		g, v = 0, 0
+		for n := p.len() - 1; n >= 0 && v == 0; n-- {
+			if c := s.own[ownIndex(p.key(), n)]; c != 0 {
+				v = newPrefix(0, n, c).value()
 			}
 		}
-		for x, y := mark, len(list)-1; x < y; x, y = x+1, y-1 {
-			list[x], list[y] = list[y], list[x]
+	}
+	atomic.StoreUint32(&s.own[ownIndex(p.key(), p.len())], g)
+	first, num := p.slots(0, t.rootBits())
+	for i := range s.root[first : first+num] {
+		r := &s.root[int(first)+i]
+		best := *r
+		if *r&childBit != 0 {
+			best = s.inherited(*r)
 		}
-		if below := uint32(w >> 32); below&leafBit != 0 {
-			list = append(list, below&^leafBit)
-		} else if below != 0 {
-			list = t.collect(list, below)
+		if best != 0 && int(best&lenMask) > p.len() {
+			continue // a longer one hides it
 		}
+		if *r&childBit != 0 {
+			s.setInherit(*r, v)
+		} else {
+			atomic.StoreUint32(r, v)
+		}
+	}
+}
+
+// place puts a node, 0 for none, into the slot that key has in the last node of
+// a path.
+func (t *trie) place(path []node, key, ref uint32) {
+	s := t.cur
+	if len(path) == 0 {
+		r := &s.root[key>>s.shift]
+		best := *r
+		if best&childBit != 0 {
+			best = s.inherited(best)
+		}
+		if ref == 0 {
+			ref = best
+		} else {
+			s.setInherit(ref, best)
+		}
+		atomic.StoreUint32(r, ref)
+		return
+	}
+	last := &path[len(path)-1]
+	slot := last.slotOf(key)
+	old, _ := s.slot(last, slot)
+	if ref != 0 && old&childBit != 0 {
+		s.setInherit(ref, s.inherited(old))
+		s.setChild(last, slot, ref)
+		return
+	}
+	var own [64]prefix
+	var buf [64]kid
+	kids := s.kids(last, buf[:0])
+	if ref == 0 {
+		kids = slices.DeleteFunc(kids, func(k kid) bool { return k.slot == slot })
+	} else {
+		kids = append(kids, kid{slot, ref})
+	}
+	t.remake(path, s.ownOf(last, own[:0]), kids)
+}
+
+// again makes a node anew from other parts.
+func (t *trie) again(n *node, skip bool, own []prefix, kids []kid) uint32 {
+	below, built := t.cur.counts(n)
+	ref := t.make(&plan{n.key, n.pos, n.b, skip, n.inherit, below, built, own, kids})
+	t.retire(n)
+	return ref
+}
+
+// remake makes the last node of a path anew, in the place of the old one.
+func (t *trie) remake(path []node, own []prefix, kids []kid) {
+	last := &path[len(path)-1]
+	t.place(path[:len(path)-1], last.key, t.again(last, last.skip, own, kids))
+}
+
+// split returns a node for a prefix and the node ref, which is either below the
+// prefix or apart from it.
+func (t *trie) split(ref uint32, p prefix, from int) uint32 {
+	n := t.cur.node(ref)
+	pos := min(common(p.key(), n.key), p.len()-1)
+	s := plan{key: p.key() & mask32(pos), pos: pos, b: 1, skip: pos > from}
+	slot := func(key uint32) uint32 { return key << uint(pos) >> 31 }
+	if p.len() == pos+1 {
+		s.own = []prefix{p}
+	} else {
+		s.kids = append(s.kids, kid{slot(p.key()), t.shape([]prefix{p}, pos+1)})
+	}
+	// It will inherit something else, and who meets it on the old way must not
+	// see that.
+	var own [64]prefix
+	var kids [64]kid
+	again := t.again(&n, n.pos > pos+1, t.cur.ownOf(&n, own[:0]), t.cur.kids(&n, kids[:0]))
+	s.kids = append(s.kids, kid{slot(n.key), again})
+	below, _ := t.cur.counts(&n)
+	s.below, s.built = below+1, below+1
+	return t.make(&s)
+}
+
+// reshape gives the last node of a path and all below it another shape, with a
+// change made on the way.
+func (t *trie) reshape(path []node, p prefix, d int) {
+	top := &path[len(path)-1]
+	from := t.rootBits()
+	if len(path) > 1 {
+		from = path[len(path)-2].end()
+	}
+	var buf [64]prefix
+	list := edit(t.collect(top, buf[:0], true), p, d)
+	t.place(path[:len(path)-1], p.key(), t.shape(list, from))
+}
+
+// collect appends the prefixes below a node, sorted. With retire they are
+// meant to be put elsewhere.
+func (t *trie) collect(n *node, list []prefix, retire bool) []prefix {
+	var buf [64]kid
+	own := t.cur.prefixes(n)
+	for _, k := range t.cur.kids(n, buf[:0]) {
+		start := n.key | k.slot<<uint(32-n.end())
+		for len(own) > 0 && prefix(own[0]).key() <= start {
+			list, own = append(list, prefix(own[0])), own[1:]
+		}
+		below := t.cur.node(k.ref)
+		list = t.collect(&below, list, retire)
+	}
+	for _, o := range own {
+		list = append(list, prefix(o))
+	}
+	if retire {
+		t.retire(n)
+	}
+	return list
+}
+
+// all returns all prefixes, sorted.
+func (t *trie) all() []prefix { return t.allBelow(1, 0, make([]prefix, 0, t.count)) }
+
+// allBelow appends the prefixes from number i of the root's down, which has n
+// bits.
+func (t *trie) allBelow(i uint32, n int, list []prefix) []prefix {
+	s := t.cur
+	if g := s.own[i]; g != 0 {
+		list = append(list, newPrefix(uint32(uint64(i)<<uint(32-n)), n, g))
+	}
+	if n < t.rootBits() {
+		return t.allBelow(2*i+1, n+1, t.allBelow(2*i, n+1, list))
+	}
+	if v := s.root[i-1<<uint(n)]; v&childBit != 0 {
+		nd := s.node(v)
+		list = t.collect(&nd, list, false)
 	}
 	return list
 }
 
 func (t *trie) walk(fn func(key uint32, n int, l aliases) bool) {
-	for _, e := range t.collect(nil, 0) {
-		l, n := t.snap.Load().entry(e)
-		if !fn(t.key(e), n, l) {
+	for _, p := range t.all() {
+		if !fn(p.key(), p.len(), t.cur.groups[p.group()]) {
 			return
 		}
 	}
-}
-
-// link sets the covers of a sorted list.
-func (t *trie) link(list []uint32) {
-	var stack [33]uint32
-	n := 0
-	for _, e := range list {
-		k, l := t.key(e), t.len(e)
-		for n > 0 && (t.len(stack[n-1]) >= l || (k^t.key(stack[n-1]))&mask32(t.len(stack[n-1])) != 0) {
-			n--
-		}
-		c := uint32(0)
-		if n > 0 {
-			c = stack[n-1]
-		}
-		t.setCover(e, c)
-		stack[n] = e
-		n++
-	}
-}
-
-// retire takes the nodes below out of use.
-func (t *trie) retire(node uint32) {
-	s := t.snap.Load()
-	_, _, b := unpack(s.words[node])
-	for i := range uint32(1) << uint(b) {
-		if below := uint32(s.words[node+nodeHead+i] >> 32); below != 0 && below&leafBit == 0 {
-			t.retire(below)
-		}
-	}
-	t.limboN = append(t.limboN, node)
 }
