@@ -67,8 +67,7 @@ func (s *Sock) ack(r *Request, errno syscall.Errno) []byte {
 	if capped {
 		flags |= FlagCapped
 	}
-	x := &r.Ack
-	tlvs := s.opt(optExtAck) && (x.Msg != "" || errno != 0 && (x.tail > 0 || x.miss > 0))
+	tlvs := r.hasTLVs(errno)
 	if tlvs {
 		flags |= FlagTLVs
 	}
@@ -82,16 +81,28 @@ func (s *Sock) ack(r *Request, errno syscall.Errno) []byte {
 		b.Raw(r.raw...)
 	}
 	if tlvs {
-		if x.Msg != "" {
-			b.AttrString(errAttrMsg, x.Msg)
-		}
-		if errno != 0 && x.tail > 0 && x.tail <= len(r.raw) {
-			b.AttrU32(errAttrOffs, uint32(len(r.raw)-x.tail))
-		}
-		if errno != 0 && x.miss > 0 {
-			b.AttrU32(errAttrMissType, uint32(x.miss))
-		}
+		r.putTLVs(&b, errno)
 	}
 	b.End()
 	return b.Bytes()
+}
+
+// hasTLVs reports whether the requester is to be told more than errno.
+func (r *Request) hasTLVs(errno syscall.Errno) bool {
+	x := &r.Ack
+	return r.sock.opt(optExtAck) && (x.Msg != "" || errno != 0 && (x.tail > 0 || x.miss > 0))
+}
+
+// putTLVs appends what is known beside errno (Linux: netlink_ack_tlv_fill).
+func (r *Request) putTLVs(b *Builder, errno syscall.Errno) {
+	x := &r.Ack
+	if x.Msg != "" {
+		b.AttrString(errAttrMsg, x.Msg)
+	}
+	if errno != 0 && x.tail > 0 && x.tail <= len(r.raw) {
+		b.AttrU32(errAttrOffs, uint32(len(r.raw)-x.tail))
+	}
+	if errno != 0 && x.miss > 0 {
+		b.AttrU32(errAttrMissType, uint32(x.miss))
+	}
 }

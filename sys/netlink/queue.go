@@ -130,6 +130,9 @@ type Dump struct {
 	// Seq returns a number that changes whenever what is listed does, for
 	// NLM_F_DUMP_INTR. Nil: it does not change.
 	Seq func() uint32
+	// Filtered says that the program's wishes decided what is listed; every
+	// message is marked NLM_F_DUMP_FILTERED.
+	Filtered bool
 }
 
 // dump is a dump in progress (Linux: struct netlink_callback).
@@ -166,6 +169,9 @@ func (r *Request) Dump(d Dump) error {
 // errDumping tells that the answer is on its way and no ACK is due.
 const errDumping = syscall.EINTR
 
+// Dumping reports whether err is the result of a [Request.Dump] that began.
+func Dumping(err error) bool { return err == errDumping }
+
 // pump makes the next part of the dump if there is room for it (Linux:
 // netlink_dump).
 func (s *Sock) pump() {
@@ -182,6 +188,9 @@ func (s *Sock) pump() {
 
 	port := s.Port()
 	b := Builder{hdr: Header{Seq: d.req.Seq, Pid: port, Flags: FlagMulti}}
+	if d.Filtered {
+		b.hdr.Flags |= FlagFiltered
+	}
 	b.buf = make([]byte, 0, size)
 	b.buf = append(b.buf, d.pend...)
 	d.pend = nil
@@ -201,18 +210,17 @@ func (s *Sock) pump() {
 	done := (!more || err != nil) && d.pend == nil
 	if done {
 		var x [4]byte
-		if e, ok := err.(syscall.Errno); ok {
-			putU32(x[:], uint32(-int32(e)))
-		}
+		e, _ := err.(syscall.Errno)
+		putU32(x[:], uint32(-int32(e)))
 		flags := uint16(0)
-		tlv := d.req.Ack.Msg != "" && s.opt(optExtAck)
+		tlv := d.req.hasTLVs(e)
 		if tlv {
 			flags |= FlagTLVs
 		}
 		b.Begin(TypeDone, flags)
 		b.Raw(x[:]...)
 		if tlv {
-			b.AttrString(errAttrMsg, d.req.Ack.Msg)
+			d.req.putTLVs(&b, e)
 		}
 		b.End()
 	}

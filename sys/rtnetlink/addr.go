@@ -54,8 +54,12 @@ func (r *Route) dumpAddrs(q *request) error {
 			if q.Data[1] != 0 || q.Data[2] != 0 || q.Data[3] != 0 {
 				return q.fail(syscall.EINVAL, "ipv4: Invalid values in header for address dump request")
 			}
-			if _, err := q.Parse(ifaddrmsgLen, &addrPolicy, true); err != nil {
+			a, err := q.Parse(ifaddrmsgLen, &addrPolicy, true)
+			if err != nil {
 				return err
+			}
+			if !only(a) {
+				return q.fail(syscall.EINVAL, "ipv4: Unsupported attribute in dump request")
 			}
 			if index = binary.NativeEndian.Uint32(q.Data[4:]); index != 0 && r.dev.DevByIndex(int32(index)) == nil {
 				return syscall.ENODEV
@@ -75,7 +79,7 @@ func (r *Route) dumpAddrs(q *request) error {
 			}
 		}
 	}
-	return q.Dump(netlink.Dump{Seq: r.seq(genAddr), Next: netlink.List(list, func(b *netlink.Builder, a devAddr) {
+	return q.Dump(netlink.Dump{Seq: r.seq(genAddr), Filtered: index != 0, Next: netlink.List(list, func(b *netlink.Builder, a devAddr) {
 		r.putAddr(b, rtmNewAddr, a.dev, &a.ifa)
 	})})
 }

@@ -104,10 +104,16 @@ func (e *end) do(req []byte) (errno syscall.Errno, words string, msgs []syscall.
 		for _, m := range list {
 			switch m.Header.Type {
 			case syscall.NLMSG_DONE:
-				errno = syscall.Errno(-int32(binary.NativeEndian.Uint32(m.Data)))
+				if errno = syscall.Errno(-int32(binary.NativeEndian.Uint32(m.Data))); errno != 0 {
+					words = "done: " + extAck(&m, 4)
+				}
 			case syscall.NLMSG_ERROR:
 				errno = syscall.Errno(-int32(binary.NativeEndian.Uint32(m.Data)))
-				words = extAck(&m)
+				at := 4 + syscall.NLMSG_HDRLEN
+				if m.Header.Flags&0x100 == 0 {
+					at = 4 + int(binary.NativeEndian.Uint32(m.Data[4:]))
+				}
+				words = extAck(&m, at)
 			default:
 				msgs = append(msgs, m)
 			}
@@ -115,14 +121,10 @@ func (e *end) do(req []byte) (errno syscall.Errno, words string, msgs []syscall.
 	}
 }
 
-// extAck reads the words and the offset behind an error.
-func extAck(m *syscall.NetlinkMessage) (words string) {
+// extAck reads the words and the offset that stand at a place behind an error.
+func extAck(m *syscall.NetlinkMessage, at int) (words string) {
 	if m.Header.Flags&0x200 == 0 {
 		return ""
-	}
-	at := 4 + syscall.NLMSG_HDRLEN
-	if m.Header.Flags&0x100 == 0 {
-		at = 4 + int(binary.NativeEndian.Uint32(m.Data[4:]))
 	}
 	for b := m.Data[(at+3)&^3:]; len(b) >= 4; {
 		l := int(binary.NativeEndian.Uint16(b))
@@ -131,6 +133,8 @@ func extAck(m *syscall.NetlinkMessage) (words string) {
 			words = strings.TrimRight(string(b[4:l]), "\x00")
 		case 2:
 			words += fmt.Sprintf(" @%d", binary.NativeEndian.Uint32(b[4:]))
+		case 5:
+			words += fmt.Sprintf(" !%d", binary.NativeEndian.Uint32(b[4:]))
 		}
 		b = b[min((l+3)&^3, len(b)):]
 	}
@@ -207,10 +211,12 @@ var layouts = map[uint16]struct {
 	indexAttrs   []uint16
 	skip         []uint16
 }{
+	16: {16, 4, []uint16{5}, linkSkip},
 	20: {8, 4, nil, []uint16{6}},
 	24: {12, -1, []uint16{3, 4}, []uint16{12}},
 	28: {12, 4, nil, []uint16{3, 4}},
 	32: {12, -1, nil, nil},
+	80: {4, -1, []uint16{1}, nil},
 }
 
 // text makes a message comparable: devices by name, attributes sorted.

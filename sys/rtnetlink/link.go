@@ -113,6 +113,18 @@ func (r *Route) dumpLinks(q *request) error {
 	} else if q.Strict() {
 		return q.fail(syscall.EINVAL, "Invalid header for link dump")
 	}
+	if q.Strict() {
+		switch {
+		case q.Data[1] != 0 || q.Data[2]|q.Data[3] != 0 || binary.NativeEndian.Uint64(q.Data[8:]) != 0:
+			return q.fail(syscall.EINVAL, "Invalid values in header for link dump request")
+		case index32(q.Data[4:]) != 0:
+			return q.fail(syscall.EINVAL, "Filter by device index not supported for link dumps")
+		case a.Has(iflaTargetNetnsID):
+			return q.fail(syscall.EINVAL, "Invalid target network namespace id")
+		case !only(a, iflaMaster, iflaLinkInfo, iflaExtMask):
+			return q.fail(syscall.EINVAL, "Unsupported attribute in link dump request")
+		}
+	}
 	// A request may want only links of a kind or below a master.
 	kind := ""
 	if a.Has(iflaLinkInfo) {
@@ -120,12 +132,16 @@ func (r *Route) dumpLinks(q *request) error {
 		if err != nil {
 			return err
 		}
-		kind = li.Str(iflaInfoKind)
+		// One that nothing is of, and nothing ever was, filters nothing.
+		if k := li.Str(iflaInfoKind); k == "veth" || k == "dummy" {
+			kind = k
+		}
 	}
 	if a.U32(iflaMaster) != 0 {
 		return q.Dump(empty()) // nothing has a master
 	}
-	return q.Dump(netlink.Dump{Seq: r.seq(genLink), Next: netlink.List(r.dev.Devs(), func(b *netlink.Builder, dev *napi.NetDevice) {
+	filtered := kind != "" || a.Has(iflaMaster)
+	return q.Dump(netlink.Dump{Seq: r.seq(genLink), Filtered: filtered, Next: netlink.List(r.dev.Devs(), func(b *netlink.Builder, dev *napi.NetDevice) {
 		if kind == "" || kind == dev.Kind() {
 			r.putLink(b, dev, linkMsg{typ: rtmNewLink, family: q.family, ext: a.U32(iflaExtMask)})
 		}
@@ -175,16 +191,8 @@ func (r *Route) getLink(q *request) error {
 	if err != nil {
 		return err
 	}
-	if q.Strict() {
-		for t := range a {
-			switch t {
-			case iflaIfname, iflaAltIfname, iflaExtMask, iflaTargetNetnsID:
-			default:
-				if a.Has(t) {
-					return q.fail(syscall.EINVAL, "Unsupported attribute in get link request")
-				}
-			}
-		}
+	if q.Strict() && !only(a, iflaIfname, iflaAltIfname, iflaExtMask, iflaTargetNetnsID) {
+		return q.fail(syscall.EINVAL, "Unsupported attribute in get link request")
 	}
 	q.Reply(func(b *netlink.Builder) {
 		r.putLink(b, dev, linkMsg{typ: rtmNewLink, ext: a.U32(iflaExtMask)})

@@ -48,11 +48,21 @@ func (r *Route) dumpNeighs(q *request) error {
 		if err != nil {
 			return err
 		}
+		if q.Strict() {
+			switch {
+			case q.ndIndex() != 0 || q.ndState() != 0 || q.Data[11] != 0:
+				return q.fail(syscall.EINVAL, "Invalid values in header for neighbor dump request")
+			case q.ndFlags()&^neigh.NTFProxy != 0:
+				return q.fail(syscall.EINVAL, "Invalid flags in header for neighbor dump request")
+			case !only(a, ndaIfindex, ndaMaster):
+				return q.fail(syscall.EINVAL, "Unsupported attribute in neighbor dump request")
+			}
+		}
 		if a.Has(ndaIfindex) {
 			index = int32(a.U32(ndaIfindex))
 		}
 		if a.U32(ndaMaster) != 0 {
-			return q.Dump(empty())
+			return q.Dump(netlink.Dump{Next: empty().Next, Filtered: true})
 		}
 		proxies = q.ndFlags() == neigh.NTFProxy
 	} else if q.Strict() {
@@ -62,7 +72,7 @@ func (r *Route) dumpNeighs(q *request) error {
 	if proxies {
 		list = r.ip.Neigh.Proxies()
 	}
-	return q.Dump(netlink.Dump{Seq: r.seq(genNeigh), Next: netlink.List(list, func(b *netlink.Builder, e neigh.Entry) {
+	return q.Dump(netlink.Dump{Seq: r.seq(genNeigh), Filtered: index != 0 && !proxies, Next: netlink.List(list, func(b *netlink.Builder, e neigh.Entry) {
 		if index != 0 && (e.Dev == nil || e.Dev.Ifindex() != index) {
 			return
 		}
@@ -208,7 +218,7 @@ func (r *Route) getNeigh(q *request) error {
 		return q.fail(syscall.EINVAL, "Invalid flags in header for neighbor get request")
 	}
 	if !a.Has(ndaDst) {
-		return q.fail(syscall.EINVAL, "Network address not specified")
+		return q.Ack.Missing(syscall.EINVAL, ndaDst, "")
 	}
 	if len(a[ndaDst]) != 4 {
 		return q.fail(syscall.EINVAL, "Invalid network address in neighbor get request")

@@ -81,12 +81,8 @@ func (r *Route) getNetconf(q *request) error {
 	if err != nil {
 		return err
 	}
-	if q.Strict() {
-		for t := range a {
-			if a.Has(t) && t != netconfIfindex {
-				return q.fail(syscall.EINVAL, "ipv4: Unsupported attribute in netconf get request")
-			}
-		}
+	if q.Strict() && !only(a, netconfIfindex) {
+		return q.fail(syscall.EINVAL, "ipv4: Unsupported attribute in netconf get request")
 	}
 	if !a.Has(netconfIfindex) {
 		return syscall.EINVAL

@@ -36,6 +36,7 @@ const (
 
 	rtmFNotify   = 0x100
 	rtmFCloned   = 0x200
+	rtmFPrefix   = 0x800
 	rtmFLookup   = 0x1000 // RTM_F_LOOKUP_TABLE
 	rtmFFibMatch = 0x2000
 	rtnMax       = 11 // RTN_MAX
@@ -85,13 +86,23 @@ func (r *Route) dumpRoutes(q *request) error {
 			return err
 		}
 		// What is cached is not kept in a list, so there is none of it.
-		if binary.NativeEndian.Uint32(q.Data[8:])&rtmFCloned != 0 {
+		flags := binary.NativeEndian.Uint32(q.Data[8:])
+		if q.Strict() {
+			switch {
+			case q.Data[1] != 0 || q.Data[2] != 0 || q.Data[3] != 0 || q.Data[6] != 0:
+				return q.fail(syscall.EINVAL, "Invalid values in header for FIB dump request")
+			case flags&^(rtmFCloned|rtmFPrefix) != 0:
+				return q.fail(syscall.EINVAL, "Invalid flags for FIB dump request")
+			case !only(a, rtaTable, rtaOif):
+				return q.fail(syscall.EINVAL, "Unsupported attribute in dump request")
+			case a.Has(rtaOif) && r.dev.DevByIndex(int32(a.U32(rtaOif))) == nil:
+				return syscall.ENODEV
+			}
+		}
+		if flags&(rtmFCloned|rtmFPrefix) != 0 { // prefixes are IPv6's alone
 			return q.Dump(empty())
 		}
 		if q.Strict() {
-			if q.Data[1] != 0 || q.Data[2] != 0 || q.Data[3] != 0 || q.Data[6] != 0 {
-				return q.fail(syscall.EINVAL, "Invalid values in header for FIB dump request")
-			}
 			table = uint32(q.Data[4])
 			if a.Has(rtaTable) {
 				table = a.U32(rtaTable)
@@ -117,7 +128,7 @@ func (r *Route) dumpRoutes(q *request) error {
 	if table != 0 && len(list) == 0 && !r.hasTable(table) {
 		return q.fail(syscall.ENOENT, "ipv4: FIB table does not exist")
 	}
-	return q.Dump(netlink.Dump{Seq: r.seq(genRoute), Next: netlink.List(list, func(b *netlink.Builder, e fib.Entry) {
+	return q.Dump(netlink.Dump{Seq: r.seq(genRoute), Filtered: q.Strict(), Next: netlink.List(list, func(b *netlink.Builder, e fib.Entry) {
 		putRoute(b, rtmNewRoute, &e)
 	})})
 }

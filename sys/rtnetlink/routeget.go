@@ -27,6 +27,8 @@ func (r *Route) getRoute(q *request) error {
 			return q.fail(syscall.EINVAL, "ipv4: Unsupported rtm_flags for route get request")
 		case a.Has(rtaDst) && h[1] == 0 || a.Has(rtaSrc) && h[2] == 0:
 			return q.fail(syscall.EINVAL, "ipv4: rtm_src_len and rtm_dst_len must be 32 for IPv4")
+		case !only(a, rtaIif, rtaOif, rtaSrc, rtaDst, rtaIPProto, rtaSport, rtaDport, rtaMark, rtaUID):
+			return q.fail(syscall.EINVAL, "ipv4: Unsupported attribute in route get request")
 		}
 	}
 	f := fib.Flow{

@@ -2,6 +2,7 @@ package rtnetlink
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -187,7 +188,27 @@ func (r *Route) rcv(nr *netlink.Request) error {
 	return syscall.EOPNOTSUPP
 }
 
+// dump starts a list. An error of the room is told where the list would end,
+// as Linux's dumpit functions do.
 func (r *Route) dump(q *request) error {
+	err := r.startDump(q)
+	if e, ok := err.(syscall.Errno); ok && !netlink.Dumping(err) && e != syscall.EOPNOTSUPP {
+		return q.Dump(netlink.Dump{Next: func(*netlink.Builder) (bool, error) { return false, e }})
+	}
+	return err
+}
+
+// only reports whether a has no other attributes than those of types.
+func only(a netlink.Attrs, types ...int) bool {
+	for t := range a {
+		if a.Has(t) && !slices.Contains(types, t) {
+			return false
+		}
+	}
+	return true
+}
+
+func (r *Route) startDump(q *request) error {
 	switch q.Type {
 	case rtmGetLink:
 		return r.dumpLinks(q)

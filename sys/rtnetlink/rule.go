@@ -71,6 +71,9 @@ func (r *Route) dumpRules(q *request) error {
 				return q.fail(syscall.EINVAL, "Invalid values in header for fib rule dump request")
 			}
 		}
+		if len(q.Data) > ruleHdrLen {
+			return q.fail(syscall.EINVAL, "Invalid data after header in fib rule dump request")
+		}
 	}
 	return q.Dump(netlink.Dump{Seq: r.seq(genRule), Next: netlink.List(r.ip.Rules(), func(b *netlink.Builder, l fib.Rule) {
 		r.putRule(b, rtmNewRule, &l)
