@@ -77,9 +77,9 @@ func must(t testing.TB, errs ...error) {
 // cable joins two namespaces with a veth pair, its ends called name in both, with the addresses a and b.
 func cable(t testing.TB, name string, left *Namespace, a string, right *Namespace, b string) {
 	t.Helper()
-	must(t, left.IP("link", "add", name, "type", "veth", "peer", "name", name, "netns", right.Name),
+	must(t, left.IP("link", "add", "name", name, "type", "veth", "peer", "name", name, "netns", right.Name),
 		left.IP("addr", "add", a, "dev", name), right.IP("addr", "add", b, "dev", name),
-		left.IP("link", "set", name, "up"), right.IP("link", "set", name, "up"))
+		left.IP("link", "set", "dev", name, "up"), right.IP("link", "set", "dev", name, "up"))
 }
 
 // tapNIC is a card plugged into a TAP device of ns with that address.

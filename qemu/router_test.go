@@ -2,7 +2,6 @@ package qemu
 
 import (
 	"fmt"
-	"net/netip"
 	"os/exec"
 	"regexp"
 	"strings"
@@ -13,26 +12,13 @@ import (
 // routed is two Linux namespaces with the image as the router between them:
 //
 //	left 10.1.0.2/24 ── 10.1.0.1 eth0 image eth1 10.2.0.1 ── right 10.2.0.2/24
-func routed(t *testing.T, machine string) (left, right *Namespace) {
+func routed(t *testing.T, machine string) (left, right *Namespace, image hands) {
 	t.Helper()
 	left, right = needNamespace(t, "left"), needNamespace(t, "right")
-	var nics []NIC
-	for i, ns := range []*Namespace{left, right} {
-		tap, err := ns.Tap("tap0", netip.MustParsePrefix(fmt.Sprintf("10.%d.0.2/24", i+1)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		nics = append(nics, NIC{Backend: tap})
-		if err := ns.IP("route", "add", "default", "via", fmt.Sprintf("10.%d.0.1", i+1)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	m := Start(t, Config{Machine: machine, Kernel: image(t, echoApp), NICs: nics,
-		Append: "ip=10.1.0.1:::255.255.255.0::eth0:off ip=10.2.0.1:::255.255.255.0::eth1:off sysctl.net.ipv4.ip_forward=1"})
-	if _, err := m.Console.WaitFor("^echo: listening", bootTime); err != nil {
-		t.Fatal(err)
-	}
-	return left, right
+	nics := []NIC{tapNIC(t, left, "tap0", "10.1.0.2/24"), tapNIC(t, right, "tap0", "10.2.0.2/24")}
+	must(t, left.IP("route", "add", "default", "via", "10.1.0.1"), right.IP("route", "add", "default", "via", "10.2.0.1"))
+	_, image = startLab(t, Config{Machine: machine, NICs: nics, Append: staticIP("10.1.0.1", "10.2.0.1") + " sysctl.net.ipv4.ip_forward=1"})
+	return left, right, image
 }
 
 func TestRouter_tracerouteThroughTheImage(t *testing.T) {
@@ -40,7 +26,7 @@ func TestRouter_tracerouteThroughTheImage(t *testing.T) {
 }
 
 func traceroute(t *testing.T, machine string) {
-	left, right := routed(t, machine)
+	left, right, _ := routed(t, machine)
 	for _, c := range []struct {
 		from *Namespace
 		hops [2]string
@@ -63,7 +49,7 @@ func traceroute(t *testing.T, machine string) {
 
 // Pings of every class of size through the image, with and without DF.
 func TestRouter_pingSizes(t *testing.T) {
-	left, _ := routed(t, Microvm)
+	left, _, _ := routed(t, Microvm)
 	sizes := []int{0, 1, 7, 8, 56, 1471, 1472, 1473, 2952, 8000, 32768, 65507}
 	for _, size := range sizes {
 		for _, df := range []string{"dont", "do"} {
@@ -75,6 +61,51 @@ func TestRouter_pingSizes(t *testing.T) {
 				t.Errorf("%d bytes, DF %s: %v\n%s", size, df, err, out)
 			}
 		}
+	}
+}
+
+// A link of 576 bytes behind the image as a router: with DF the sender is told, and sends less from then on; without,
+// the image cuts the packets, and Linux puts them together. All of it as behind a Linux router, piece by piece.
+func TestRouter_narrowLinkBehindTheImage(t *testing.T) {
+	left, right, image := routed(t, Microvm)
+	middle := needNamespace(t, "middle")
+	cable(t, "a", left, "10.3.0.2/24", middle, "10.3.0.1/24")
+	cable(t, "b", middle, "10.4.0.1/24", right, "10.4.0.2/24")
+	must(t, left.IP("route", "add", "10.4.0.0/24", "via", "10.3.0.1"), right.IP("route", "add", "10.3.0.0/24", "via", "10.4.0.1"),
+		middle.Sysctl("ipv4/ip_forward", "1"), middle.IP("link", "set", "dev", "b", "mtu", "576"), right.Sysctl("ipv4/icmp_ratelimit", "0"),
+		right.IP("link", "set", "dev", "b", "mtu", "576"), right.IP("link", "set", "tap0", "mtu", "576"))
+	image("link dev=eth1 mtu=576")
+	from := linuxLab(t, left)
+	pieces := [2]*sniffer{sniff(t, right, "tap0"), sniff(t, right, "b")}
+	next := 2
+	same := func(format string, args ...any) {
+		t.Helper()
+		var got [2]string
+		for i, net := range []string{"10.2.0", "10.4.0"} {
+			if next > 2 {
+				must(t, right.IP("addr", "add", fmt.Sprintf("%s.%d/24", net, next), "dev", []string{"tap0", "b"}[i]))
+			}
+			dst := fmt.Sprintf("%s.%d", net, next)
+			got[i] = from("%s dst=%s", fmt.Sprintf(format, args...), dst) + "pmtu " + from("pmtu dst=%s", dst)
+			for _, f := range pieces[i].take(t) {
+				if f.IP != nil && f.IP.Dst.String() == dst {
+					got[i] += fmt.Sprintf("piece %d+%d mf %v df %v ttl %d tos %#x id %v\n", f.IP.FragOff, len(f.IP.Payload), f.IP.MF, f.IP.DF, f.IP.TTL, f.IP.TOS, f.IP.ID != 0)
+				}
+			}
+		}
+		next++
+		if got[0] = strings.NewReplacer("10.2.0.", "10.4.0.", "10.1.0.", "10.3.0.").Replace(got[0]); got[0] != got[1] {
+			t.Errorf("%s\nthrough the image:\n%s\nthrough Linux:\n%s", fmt.Sprintf(format, args...), got[0], got[1])
+		}
+	}
+	for mode := range 6 {
+		same("ping sizes=0-8,540-560,1472-1473,4000,20000 pmtu=%d", mode)
+		for _, size := range []int{548, 549, 1000, 1472, 1473, 5000} {
+			same("udp port=9 tos=8 pmtu=%d size=%d", mode, size)
+		}
+	}
+	if got := from("ping dst=10.2.0.2 pmtu=0 sizes=mtu576/499"); got != "0-65507 ok\n" {
+		t.Errorf("every size:\n%s", got)
 	}
 }
 

@@ -240,7 +240,7 @@ func (l *Lab) pmtu(a args, out io.Writer) error {
 	return nil
 }
 
-// udp: dst=A port=N [size=N] [pmtu=N] [tos=N] [mark=N] [src=A] [wait=MS]. It sends one datagram and prints what came back: "N bytes from A", or the error
+// udp: dst=A port=N [size=N] [pmtu=N] [tos=N] [mark=N] [src=A] [dev=D] [wait=MS]. It sends one datagram and prints what came back: "N bytes" and the first of them, or the error
 // of the send or the receive, with what the error queue says.
 func (l *Lab) udp(a args, out io.Writer) error {
 	dst, err := a.addr("dst")
@@ -274,6 +274,11 @@ func (l *Lab) udp(a args, out io.Writer) error {
 	if err := timeval(fd, time.Duration(v.wait)*time.Millisecond); err != nil {
 		return err
 	}
+	if dev := a["dev"]; dev != "" {
+		if err := unix.BindToDevice(fd, dev); err != nil {
+			return err
+		}
+	}
 	if _, ok := a["src"]; ok {
 		src, err := a.addr("src")
 		if err != nil {
@@ -299,7 +304,7 @@ func (l *Lab) udp(a args, out io.Writer) error {
 	case err != nil:
 		fmt.Fprintln(out, "receive", errno(err), queued(fd))
 	default:
-		fmt.Fprintf(out, "%d bytes\n", n)
+		fmt.Fprintf(out, "%d bytes %q\n", n, buf[:min(n, 20)])
 	}
 	return nil
 }
