@@ -51,6 +51,8 @@ const (
 	DupFrag
 	DeviceBroken
 	FragTooFar
+	IPLocalnet
+	IPInvalidDest
 	NumReasons
 )
 
@@ -62,10 +64,10 @@ var reasonNames = [NumReasons]string{ // read-only
 	"NOMEM", "HDR_TRUNC", "DEV_HDR", "DEV_READY", "FULL_RING",
 	"NEIGH_CREATEFAIL", "NEIGH_FAILED", "NEIGH_QUEUEFULL", "NEIGH_DEAD",
 	"ICMP_CSUM", "INVALID_PROTO", "IP_INADDRERRORS", "IP_INNOROUTES",
-	"IP_LOCALNET", "IP_INVALID_SOURCE", "IP_OUTNOROUTES", "PKT_TOO_BIG",
+	"IP_LOCAL_SOURCE", "IP_INVALID_SOURCE", "IP_OUTNOROUTES", "PKT_TOO_BIG",
 	"QDISC_DROP", "QUEUE_PURGE", "ARP_INVALID", "ICMP_IGNORED",
 	"FRAG_REASM_TIMEOUT", "FRAG_REASM_LIMIT", "DUP_FRAG", "DEVICE_BROKEN",
-	"FRAG_TOO_FAR",
+	"FRAG_TOO_FAR", "IP_LOCALNET", "IP_INVALID_DEST",
 }
 
 // String returns Linux's name of the reason without its prefix.

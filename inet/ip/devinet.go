@@ -171,9 +171,13 @@ func (n *Net) RemoveDevice(dev *napi.NetDevice) {
 func (n *Net) SelectAddr(dev *napi.NetDevice, dst header.Addr, scope fib.Scope) header.Addr {
 	var first header.Addr
 	if d := n.InDev(dev.Ifindex()); d != nil {
+		most := fib.ScopeHost
+		if OrConf(&n.ConfAll.RouteLocalnet, &d.Conf.RouteLocalnet) {
+			most = fib.ScopeLink // 127.0.0.1 may be seen outside
+		}
 		for i := range d.addrs {
 			ifa := &d.addrs[i]
-			if ifa.Secondary || ifa.Scope > scope {
+			if ifa.Secondary || min(ifa.Scope, most) > scope {
 				continue
 			}
 			if dst == 0 || ifa.Match(dst) {

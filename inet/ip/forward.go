@@ -3,7 +3,6 @@ package ip
 import (
 	"syscall"
 
-	"barewire/inet/fib"
 	"barewire/inet/header"
 	"barewire/napi"
 	"barewire/netfilter"
@@ -57,7 +56,7 @@ func (n *Net) forward(b *skb.Buff, rt *Rtable) {
 	h = header.IPv4(b.Data())
 	h.DecreaseTTL()
 	in := b.Dev
-	if in == skb.Device(rt.Dev) && w&0xff == 0 {
+	if w&cbRedirect != 0 && w&0xff == 0 {
 		n.sendRedirect(b, rt)
 	}
 	if n.Conf.ForwardUpdatePriority.Load() != 0 {
@@ -106,28 +105,17 @@ func (n *Net) exceedsMTU(b *skb.Buff, mtu int) bool {
 }
 
 // sendRedirect tells a sender on the link out of which its packet goes again
-// that there is a shorter way (Linux: __mkroute_input and
-// ip_rt_send_redirect; RFC 1812 section 5.2.7.2). The packet is forwarded all
-// the same.
+// that there is a shorter way, unless it was told often enough (Linux:
+// ip_rt_send_redirect). The packet is forwarded all the same.
 func (n *Net) sendRedirect(b *skb.Buff, rt *Rtable) {
 	d := n.InDev(rt.Dev.Ifindex())
-	if d == nil || !OrConf(&n.ConfAll.SendRedirects, &d.Conf.SendRedirects) || rt.Type != fib.Unicast {
+	if d == nil || !n.sendsRedirects(d) {
 		return
 	}
 	h := header.IPv4(b.Data())
-	src := h.Src()
-	// Only to who is on this link, and only if it can reach the next hop.
-	back := fib.Flow{Dst: src}
-	if r, err := n.RouteOutput(&back); err != 0 || r == nil || r.Dev != rt.Dev || r.Gateway != 0 || r.Type != fib.Unicast {
-		return
+	if n.peers.allowRedirect(h.Src(), &n.Conf) {
+		n.sendError(b, header.ICMPRedirect, header.ICMPRedirHost, uint32(rt.Nexthop(h.Dst())))
 	}
-	if !OrConf(&n.ConfAll.SharedMedia, &d.Conf.SharedMedia) && !d.OnLink(src, rt.Gateway) {
-		return
-	}
-	if !n.peers.allowRedirect(src, &n.Conf) {
-		return
-	}
-	n.sendError(b, header.ICMPRedirect, header.ICMPRedirHost, uint32(rt.Nexthop(h.Dst())))
 }
 
 // OnLink reports whether a, and b unless it is 0, are of one subnet of the

@@ -76,13 +76,13 @@ func (n *Net) insertAddr(dev *napi.NetDevice, ifa Ifaddr, flags uint16) ([]RTEve
 		return nil, syscall.ENODEV
 	}
 	list := slices.Clone(d.addrs)
-	last := len(list) // where a primary address belongs: behind the others of its scope
+	at := 0 // where a primary address belongs: behind those of its scope, before those of a wider one
 	for i := range list {
 		o := &list[i]
+		if !o.Secondary && ifa.Scope <= o.Scope {
+			at = i + 1
+		}
 		if o.Bits != ifa.Bits || !o.Match(ifa.Address) {
-			if !o.Secondary && ifa.Scope <= o.Scope {
-				last = len(list)
-			}
 			continue
 		}
 		if o.Local == ifa.Local {
@@ -94,11 +94,15 @@ func (n *Net) insertAddr(dev *napi.NetDevice, ifa Ifaddr, flags uint16) ([]RTEve
 			n.setAddrs(d, list)
 			return []RTEvent{{Kind: AddrNew, Flags: fib.FlagReplace, Dev: dev, Addr: &ifa}}, nil
 		}
-		if !o.Secondary {
-			ifa.Secondary = true
+		if o.Scope != ifa.Scope {
+			return nil, syscall.EINVAL
 		}
+		ifa.Secondary = true
 	}
-	list = slices.Insert(list, last, ifa)
+	if ifa.Secondary {
+		at = len(list)
+	}
+	list = slices.Insert(list, at, ifa)
 	d = n.setAddrs(d, list)
 	evs := n.addIfaddrRoutes(d, &ifa)
 	return append([]RTEvent{{Kind: AddrNew, Dev: dev, Addr: &ifa}}, evs...), nil

@@ -99,6 +99,9 @@ func (n *Net) rcvFinish(b *skb.Buff, dev *napi.NetDevice) {
 	if !ok {
 		var why skb.Reason
 		if rt, why = n.routeInput(b, h.Src(), h.Dst(), h.TOS(), dev); rt == nil {
+			if why == skb.IPRPFilter {
+				n.MIB.IP.ReversePathFilter.Add(1)
+			}
 			n.drop(b, why)
 			return
 		}
@@ -108,14 +111,20 @@ func (n *Net) rcvFinish(b *skb.Buff, dev *napi.NetDevice) {
 		return
 	}
 	m := &n.MIB.IP
-	switch rt.Type {
-	case fib.Unicast:
-	case fib.Multicast:
+	switch {
+	case rt.Type == fib.Multicast:
 		m.InMcastPkts.Add(1)
 		m.InMcastOctets.Add(uint64(b.Len()))
-	case fib.Broadcast:
+	case rt.Type == fib.Broadcast:
 		m.InBcastPkts.Add(1)
 		m.InBcastOctets.Add(uint64(b.Len()))
+	case b.PktType == skb.PacketBroadcast || b.PktType == skb.PacketMulticast:
+		// RFC 1122 section 3.3.6 would have it dropped; but some clusters
+		// share an address by it.
+		if d := n.InDev(dev.Ifindex()); d != nil && OrConf(&n.ConfAll.DropUnicastInL2Mcast, &d.Conf.DropUnicastInL2Mcast) {
+			n.drop(b, skb.UnicastInL2Multicast)
+			return
+		}
 	}
 	// Options may have changed the way.
 	b.Dst.Input(b)

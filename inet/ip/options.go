@@ -22,6 +22,7 @@ const (
 	cbStrict    // the source route is strict
 	cbForwarded // IPSKB_FORWARDED
 	cbFragPMTU  // the largest fragment had DF (IPSKB_FRAG_PMTU)
+	cbRedirect  // the sender could do without this router (IPSKB_DOREDIRECT)
 	cbLinkMTU   // its sock does not believe what was learnt about the path (Linux: !ip_sk_use_pmtu)
 )
 

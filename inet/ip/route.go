@@ -149,7 +149,7 @@ func (e fibEnv) IgnoreLinkDown(dev *napi.NetDevice) bool {
 }
 
 func (e fibEnv) InitNexthop(i *fib.Info, nh *fib.Nexthop) {
-	nh.Priv = &nhState{out: Rtable{net: e.n, Dev: nh.Dev, Type: fib.Unicast, Gateway: nh.Gateway,
+	nh.Priv = &nhState{out: Rtable{net: e.n, Dev: nh.Dev, Type: i.Type, Gateway: nh.Gateway,
 		nh: nh, info: i, mtu: int(i.Metric(fib.RTAXMTU)), in: inForward, out: outUnicast}}
 }
 
@@ -180,6 +180,6 @@ type RouteConf struct {
 // struct rt_cache_stat).
 type RouteStats struct {
 	InSlowTot, InSlowMC, InNoRoute, InBrd   atomic.Uint64
-	InMartianDst, InMartianSrc, InRPFilter  atomic.Uint64
+	InMartianDst, InMartianSrc              atomic.Uint64
 	OutSlowTot, OutSlowMC, PMTU, Redirected atomic.Uint64
 }

@@ -21,6 +21,9 @@ func (n *Net) NewRoute(c *fib.Config, flags uint16) error {
 	if err != nil {
 		return err
 	}
+	if c.Type == fib.Local {
+		n.FIB.SetCustomLocal()
+	}
 	n.Notify(RTEvent{Kind: RouteNew, Flags: ch.Flags, Route: &ch.Entry})
 	return nil
 }
@@ -101,6 +104,8 @@ type RouteInfo struct {
 	Res fib.Result // what the tables said; Info is nil when they were not asked
 	Dst header.Addr
 	Src header.Addr // chosen, or as asked for
+
+	Redirect bool // of a received packet: its sender would get a redirect
 }
 
 // RouteGet decides as the stack would for a packet of the flow, for RTM_GETROUTE
@@ -113,7 +118,7 @@ func (n *Net) RouteGet(f fib.Flow, iif int32) (RouteInfo, error) {
 		if err != 0 {
 			return RouteInfo{}, err
 		}
-		return RouteInfo{Rt: rt, Res: res, Dst: f.Dst, Src: f.Src}, nil
+		return RouteInfo{Rt: rt, Res: n.asMerged(res), Dst: f.Dst, Src: f.Src}, nil
 	}
 	dev := n.Dev.DevByIndex(iif)
 	if dev == nil {
@@ -140,8 +145,21 @@ func (n *Net) RouteGet(f fib.Flow, iif int32) (RouteInfo, error) {
 	if rt.Err != 0 {
 		return RouteInfo{}, rt.Err
 	}
-	out := RouteInfo{Rt: rt, Dst: f.Dst, Src: f.Src}
+	out := RouteInfo{Rt: rt, Dst: f.Dst, Src: f.Src, Redirect: b.CB[2]&cbRedirect != 0}
+	if f.Dst.IsMulticast() || f.Dst.IsLBcast() || f.Dst == 0 {
+		return out, nil // no table was asked
+	}
 	f.IIF = iif
 	n.FIB.Lookup(&f, &out.Res)
+	out.Res = n.asMerged(out.Res)
 	return out, nil
+}
+
+// asMerged names the table as Linux does, which keeps the routes of the local
+// table in main until there are rules of one's own.
+func (n *Net) asMerged(res fib.Result) fib.Result {
+	if res.Table == fib.TableLocal && !n.FIB.CustomRules() {
+		res.Table = fib.TableMain
+	}
+	return res
 }

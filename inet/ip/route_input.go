@@ -31,15 +31,16 @@ func (n *Net) routeInput(b *skb.Buff, src, dst header.Addr, tos uint8, dev *napi
 	case src.IsZeronet():
 		return n.martianSource(d, src, dst, skb.IPInvalidSource)
 	case dst.IsZeronet():
-		return n.martianDestination(d, src, dst)
+		return n.martianDestination(d, src, dst, skb.IPInvalidDest)
 	case dst.IsLoopback() || src.IsLoopback():
 		// Packets over the loopback device have their decision already and
 		// come here only if somebody took it away.
-		if dev.Flags()&napi.IFF_LOOPBACK == 0 && !OrConf(&n.ConfAll.RouteLocalnet, &d.Conf.RouteLocalnet) {
-			if src.IsLoopback() {
-				return n.martianSource(d, src, dst, skb.IPInvalidSource)
-			}
-			return n.martianDestination(d, src, dst)
+		switch {
+		case OrConf(&n.ConfAll.RouteLocalnet, &d.Conf.RouteLocalnet):
+		case dst.IsLoopback():
+			return n.martianDestination(d, src, dst, skb.IPLocalnet)
+		default:
+			return n.martianSource(d, src, dst, skb.IPLocalnet)
 		}
 	}
 	f := fib.Flow{Dst: dst, Src: src, IIF: dev.Ifindex(), TOS: tos, Mark: b.Mark}
@@ -55,9 +56,11 @@ func (n *Net) routeInput(b *skb.Buff, src, dst header.Addr, tos uint8, dev *napi
 		}
 		return d.errorIn(err), 0
 	case res.Type == fib.Broadcast:
-		return n.broadcastInput(b, d, src, dst, tos)
+		if !AndConf(&n.ConfAll.BcForwarding, &d.Conf.BcForwarding) || res.NH == nil {
+			return n.broadcastInput(b, d, src, dst, tos)
+		}
 	case res.Type == fib.Local:
-		if why := n.validateSource(b, d, src, dst, tos, 0); why != 0 {
+		if _, why := n.validateSource(b, d, src, dst, tos, 0); why != 0 {
 			return n.martianSource(d, src, dst, why)
 		}
 		return d.localIn, 0
@@ -65,17 +68,28 @@ func (n *Net) routeInput(b *skb.Buff, src, dst header.Addr, tos uint8, dev *napi
 		n.RouteStats.InNoRoute.Add(1)
 		return d.hostUnreachIn, 0
 	case res.Type != fib.Unicast || res.NH == nil:
-		return n.martianDestination(d, src, dst)
+		return n.martianDestination(d, src, dst, skb.IPInvalidDest)
 	}
 	if len(res.NHs) > 1 {
 		if nh := res.Select(n.flowHash(&f)); nh != nil {
 			res.NH = nh
 		}
 	}
-	if why := n.validateSource(b, d, src, dst, tos, res.NH.OIF); why != 0 {
+	near, why := n.validateSource(b, d, src, dst, tos, res.NH.OIF)
+	if why != 0 {
 		return n.martianSource(d, src, dst, why)
 	}
+	// Who sends over us what we send back the way it came could do without us
+	// (RFC 1812 section 5.2.7.2).
+	if near && res.NH.Dev == dev && n.sendsRedirects(d) &&
+		(OrConf(&n.ConfAll.SharedMedia, &d.Conf.SharedMedia) || d.OnLink(src, res.NH.Gateway)) {
+		b.CB[2] |= cbRedirect
+	}
 	return n.nexthopRoute(res.NH, dst), 0
+}
+
+func (n *Net) sendsRedirects(d *InDev) bool {
+	return OrConf(&n.ConfAll.SendRedirects, &d.Conf.SendRedirects)
 }
 
 // routeInputMC decides over a packet to a group (Linux: ip_route_input_mc,
@@ -93,11 +107,12 @@ func (n *Net) routeInputMC(b *skb.Buff, d *InDev, src, dst header.Addr, tos uint
 	n.RouteStats.InSlowMC.Add(1)
 	switch {
 	case src.IsMulticast(), src.IsLBcast(),
-		src.IsLoopback() && !OrConf(&n.ConfAll.RouteLocalnet, &d.Conf.RouteLocalnet),
 		src.IsZeronet() && !dst.IsLocalMulticast() && proto != header.ProtoIGMP:
 		return nil, skb.IPInvalidSource
+	case src.IsLoopback() && !OrConf(&n.ConfAll.RouteLocalnet, &d.Conf.RouteLocalnet):
+		return nil, skb.IPLocalnet
 	case !src.IsZeronet():
-		if why := n.validateSource(b, d, src, 0, tos, 0); why != 0 {
+		if _, why := n.validateSource(b, d, src, 0, tos, 0); why != 0 {
 			return nil, why
 		}
 	}
@@ -111,8 +126,8 @@ func (n *Net) routeInputMC(b *skb.Buff, d *InDev, src, dst header.Addr, tos uint
 }
 
 func (n *Net) broadcastInput(b *skb.Buff, d *InDev, src, dst header.Addr, tos uint8) (*Rtable, skb.Reason) {
-	if src != 0 {
-		if why := n.validateSource(b, d, src, 0, tos, 0); why != 0 {
+	if !src.IsZeronet() {
+		if _, why := n.validateSource(b, d, src, 0, tos, 0); why != 0 {
 			return n.martianSource(d, src, dst, why)
 		}
 	}
@@ -135,43 +150,66 @@ func (r *devRoutes) errorIn(err syscall.Errno) *Rtable {
 
 // validateSource asks whether a source address can be true (Linux:
 // fib_validate_source; RFC 3704): nobody else has ours, and with rp_filter
-// packets to it would leave by this device (1), or by any (2). It returns 0 or
-// the reason to drop the packet.
-func (n *Net) validateSource(b *skb.Buff, d *InDev, src, dst header.Addr, tos uint8, oif int32) skb.Reason {
+// packets to it would leave by this device (1), or by any (2). oif is the device
+// the packet would leave by, 0 when it stays. near says that the source is on
+// the link itself; that is found out only when it may matter. why is 0 or the
+// reason to drop the packet.
+func (n *Net) validateSource(b *skb.Buff, d *InDev, src, dst header.Addr, tos uint8, oif int32) (near bool, why skb.Reason) {
 	rpf := MaxConf(&n.ConfAll.RPFilter, &d.Conf.RPFilter)
 	acceptLocal := OrConf(&n.ConfAll.AcceptLocal, &d.Conf.AcceptLocal)
-	if rpf == 0 {
-		if !acceptLocal && n.AddrOwner(src) != nil {
-			return skb.IPLocalSource
+	if rpf == 0 && (oif != d.Dev.Ifindex() || !n.sendsRedirects(d)) {
+		switch {
+		case acceptLocal:
+			return false, 0
+		case n.FIB.CustomRules() || n.FIB.CustomLocal():
+			// What is local is not only what devices have.
+		case n.AddrOwner(src) != nil:
+			return false, skb.IPLocalSource
+		default:
+			return false, 0
 		}
-		return 0
 	}
-	f := fib.Flow{Dst: src, Src: dst, TOS: tos, IIF: d.Dev.Ifindex()}
+	f := fib.Flow{Dst: src, Src: dst, TOS: tos, IIF: oif}
+	flowPorts(b, &f)
+	f.SPort, f.DPort = f.DPort, f.SPort
 	if OrConf(&n.ConfAll.SrcValidMark, &d.Conf.SrcValidMark) {
 		f.Mark = b.Mark
 	}
 	var res fib.Result
 	if err := n.FIB.Lookup(&f, &res); err != 0 {
-		return n.rpFilter()
+		return false, rpFilter(rpf)
 	}
-	if res.Type != fib.Unicast && (res.Type != fib.Local || !acceptLocal) {
-		return skb.IPLocalSource
+	switch {
+	case res.Type == fib.Local && !acceptLocal:
+		return false, skb.IPLocalSource
+	case res.Type != fib.Unicast && res.Type != fib.Local:
+		return false, skb.IPInvalidSource
 	}
+	here := res.Type == fib.Local && d.Dev.Flags()&napi.IFF_LOOPBACK != 0
 	for k := range res.NHs {
-		if res.NHs[k].Dev == d.Dev {
-			return 0
-		}
+		here = here || res.NHs[k].Dev == d.Dev
 	}
-	// By another device. Strict says no; so does a device without addresses,
-	// for which no route can tell.
-	if len(d.addrs) == 0 || rpf == 1 {
-		return n.rpFilter()
+	switch {
+	case here:
+		return res.NH != nil && res.NH.Scope >= fib.ScopeHost, 0
+	case len(d.addrs) == 0: // no route can tell
+		return false, rpFilter(rpf)
+	case rpf == 1:
+		return false, rpFilter(rpf)
 	}
-	return 0
+	f.OIF, f.IgnoreLinkDown = d.Dev.Ifindex(), true
+	if n.FIB.Lookup(&f, &res) == 0 && res.Type == fib.Unicast && res.NH != nil {
+		near = res.NH.Scope >= fib.ScopeHost
+	}
+	return near, 0
 }
 
-func (n *Net) rpFilter() skb.Reason {
-	n.RouteStats.InRPFilter.Add(1)
+// rpFilter is the end of a packet that cannot have come this way, if there is a
+// filter.
+func rpFilter(mode int32) skb.Reason {
+	if mode == 0 {
+		return 0
+	}
 	return skb.IPRPFilter
 }
 
@@ -185,12 +223,12 @@ func (n *Net) martianSource(d *InDev, src, dst header.Addr, why skb.Reason) (*Rt
 	return nil, why
 }
 
-func (n *Net) martianDestination(d *InDev, src, dst header.Addr) (*Rtable, skb.Reason) {
+func (n *Net) martianDestination(d *InDev, src, dst header.Addr, why skb.Reason) (*Rtable, skb.Reason) {
 	n.RouteStats.InMartianDst.Add(1)
 	if OrConf(&n.ConfAll.LogMartians, &d.Conf.LogMartians) && n.martians.allow(n.Dev.Clock().Now()) {
 		n.Dev.Logf("IPv4: martian destination %v from %v, dev %s", dst, src, d.Dev.Name())
 	}
-	return nil, skb.IPInAddrErrors
+	return nil, why
 }
 
 // flowPorts fills in protocol and ports of a received packet, as far as they

@@ -19,36 +19,41 @@ func (n *Net) RouteOutput(f *fib.Flow) (*Rtable, syscall.Errno) {
 // routeOutput is RouteOutput that also returns what the tables say, when they
 // were asked.
 func (n *Net) routeOutput(f *fib.Flow) (rt *Rtable, res fib.Result, err syscall.Errno) {
-	var dev *napi.NetDevice
 	if f.Src != 0 {
 		if f.Src.IsMulticast() || f.Src.IsLBcast() || f.Src.IsZeronet() {
 			return nil, res, syscall.EINVAL
 		}
-		own := n.AddrOwner(f.Src)
-		if own == nil && n.AddrType(f.Src) != fib.Local {
+		own := n.addrDev(f.Src)
+		if own == nil {
 			return nil, res, syscall.ENETUNREACH
 		}
-		if f.OIF == 0 && own != nil && (f.Dst.IsMulticast() || f.Dst.IsLBcast()) {
+		if f.OIF == 0 && (f.Dst.IsMulticast() || f.Dst.IsLBcast()) {
 			// The source says which link is meant.
-			return n.groupOut(own, f), res, 0
+			rt, err = n.routeBy(own, f, &res)
+			return rt, res, err
 		}
 	}
+	var by *InDev // the device that was named
 	if f.OIF != 0 {
-		dev = n.Dev.DevByIndex(f.OIF)
+		dev := n.Dev.DevByIndex(f.OIF)
 		if dev == nil {
 			return nil, res, syscall.ENODEV
 		}
-		d := n.InDev(f.OIF)
-		if !dev.IsUp() || d == nil {
+		if by = n.InDev(f.OIF); !dev.IsUp() || by == nil {
 			return nil, res, syscall.ENETUNREACH
 		}
-		if f.Dst.IsMulticast() || f.Dst.IsLBcast() {
+		if f.Dst.IsLocalMulticast() || f.Dst.IsLBcast() || f.Proto == header.ProtoIGMP {
 			if f.Src == 0 {
 				f.Src = n.SelectAddr(dev, 0, fib.ScopeLink)
 			}
-			return n.groupOut(d, f), res, 0
+			rt, err = n.routeBy(by, f, &res)
+			return rt, res, err
 		}
-		if f.Src == 0 && f.Dst == 0 {
+		switch {
+		case f.Src != 0:
+		case f.Dst.IsMulticast():
+			f.Src = n.SelectAddr(dev, 0, f.Scope)
+		case f.Dst == 0:
 			f.Src = n.SelectAddr(dev, 0, fib.ScopeHost)
 		}
 	}
@@ -60,22 +65,20 @@ func (n *Net) routeOutput(f *fib.Flow) (rt *Rtable, res fib.Result, err syscall.
 		return rt, res, err
 	}
 	if err = n.FIB.Lookup(f, &res); err != 0 {
-		if dev != nil {
-			// The device was named: the destination must be on its link.
-			if f.Src == 0 {
-				f.Src = n.SelectAddr(dev, 0, fib.ScopeLink)
-			}
-			d := n.InDev(f.OIF)
-			if d == nil {
-				return nil, res, syscall.ENODEV
-			}
-			return d.directOut, res, 0
+		res = fib.Result{}
+		if by == nil {
+			return nil, res, err
 		}
-		return nil, res, err
+		// The device was named: the destination must be on its link.
+		if f.Src == 0 {
+			f.Src = n.SelectAddr(by.Dev, 0, fib.ScopeLink)
+		}
+		rt, err = n.routeBy(by, f, &res)
+		return rt, res, err
 	}
 	if res.Type == fib.Local {
 		if f.Src == 0 {
-			if f.Src = res.PrefSrc; f.Src == 0 || f.Dst.IsLoopback() {
+			if f.Src = res.PrefSrc; f.Src == 0 {
 				f.Src = f.Dst
 			}
 		}
@@ -93,19 +96,56 @@ func (n *Net) routeOutput(f *fib.Flow) (rt *Rtable, res fib.Result, err syscall.
 	if f.Src == 0 {
 		f.Src = n.prefSrc(&res, f.Dst)
 	}
-	dev = res.NH.Dev
-	d := n.InDev(dev.Ifindex())
-	switch {
-	case d == nil:
+	d := n.InDev(res.NH.Dev.Ifindex())
+	if d == nil {
 		return nil, res, syscall.EINVAL
-	case f.Src.IsLoopback() && dev.Flags()&napi.IFF_LOOPBACK == 0 && !OrConf(&n.ConfAll.RouteLocalnet, &d.Conf.RouteLocalnet):
-		return nil, res, syscall.EINVAL
-	case res.Type == fib.Broadcast || f.Dst.IsLBcast():
-		return d.bcastOut, res, 0
-	case res.Type == fib.Multicast || f.Dst.IsMulticast():
-		return n.groupOut(d, f), res, 0
 	}
-	return n.nexthopRoute(res.NH, f.Dst), res, 0
+	rt, err = n.routeBy(d, f, &res)
+	return rt, res, err
+}
+
+// addrDev returns the device that has a as its own address, or to which the
+// local table gives it, as loopback gets all of 127.0.0.0/8; nil if none
+// (Linux: __ip_dev_find).
+func (n *Net) addrDev(a header.Addr) *InDev {
+	if d := n.AddrOwner(a); d != nil {
+		return d
+	}
+	f := fib.Flow{Dst: a}
+	var res fib.Result
+	if n.FIB.Table(fib.TableLocal).Lookup(n.FIB, &f, &res) != 0 || res.Type != fib.Local || res.NH == nil {
+		return nil
+	}
+	return n.InDev(res.NH.OIF)
+}
+
+// routeBy is the decision for a flow by a device, and by the route in res if
+// there is one (Linux: __mkroute_output).
+func (n *Net) routeBy(d *InDev, f *fib.Flow, res *fib.Result) (*Rtable, syscall.Errno) {
+	if f.Src.IsLoopback() && d.Dev.Flags()&napi.IFF_LOOPBACK == 0 && !OrConf(&n.ConfAll.RouteLocalnet, &d.Conf.RouteLocalnet) {
+		return nil, syscall.EINVAL
+	}
+	typ := fib.Unicast
+	if res.Info != nil {
+		typ = res.Type
+	}
+	switch {
+	case f.Dst.IsLBcast():
+		typ = fib.Broadcast
+	case f.Dst.IsMulticast():
+		typ = fib.Multicast
+	case f.Dst.IsZeronet():
+		return nil, syscall.EINVAL
+	}
+	switch {
+	case typ == fib.Broadcast:
+		return d.bcastOut, 0
+	case typ == fib.Multicast:
+		return n.groupOut(d, f), 0
+	case res.NH != nil:
+		return n.nexthopRoute(res.NH, f.Dst), 0
+	}
+	return d.directOut, 0
 }
 
 // groupOut is the decision for packets to a group or to everybody by a device.
@@ -130,7 +170,7 @@ func (n *Net) groupOut(d *InDev, f *fib.Flow) *Rtable {
 // device.
 func (n *Net) localOut() (*Rtable, syscall.Errno) {
 	d := n.loop.Load()
-	if d == nil || !d.Dev.IsUp() {
+	if d == nil {
 		return nil, syscall.ENETUNREACH
 	}
 	return d.loopOut, 0

@@ -29,6 +29,9 @@ type IP struct {
 	OutBcastOctets, InCsumErrors                         Counter
 	InNoECTPkts, InECT1Pkts, InECT0Pkts, InCEPkts        Counter
 	ReasmOverlaps                                        Counter
+
+	// TcpExt, where Linux shows them
+	ReversePathFilter Counter
 }
 
 // ICMP counts what Linux has in the Icmp and IcmpMsg lines.

@@ -25,6 +25,7 @@ type end struct {
 	syscall func(num, a1, a2, a3, a4, a5, a6 uintptr) (uintptr, syscall.Errno)
 	fd      uintptr
 	index   map[string]int32
+	sysctl  func(name, value string) error // of net.ipv4
 }
 
 // ours is a namespace of this stack.
@@ -50,6 +51,7 @@ func ours(t testing.TB) (*end, *inet.Net) {
 		r, _, e := k.Syscall(num, a1, a2, a3, a4, a5, a6)
 		return r, syscall.Errno(e)
 	}}
+	e.sysctl = func(name, value string) error { return n.Sysctl().Set("net.ipv4."+name, value) }
 	e.open()
 	return e, in
 }

@@ -30,6 +30,9 @@ func linux(t testing.TB) *end {
 		r, _, errno := syscall.RawSyscall6(num, a1, a2, a3, a4, a5, a6)
 		return r, errno
 	}}
+	e.sysctl = func(name, value string) error {
+		return ns.Sysctl("ipv4/"+strings.ReplaceAll(name, ".", "/"), value)
+	}
 	if err := ns.IP("link", "set", "lo", "up"); err != nil {
 		t.Fatal(err)
 	}

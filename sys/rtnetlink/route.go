@@ -173,9 +173,12 @@ func (m *rtmsg) put(b *netlink.Builder) {
 }
 
 // putRoute is fib_dump_info.
-func putRoute(b *netlink.Builder, typ uint16, e *fib.Entry) {
+func putRoute(b *netlink.Builder, typ uint16, e *fib.Entry) { putRouteAs(b, typ, e, e.Type) }
+
+// putRouteAs shows a route as one of another type: that of a decision.
+func putRouteAs(b *netlink.Builder, typ uint16, e *fib.Entry, as fib.Type) {
 	b.Begin(typ, 0)
-	m := rtmsg{dstLen: uint8(e.Bits), tos: e.TOS, table: e.Table, protocol: e.Protocol, scope: uint8(e.Scope), rtyp: uint8(e.Type)}
+	m := rtmsg{dstLen: uint8(e.Bits), tos: e.TOS, table: e.Table, protocol: e.Protocol, scope: uint8(e.Scope), rtyp: uint8(as)}
 	if len(e.NHs) == 1 {
 		m.flags = e.NHs[0].Flags()
 	} else if e.Dead() {

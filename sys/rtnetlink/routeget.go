@@ -7,7 +7,13 @@ import (
 	"barewire/inet/fib"
 	"barewire/inet/header"
 	"barewire/inet/ip"
+	"barewire/napi"
 	"barewire/sys/netlink"
+)
+
+const (
+	loopbackIndex  = 1          // LOOPBACK_IFINDEX
+	rtcfDoRedirect = 0x01000000 // RTCF_DOREDIRECT
 )
 
 // getRoute is inet_rtm_getroute: the way of one packet, or with
@@ -33,7 +39,7 @@ func (r *Route) getRoute(q *request) error {
 	}
 	f := fib.Flow{
 		Dst: header.Addr(a.BE32(rtaDst)), Src: header.Addr(a.BE32(rtaSrc)), OIF: int32(a.U32(rtaOif)),
-		Mark: a.U32(rtaMark), TOS: h[3] & 0x1c, Proto: a.U8(rtaIPProto),
+		Mark: a.U32(rtaMark), TOS: h[3] &^ 3, Proto: a.U8(rtaIPProto),
 	}
 	if a.Has(rtaSport) {
 		f.SPort = binary.BigEndian.Uint16(a[rtaSport])
@@ -53,8 +59,11 @@ func (r *Route) getRoute(q *request) error {
 		if info.Res.Info == nil {
 			return q.fail(syscall.EHOSTUNREACH, "")
 		}
-		e := fib.Entry{Dst: f.Dst & header.Mask(info.Res.Bits), Bits: info.Res.Bits, TOS: 0, Table: info.Res.Table, Info: info.Res.Info}
-		q.Reply(func(b *netlink.Builder) { putRoute(b, rtmNewRoute, &e) })
+		e := fib.Entry{Dst: f.Dst & header.Mask(info.Res.Bits), Bits: info.Res.Bits, TOS: info.Res.TOS, Table: fib.TableMain, Info: info.Res.Info}
+		if flags&rtmFLookup != 0 {
+			e.Table = info.Res.Table
+		}
+		q.Reply(func(b *netlink.Builder) { putRouteAs(b, rtmNewRoute, &e, info.Rt.Type) })
 		return nil
 	}
 	q.Reply(func(b *netlink.Builder) { putRtable(b, &f, iif, flags, &info) })
@@ -65,20 +74,28 @@ func (r *Route) getRoute(q *request) error {
 func putRtable(b *netlink.Builder, f *fib.Flow, iif int32, flags uint32, info *ip.RouteInfo) {
 	b.Begin(rtmNewRoute, 0)
 	rt := info.Rt
-	m := rtmsg{dstLen: 32, tos: f.TOS, table: fib.TableMain, rtyp: uint8(rt.Type), flags: rtmFCloned | rt.Flags&^0xffff}
-	if flags&rtmFLookup != 0 && info.Res.Info != nil {
-		m.table = info.Res.Table
+	m := rtmsg{dstLen: 32, tos: info.Res.TOS, table: fib.TableMain, rtyp: uint8(rt.Type), flags: rtmFCloned | rt.Flags&^0xffff}
+	if flags&rtmFLookup != 0 {
+		m.table = info.Res.Table // 0 when no table was asked
+	}
+	if iif == 0 && rt.Type == fib.Unicast && rt.Dev.Flags()&napi.IFF_LOOPBACK != 0 {
+		m.flags |= ip.RTCFLocal // it comes in again
+	}
+	if info.Redirect {
+		m.flags |= rtcfDoRedirect
 	}
 	if f.Src != 0 {
 		m.srcLen = 32
 	}
 	m.flags |= flags & rtmFNotify
 	m.put(b)
-	b.AttrBE32(rtaDst, uint32(info.Dst))
+	b.AttrBE32(rtaDst, uint32(f.Dst))
 	if f.Src != 0 {
 		b.AttrBE32(rtaSrc, uint32(f.Src))
 	}
-	if rt.Dev != nil {
+	if iif != 0 && rt.Type != fib.Unicast && rt.Route() == nil {
+		b.AttrU32(rtaOif, loopbackIndex) // what stays here
+	} else if rt.Dev != nil {
 		b.AttrU32(rtaOif, uint32(rt.Dev.Ifindex()))
 	}
 	if iif == 0 && info.Src != 0 && info.Src != f.Src {
