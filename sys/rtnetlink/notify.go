@@ -8,6 +8,7 @@ import (
 // listen hears of what changes.
 func (r *Route) listen() {
 	r.ip.Neigh.Notify = r.neighEvent
+	r.net.MRoute().Notify = r.mrouteEvent
 	r.stop = append(r.stop, r.ip.RegisterRTNotifier(r.event))
 }
 

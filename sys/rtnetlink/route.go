@@ -77,39 +77,48 @@ var metricsPolicy = netlink.Policy{Items: []netlink.PolicyItem{ // read-only
 
 const rtaxCCAlgo = 16
 
+// routeFilter reads what a list of routes is to hold (Linux:
+// ip_valid_fib_dump_req): of a table, 0 for all, and what the attributes say.
+// none means that the list is empty.
+func (r *Route) routeFilter(q *request) (table uint32, a netlink.Attrs, none bool, err error) {
+	if len(q.Data) < rtmsgLen {
+		if q.Strict() {
+			err = q.fail(syscall.EINVAL, "Invalid header for FIB dump request")
+		}
+		return
+	}
+	if a, err = q.Parse(rtmsgLen, &routePolicy, q.Strict()); err != nil {
+		return
+	}
+	// What is cached is not kept in a list, so there is none of it.
+	flags := binary.NativeEndian.Uint32(q.Data[8:])
+	if q.Strict() {
+		switch {
+		case q.Data[1] != 0 || q.Data[2] != 0 || q.Data[3] != 0 || q.Data[6] != 0:
+			err = q.fail(syscall.EINVAL, "Invalid values in header for FIB dump request")
+		case flags&^(rtmFCloned|rtmFPrefix) != 0:
+			err = q.fail(syscall.EINVAL, "Invalid flags for FIB dump request")
+		case !only(a, rtaTable, rtaOif):
+			err = q.fail(syscall.EINVAL, "Unsupported attribute in dump request")
+		case a.Has(rtaOif) && r.dev.DevByIndex(int32(a.U32(rtaOif))) == nil:
+			err = syscall.ENODEV
+		}
+		table = uint32(q.Data[4])
+		if a.Has(rtaTable) {
+			table = a.U32(rtaTable)
+		}
+	}
+	none = flags&(rtmFCloned|rtmFPrefix) != 0 // prefixes are IPv6's alone
+	return
+}
+
 func (r *Route) dumpRoutes(q *request) error {
-	var a netlink.Attrs
-	var table uint32
-	if len(q.Data) >= rtmsgLen {
-		var err error
-		if a, err = q.Parse(rtmsgLen, &routePolicy, q.Strict()); err != nil {
-			return err
-		}
-		// What is cached is not kept in a list, so there is none of it.
-		flags := binary.NativeEndian.Uint32(q.Data[8:])
-		if q.Strict() {
-			switch {
-			case q.Data[1] != 0 || q.Data[2] != 0 || q.Data[3] != 0 || q.Data[6] != 0:
-				return q.fail(syscall.EINVAL, "Invalid values in header for FIB dump request")
-			case flags&^(rtmFCloned|rtmFPrefix) != 0:
-				return q.fail(syscall.EINVAL, "Invalid flags for FIB dump request")
-			case !only(a, rtaTable, rtaOif):
-				return q.fail(syscall.EINVAL, "Unsupported attribute in dump request")
-			case a.Has(rtaOif) && r.dev.DevByIndex(int32(a.U32(rtaOif))) == nil:
-				return syscall.ENODEV
-			}
-		}
-		if flags&(rtmFCloned|rtmFPrefix) != 0 { // prefixes are IPv6's alone
-			return q.Dump(empty())
-		}
-		if q.Strict() {
-			table = uint32(q.Data[4])
-			if a.Has(rtaTable) {
-				table = a.U32(rtaTable)
-			}
-		}
-	} else if q.Strict() {
-		return q.fail(syscall.EINVAL, "Invalid header for FIB dump request")
+	table, a, none, err := r.routeFilter(q)
+	if err != nil {
+		return err
+	}
+	if none {
+		return q.Dump(empty())
 	}
 	var list []fib.Entry
 	r.ip.DumpRoutes(func(e fib.Entry) bool {
@@ -128,9 +137,11 @@ func (r *Route) dumpRoutes(q *request) error {
 	if table != 0 && len(list) == 0 && !r.hasTable(table) {
 		return q.fail(syscall.ENOENT, "ipv4: FIB table does not exist")
 	}
-	return q.Dump(netlink.Dump{Seq: r.seq(genRoute), Filtered: q.Strict(), Next: netlink.List(list, func(b *netlink.Builder, e fib.Entry) {
-		putRoute(b, rtmNewRoute, &e)
-	})})
+	next := netlink.List(list, func(b *netlink.Builder, e fib.Entry) { putRoute(b, rtmNewRoute, &e) })
+	if q.family != afInet { // a list of all families
+		next = r.thenMRoutes(next, table)
+	}
+	return q.Dump(netlink.Dump{Seq: r.seq(genRoute), Filtered: q.Strict(), Next: next})
 }
 
 // hasTable reports whether a table was ever made.
@@ -160,13 +171,15 @@ type rtmsg struct {
 	flags                 uint32
 }
 
-func (m *rtmsg) put(b *netlink.Builder) {
+func (m *rtmsg) put(b *netlink.Builder) { m.putFamily(b, afInet) }
+
+func (m *rtmsg) putFamily(b *netlink.Builder, family uint8) {
 	t := m.table
 	if t > 255 {
 		t = 252 // RT_TABLE_COMPAT
 	}
 	var h [rtmsgLen]byte
-	h[0], h[1], h[2], h[3], h[4], h[5], h[6], h[7] = afInet, m.dstLen, m.srcLen, m.tos, uint8(t), m.protocol, m.scope, m.rtyp
+	h[0], h[1], h[2], h[3], h[4], h[5], h[6], h[7] = family, m.dstLen, m.srcLen, m.tos, uint8(t), m.protocol, m.scope, m.rtyp
 	binary.NativeEndian.PutUint32(h[8:], m.flags)
 	b.Raw(h[:]...)
 	b.AttrU32(rtaTable, m.table)

@@ -103,6 +103,9 @@ func New(n *inet.Net) (*Route, error) {
 	return r, nil
 }
 
+// Netlink returns the namespace's sockets, where other protocols are entered.
+func (r *Route) Netlink() *netlink.Table { return r.nl }
+
 // Close ends the notifications; for the end of a namespace.
 func (r *Route) Close() {
 	for _, f := range r.stop {
@@ -151,6 +154,9 @@ func (r *Route) rcv(nr *netlink.Request) error {
 		return r.linkProp(q)
 	case rtmGetQdisc:
 		return r.getQdisc(q)
+	}
+	if q.family == rtnlFamilyIPMR {
+		return r.mroute(q)
 	}
 	// The families without a room fall back to AF_UNSPEC, which has these for
 	// links only.
@@ -211,14 +217,20 @@ func only(a netlink.Attrs, types ...int) bool {
 func (r *Route) startDump(q *request) error {
 	switch q.Type {
 	case rtmGetLink:
+		if q.family == rtnlFamilyIPMR {
+			return r.dumpMRouteTables(q)
+		}
 		return r.dumpLinks(q)
 	case rtmGetQdisc:
 		return r.dumpQdiscs(q)
 	case rtmGetAddr, rtmGetRoute, rtmGetNetconf:
 		// A family that has no lists of its own gets those of AF_UNSPEC, which
 		// is all; netlink libraries say -1 for it (Linux: rtnl_get_link).
-		if q.family == afInet6 || q.Type == rtmGetRoute && (q.family == rtnlFamilyIPMR || q.family == rtnlFamilyIP6MR) {
+		if q.family == afInet6 || q.Type == rtmGetRoute && q.family == rtnlFamilyIP6MR {
 			return q.Dump(empty())
+		}
+		if q.Type == rtmGetRoute && q.family == rtnlFamilyIPMR {
+			return r.dumpMRoutes(q)
 		}
 	case rtmGetNeigh:
 		if q.family != afUnspec && q.family != afInet {
