@@ -218,7 +218,11 @@ func (t *trie) make(p *plan) uint32 {
 	if p.skip {
 		head |= headSkip
 	}
-	at, list := t.alloc(nodeHead+int(p.skipWords())+int(bitWords(p.b))+(n+per-1)/per, listHead+len(p.own))
+	first := nodeHead + int(bitWords(p.b))
+	if p.skip {
+		first++
+	}
+	at, list := t.alloc(first, first+(n+per-1)/per, listHead+len(p.own))
 	s = t.cur
 	s.lists[list] = uint64(p.key)<<32 | uint64(len(p.own))
 	s.lists[list+1] = uint64(p.below)<<32 | uint64(p.built)
@@ -242,11 +246,4 @@ func (t *trie) make(p *plan) uint32 {
 		w[i/per] = x
 	}
 	return at | childBit
-}
-
-func (p *plan) skipWords() uint32 {
-	if p.skip {
-		return 1
-	}
-	return 0
 }

@@ -37,7 +37,10 @@ func (f *FIB) Lookup(fl *Flow, res *Result) syscall.Errno {
 		return f.ruleLookup(rs, fl, res)
 	}
 	// As long as nobody made rules, the three tables in their order.
-	err := f.local.Lookup(f, fl, res)
+	err := syscall.EAGAIN
+	if !f.local.trie.none(uint32(fl.Dst)) {
+		err = f.local.Lookup(f, fl, res)
+	}
 	if err == syscall.EAGAIN {
 		err = f.main.Lookup(f, fl, res)
 	}
@@ -123,17 +126,6 @@ func (f *FIB) isDev(ifindex int32, name string) bool {
 	d := f.env.Device(ifindex)
 	return d != nil && d.Name() == name
 }
-
-// CustomRules reports whether anybody ever changed the rules (Linux:
-// fib_has_custom_rules).
-func (f *FIB) CustomRules() bool { return f.rules.Load().custom }
-
-// CustomLocal reports whether somebody made a route of type Local, beside those
-// that addresses bring (Linux: fib_has_custom_local_routes).
-func (f *FIB) CustomLocal() bool { return f.customLocal.Load() }
-
-// SetCustomLocal notes that somebody did.
-func (f *FIB) SetCustomLocal() { f.customLocal.Store(true) }
 
 // Rules returns the rules in the order in which they are tried.
 func (f *FIB) Rules() []Rule { return slices.Clone(f.rules.Load().list) }

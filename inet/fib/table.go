@@ -28,6 +28,23 @@ func (l aliases) position(tos uint8, prio uint32) int {
 	return len(l)
 }
 
+// group is the routes of a prefix as the trie has them.
+type group struct {
+	list aliases
+	// info and nh are the first route and its first nexthop, if they will do
+	// for a flow that asks for nothing but a destination while nh has no flags.
+	info *Info
+	nh   *Nexthop
+}
+
+func newGroup(l aliases) group {
+	g := group{list: l}
+	if i := l[0].Info; l[0].TOS == 0 && i.Type.Err() == 0 && len(i.NHs) > 0 {
+		g.info, g.nh = i, &i.NHs[0]
+	}
+	return g
+}
+
 // Table is one routing table (Linux: struct fib_table).
 type Table struct {
 	id   uint32
@@ -58,15 +75,19 @@ func (t *Table) walk(fn func(dst header.Addr, bits int, l aliases) bool) {
 // EAGAIN when there is none, else 0 or the error of the route's type.
 func (t *Table) Lookup(f *FIB, fl *Flow, res *Result) syscall.Errno {
 	for limit := anyLength; ; {
-		l, n := t.trie.match(uint32(fl.Dst), limit)
-		if l == nil {
+		g, n := t.trie.match(uint32(fl.Dst), limit)
+		if g == nil {
 			return syscall.EAGAIN
 		}
-		for k := range l {
-			a := &l[k]
-			if nh, err, ok := f.usable(a, fl); ok {
+		if nh := g.nh; nh != nil && fl.OIF == 0 && fl.Scope == 0 && !fl.OnLink && nh.flags.Load() == 0 {
+			*res = Result{g.info, nh, n, t.id}
+			return 0
+		}
+		for k := range g.list {
+			a := &g.list[k]
+			if nh, err, ok := f.usable(a, fl, t.id); ok {
 				if err == 0 {
-					*res = Result{Info: a.Info, NH: nh, Bits: n, TOS: a.TOS, Table: t.id}
+					*res = Result{a.Info, nh, n, t.id}
 				}
 				return err
 			}
@@ -77,7 +98,7 @@ func (t *Table) Lookup(f *FIB, fl *Flow, res *Result) syscall.Errno {
 
 // usable reports whether a route will do for a flow, by which nexthop, or with
 // what error it ends the lookup.
-func (f *FIB) usable(a *alias, fl *Flow) (*Nexthop, syscall.Errno, bool) {
+func (f *FIB) usable(a *alias, fl *Flow, table uint32) (*Nexthop, syscall.Errno, bool) {
 	i := a.Info
 	if a.TOS != 0 && a.TOS != fl.TOS&^3 || i.Scope < fl.Scope || i.dead.Load() {
 		return nil, 0, false
@@ -92,7 +113,8 @@ func (f *FIB) usable(a *alias, fl *Flow) (*Nexthop, syscall.Errno, bool) {
 				continue
 			}
 		}
-		if fl.OIF != 0 && fl.OIF != nh.OIF {
+		// A route of the local table leads here whatever the device asked for.
+		if fl.OIF != 0 && fl.OIF != nh.OIF && table != TableLocal {
 			continue
 		}
 		if fl.OnLink && nh.Gateway != 0 {

@@ -39,12 +39,12 @@ type trie struct {
 
 // snap is the arrays lookups read.
 type snap struct {
-	shift  uint      // 32 less the bits the root branches over
-	root   []uint32  // values
-	own    []uint32  // prefixes that end in the root, see ownIndex
-	words  []uint64  // nodes, see node.go
-	lists  []uint64  // and their prefixes
-	groups []aliases // routes by the number that stands for them; 0 is none
+	shift  uint     // 32 less the bits the root branches over
+	root   []uint32 // values
+	own    []uint32 // prefixes that end in the root, see ownIndex
+	words  []uint64 // nodes, see node.go
+	lists  []uint64 // and their prefixes
+	groups []group  // routes by the number that stands for them; 0 is none
 }
 
 // A value is a node's index in words with childBit, or group<<6 | length of the
@@ -62,9 +62,16 @@ func mask32(n int) uint32 { return ^uint32(0) << (32 - uint(n)) }
 // common returns how many leading bits two addresses share.
 func common(a, b uint32) int { return bits.LeadingZeros32(a ^ b) }
 
+// none reports whether nothing matches, when one word tells: in small tables,
+// most often.
+func (t *trie) none(key uint32) bool {
+	s := t.snap.Load()
+	return atomic.LoadUint32(&s.root[key>>(s.shift&31)]) == 0
+}
+
 // match returns the routes of the longest prefix that matches and is shorter
 // than limit, and its length; nil if there is none.
-func (t *trie) match(key uint32, limit int) (aliases, int) {
+func (t *trie) match(key uint32, limit int) (*group, int) {
 	for {
 		seq := t.seq.Load()
 		s := t.snap.Load()
@@ -72,8 +79,11 @@ func (t *trie) match(key uint32, limit int) (aliases, int) {
 		if int(v&lenMask) >= limit {
 			v, one = s.shorter(key, limit), false
 		}
-		if one || t.seq.Load() == seq {
-			return s.groups[v>>lenBits], int(v & lenMask)
+		if t.seq.Load() == seq || one {
+			if v == 0 {
+				return nil, 0
+			}
+			return &s.groups[v>>lenBits], int(v & lenMask)
 		}
 	}
 }
@@ -81,13 +91,8 @@ func (t *trie) match(key uint32, limit int) (aliases, int) {
 // find returns the value of the longest match, 0 if there is none. one says that
 // a single word decided.
 func (s *snap) find(key uint32) (v uint32, one bool) {
-	v = atomic.LoadUint32(&s.root[key>>(s.shift&31)])
-	if v&childBit == 0 {
-		return v, true
-	}
-	best := uint32(0)
-	words := s.words
-	for {
+	words, best := s.words, uint32(0)
+	for v = atomic.LoadUint32(&s.root[key>>(s.shift&31)]); v&childBit != 0; {
 		at := uint(v &^ childBit)
 		head := atomic.LoadUint64(&words[at])
 		ranks := words[at+1]
@@ -108,16 +113,15 @@ func (s *snap) find(key uint32) (v uint32, one bool) {
 		at += (1<<b + 63) >> 6
 		if head&headWide == 0 {
 			v = uint32(uint16(words[at+i>>2] >> (i & 3 * 16)))
-		} else {
-			v = uint32(atomic.LoadUint64(&words[at+i>>1]) >> (i & 1 * 32))
+			break // no nodes among 16 bits
 		}
-		if v == 0 {
-			return best, false
-		}
-		if v&childBit == 0 {
-			return v, true
-		}
+		v = uint32(atomic.LoadUint64(&words[at+i>>1]) >> (i & 1 * 32))
 	}
+	one = v != 0
+	if v == 0 {
+		v = best // from further up
+	}
+	return v, one
 }
 
 // shorter is find for prefixes shorter than limit: it reads the lists. It is for

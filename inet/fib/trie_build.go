@@ -13,6 +13,8 @@ type writer struct {
 	// Of the words and lists of cur: how many are in use, and how many of
 	// those no longer.
 	used, dead extent
+	// skipped of the words in use are between nodes.
+	skipped int
 
 	numbers map[alias]uint32 // groups of one route
 	refs    []int32          // prefixes by group
@@ -23,6 +25,10 @@ type writer struct {
 // extent is a number of words and of list words.
 type extent struct{ words, lists int }
 
+// lineWords is a line of the processor's caches. What a lookup reads first of a
+// node, head and bits, is in one: words in front are skipped if need be.
+const lineWords = 8
+
 const (
 	rootMin = 4
 	rootMax = 16
@@ -32,7 +38,7 @@ const (
 func (t *trie) init() {
 	t.numbers = make(map[alias]uint32)
 	t.refs = make([]int32, 1)
-	t.cur = &snap{groups: make([]aliases, 4)}
+	t.cur = &snap{groups: make([]group, 4)}
 	t.build(nil)
 }
 
@@ -45,7 +51,7 @@ func (t *trie) build(list []prefix) {
 	b := rootFor(len(list))
 	s := &snap{shift: uint(32 - b), root: make([]uint32, 1<<b), own: make([]uint32, 2<<b),
 		words: make([]uint64, len(list)+16), lists: make([]uint64, len(list)+len(list)/4+16), groups: t.cur.groups}
-	t.cur, t.used, t.dead = s, extent{}, extent{}
+	t.cur, t.used, t.dead, t.skipped = s, extent{}, extent{}, 0
 	for i := 0; i < len(list); {
 		p := list[i]
 		if p.len() <= b {
@@ -117,14 +123,20 @@ func stride(list []prefix, pos, longest int) (b int) {
 	return b
 }
 
-// alloc returns room for a node and its list.
-func (t *trie) alloc(words, list int) (at, l uint32) {
-	w, n := t.used.words+words, t.used.lists+list
+// alloc returns room for a node and its list. The first words of the node,
+// first, are not to be parted.
+func (t *trie) alloc(first, words, list int) (at, l uint32) {
+	skip := 0
+	if in := t.used.words % lineWords; in+first > lineWords {
+		skip = lineWords - in
+	}
+	w, n := t.used.words+skip+words, t.used.lists+list
 	if w > len(t.cur.words) || n > len(t.cur.lists) {
 		t.grow(extent{w, n}, len(t.cur.groups))
 	}
-	at, l = uint32(t.used.words), uint32(t.used.lists)
+	at, l = uint32(t.used.words+skip), uint32(t.used.lists)
 	t.used = extent{w, n}
+	t.skipped += skip
 	return at, l
 }
 
@@ -145,7 +157,7 @@ func (t *trie) grow(need extent, groups int) {
 	s := t.cur
 	n := &snap{shift: s.shift, root: slices.Clone(s.root), own: slices.Clone(s.own),
 		words: make([]uint64, max(roomy(need.words), len(s.words))), lists: make([]uint64, max(roomy(need.lists), len(s.lists))),
-		groups: make([]aliases, groups)}
+		groups: make([]group, groups)}
 	copy(n.words, s.words[:t.used.words])
 	copy(n.lists, s.lists[:t.used.lists])
 	copy(n.groups, s.groups)
@@ -164,42 +176,43 @@ func (t *trie) publish(n *snap) {
 // tidy leaves behind what is no longer in use, once it is a quarter. Afterwards
 // nodes lie next to those below them.
 func (t *trie) tidy() {
-	live := extent{t.used.words - t.dead.words, t.used.lists - t.dead.lists}
+	live := extent{t.used.words - t.dead.words - t.skipped, t.used.lists - t.dead.lists}
 	if t.dead.words <= live.words/4+64 && t.dead.lists <= live.lists/4+64 && len(t.idle) < idleMax+len(t.refs)/4 {
 		return
 	}
-	s := t.cur
-	n := &snap{shift: s.shift, root: slices.Clone(s.root), own: slices.Clone(s.own),
-		words: make([]uint64, roomy(live.words)), lists: make([]uint64, roomy(live.lists)), groups: slices.Clone(s.groups)}
-	t.used, t.dead = extent{}, extent{}
-	for i, v := range n.root {
-		if v&childBit != 0 {
-			n.root[i] = t.move(s, n, v)
-		}
-	}
+	old := t.cur
+	n := &snap{shift: old.shift, root: slices.Clone(old.root), own: slices.Clone(old.own),
+		words: make([]uint64, roomy(live.words+t.skipped)), lists: make([]uint64, roomy(live.lists)), groups: slices.Clone(old.groups)}
 	for _, g := range t.idle {
-		n.groups[g] = nil
+		n.groups[g] = group{}
 	}
 	t.free = append(t.free, t.idle...)
 	slices.SortFunc(t.free, func(a, b uint32) int { return int(b) - int(a) })
 	t.idle = t.idle[:0]
-	t.publish(n)
+	t.cur, t.used, t.dead, t.skipped = n, extent{}, extent{}, 0
+	for i, v := range old.root {
+		if v&childBit != 0 {
+			// In this order, as there may be larger arrays by then.
+			v = t.move(old, v)
+			t.cur.root[i] = v
+		}
+	}
+	t.snap.Store(t.cur)
 }
 
-// move copies a node and all below it from one snap to another.
-func (t *trie) move(from, to *snap, ref uint32) uint32 {
-	n := from.node(ref)
-	words, list := from.size(&n)
-	at, l := uint32(t.used.words), uint32(t.used.lists)
-	copy(to.words[at:], from.words[n.at:n.at+words])
-	copy(to.lists[l:], from.lists[n.list:n.list+list])
-	to.words[at+1] = uint64(l)<<32 | uint64(n.ranks)
-	t.used.words += int(words)
-	t.used.lists += int(list)
+// move copies a node and all below it here from where all was before.
+func (t *trie) move(old *snap, ref uint32) uint32 {
+	n := old.node(ref)
+	words, list := old.size(&n)
+	at, l := t.alloc(int(n.values-n.at), int(words), int(list))
+	copy(t.cur.words[at:], old.words[n.at:n.at+words])
+	copy(t.cur.lists[l:], old.lists[n.list:n.list+list])
+	t.cur.words[at+1] = uint64(l)<<32 | uint64(n.ranks)
 	var buf [64]kid
-	moved := to.node(at)
-	for _, k := range from.kids(&n, buf[:0]) {
-		to.setChild(&moved, k.slot, t.move(from, to, k.ref))
+	for _, k := range old.kids(&n, buf[:0]) {
+		below := t.move(old, k.ref)
+		moved := t.cur.node(at)
+		t.cur.setChild(&moved, k.slot, below)
 	}
 	return at | childBit
 }
@@ -222,7 +235,7 @@ func (t *trie) group(l aliases) (g uint32) {
 			t.grow(t.used, 2*len(t.cur.groups))
 		}
 	}
-	t.cur.groups[g] = l
+	t.cur.groups[g] = newGroup(l)
 	t.refs[g] = 1
 	if len(l) == 1 {
 		t.numbers[l[0]] = g
@@ -234,7 +247,7 @@ func (t *trie) ungroup(g uint32) {
 	if t.refs[g]--; t.refs[g] > 0 {
 		return
 	}
-	if l := t.cur.groups[g]; len(l) == 1 {
+	if l := t.cur.groups[g].list; len(l) == 1 {
 		delete(t.numbers, l[0])
 	}
 	t.idle = append(t.idle, g)

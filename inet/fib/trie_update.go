@@ -46,7 +46,7 @@ func (t *trie) exact(key uint32, n int) uint32 {
 	return 0
 }
 
-func (t *trie) get(key uint32, n int) aliases { return t.cur.groups[t.exact(key, n)] }
+func (t *trie) get(key uint32, n int) aliases { return t.cur.groups[t.exact(key, n)].list }
 
 // put makes l the routes of a prefix.
 func (t *trie) put(key uint32, n int, l aliases) {
@@ -308,7 +308,7 @@ func (t *trie) allBelow(i uint32, n int, list []prefix) []prefix {
 
 func (t *trie) walk(fn func(key uint32, n int, l aliases) bool) {
 	for _, p := range t.all() {
-		if !fn(p.key(), p.len(), t.cur.groups[p.group()]) {
+		if !fn(p.key(), p.len(), t.cur.groups[p.group()].list) {
 			return
 		}
 	}
