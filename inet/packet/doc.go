@@ -13,6 +13,9 @@
 // sender's context: nothing there blocks or takes the family's lock, which is
 // for configuration and is taken inside the devices' configuration lock.
 //
-// Not there: SOCK_PACKET (ESOCKTNOSUPPORT), the memory-mapped rings and fanout,
-// virtio-net headers, QDISC_BYPASS (ENOPROTOOPT).
+// A program may map a receive ring of any version instead of receiving packet
+// by packet (ring.go).
+//
+// Not there: SOCK_PACKET (ESOCKTNOSUPPORT), the transmit ring and fanout,
+// PACKET_COPY_THRESH, virtio-net headers, QDISC_BYPASS (ENOPROTOOPT).
 package packet

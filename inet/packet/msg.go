@@ -9,11 +9,14 @@ import (
 	"barewire/skb"
 )
 
-// Status bits of PACKET_AUXDATA (Linux: TP_STATUS_*).
+// Status bits of PACKET_AUXDATA and the ring (Linux: TP_STATUS_*).
 const (
+	tpKernel        = 0 // of the ring: free
 	tpUser          = 1 << 0
+	tpLosing        = 1 << 2
 	tpCsumNotReady  = 1 << 3
 	tpVlanValid     = 1 << 4
+	tpBlkTmo        = 1 << 5
 	tpVlanTPIDValid = 1 << 6
 	tpCsumValid     = 1 << 7
 )
@@ -21,7 +24,7 @@ const (
 // RecvMsg receives one packet (Linux: packet_recvmsg). EINVAL for flags it does
 // not know, ENODEV when the device is gone, the pending error, EAGAIN.
 func (k *Sock) RecvMsg(m *sock.Msg, flags int) (int, error) {
-	if flags&^(syscall.MSG_PEEK|syscall.MSG_DONTWAIT|syscall.MSG_TRUNC|syscall.MSG_ERRQUEUE|syscall.MSG_CMSG_CLOEXEC|syscall.MSG_WAITALL) != 0 {
+	if flags&^(syscall.MSG_PEEK|syscall.MSG_DONTWAIT|syscall.MSG_TRUNC|syscall.MSG_ERRQUEUE) != 0 {
 		return 0, syscall.EINVAL
 	}
 	if k.gone.Load() && k.FirstLen(0) == 0 {
@@ -43,6 +46,17 @@ func (k *Sock) RecvMsg(m *sock.Msg, flags int) (int, error) {
 		return 0, err
 	}
 	k.RecvControl(m, b)
+	a := sender(b)
+	a.put((*[sizeofLL]byte)(m.Name[:]))
+	m.NameLen = sizeofLL
+	if k.auxdata.Load() {
+		k.putAuxdata(m, b)
+	}
+	return n, nil
+}
+
+// sender is whom a packet is from, and where it came in.
+func sender(b *skb.Buff) sockaddrLL {
 	where, from := b.CB[cbWhere], b.CB[cbFrom]
 	a := sockaddrLL{
 		protocol: uint16(from),
@@ -54,25 +68,25 @@ func (k *Sock) RecvMsg(m *sock.Msg, flags int) (int, error) {
 	for i := range etherAddrs {
 		a.addr[i] = byte(from >> (16 + 8*i))
 	}
-	a.put((*[sizeofLL]byte)(m.Name[:]))
-	m.NameLen = sizeofLL
-	if k.auxdata.Load() {
-		k.putAuxdata(m, b)
+	return a
+}
+
+// checksumStatus says what is known of a packet's checksum.
+func checksumStatus(b *skb.Buff) uint32 {
+	switch b.IPSummed {
+	case skb.ChecksumPartial:
+		return tpCsumNotReady
+	case skb.ChecksumComplete, skb.ChecksumUnnecessary:
+		if skb.PktType(b.CB[cbWhere]>>48) != skb.PacketOutgoing {
+			return tpCsumValid
+		}
 	}
-	return n, nil
+	return 0
 }
 
 // putAuxdata adds struct tpacket_auxdata.
 func (k *Sock) putAuxdata(m *sock.Msg, b *skb.Buff) {
-	status := uint32(tpUser)
-	switch b.IPSummed {
-	case skb.ChecksumPartial:
-		status |= tpCsumNotReady
-	case skb.ChecksumComplete, skb.ChecksumUnnecessary:
-		if skb.PktType(b.CB[cbWhere]>>48) != skb.PacketOutgoing {
-			status |= tpCsumValid
-		}
-	}
+	status := tpUser | checksumStatus(b)
 	if b.VlanProto != 0 {
 		status |= tpVlanValid | tpVlanTPIDValid
 	}
@@ -164,7 +178,7 @@ func (k *Sock) destination(m *sock.Msg) (dev *napi.NetDevice, a sockaddrLL, err 
 		k.p.mu.Unlock()
 	} else {
 		name := m.Name[:min(m.NameLen, sock.MaxAddr)]
-		if a, err = parseLL(name); err != nil {
+		if a, _, err = parseLL(name); err != nil { // of any family, as in Linux
 			return nil, a, err
 		}
 		if len(name) < addrAt+int(a.halen) {

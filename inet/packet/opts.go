@@ -14,11 +14,14 @@ const solPacket = 263
 const (
 	optAddMembership  = 1
 	optDropMembership = 2
+	optRxRing         = 5
 	optStatistics     = 6
 	optAuxdata        = 8
 	optOrigdev        = 9
 	optVersion        = 10
 	optHdrlen         = 11
+	optReserve        = 12
+	optLoss           = 14
 	optIgnoreOutgoing = 23
 )
 
@@ -119,7 +122,8 @@ func (k *Sock) dropMemberships(dev *napi.NetDevice) {
 }
 
 // SetSockOpt is packet_setsockopt. ENOPROTOOPT for options and levels it does
-// not know, the rings and fanout among them.
+// not know, the transmit ring and fanout among them; EBUSY for what a ring
+// depends on while there is one.
 func (k *Sock) SetSockOpt(level, name int, val []byte) error {
 	if level != solPacket {
 		return syscall.ENOPROTOOPT
@@ -127,7 +131,13 @@ func (k *Sock) SetSockOpt(level, name int, val []byte) error {
 	switch name {
 	case optAddMembership, optDropMembership:
 		return k.membership(val, name == optAddMembership)
-	case optAuxdata, optOrigdev, optVersion, optIgnoreOutgoing:
+	case optRxRing:
+		return k.setRing(val)
+	case optVersion, optReserve, optLoss:
+		if len(val) != 4 {
+			return syscall.EINVAL
+		}
+	case optAuxdata, optOrigdev, optIgnoreOutgoing:
 	default:
 		return syscall.ENOPROTOOPT
 	}
@@ -145,13 +155,23 @@ func (k *Sock) SetSockOpt(level, name int, val []byte) error {
 			return syscall.EINVAL
 		}
 		k.noOutgoing.Store(v != 0)
-	case optVersion:
-		if v < 0 || v > 2 {
+	case optVersion, optReserve, optLoss:
+		if v < 0 && name != optLoss || v > tpacketV3 && name == optVersion {
 			return syscall.EINVAL
 		}
 		k.p.mu.Lock()
-		k.version = uint32(v)
-		k.p.mu.Unlock()
+		defer k.p.mu.Unlock()
+		if k.ring.Load() != nil {
+			return syscall.EBUSY
+		}
+		switch name {
+		case optVersion:
+			k.version = uint32(v)
+		case optReserve:
+			k.reserve = uint32(v)
+		default:
+			k.loss.Store(v != 0)
+		}
 	}
 	return nil
 }
@@ -161,7 +181,7 @@ func (k *Sock) GetSockOpt(level, name int, buf []byte) (int, error) {
 	if level != solPacket {
 		return 0, syscall.ENOPROTOOPT
 	}
-	var p [8]byte
+	var p [12]byte
 	n := 4
 	v := uint32(0)
 	flag := func(on bool) {
@@ -176,6 +196,18 @@ func (k *Sock) GetSockOpt(level, name int, buf []byte) (int, error) {
 		v = k.packets.Swap(0) + drops
 		binary.LittleEndian.PutUint32(p[4:], drops)
 		n = 8
+		k.p.mu.Lock()
+		if k.version == tpacketV3 {
+			binary.LittleEndian.PutUint32(p[8:], k.froze.Swap(0))
+			n = 12
+		}
+		k.p.mu.Unlock()
+	case optReserve:
+		k.p.mu.Lock()
+		v = k.reserve
+		k.p.mu.Unlock()
+	case optLoss:
+		flag(k.loss.Load())
 	case optAuxdata:
 		flag(k.auxdata.Load())
 	case optOrigdev:
@@ -191,14 +223,11 @@ func (k *Sock) GetSockOpt(level, name int, buf []byte) (int, error) {
 		if len(buf) < 4 {
 			return 0, syscall.EINVAL
 		}
-		switch binary.LittleEndian.Uint32(buf) {
-		case 0, 1: // struct tpacket_hdr, tpacket2_hdr
-			v = 32
-		case 2: // struct tpacket3_hdr
-			v = 48
-		default:
+		version := binary.LittleEndian.Uint32(buf)
+		if version > tpacketV3 {
 			return 0, syscall.EINVAL
 		}
+		v = tpacketHdrSize[version]
 	default:
 		return 0, syscall.ENOPROTOOPT
 	}

@@ -20,19 +20,22 @@ type Packet struct {
 	memory *sock.Memory
 	remove func() // notifier
 
-	mu    sync.Mutex // configuration of all its socks
-	socks []*Sock    // oldest first (Linux: net->packet.sklist)
+	mu       sync.Mutex // configuration of all its socks
+	socks    []*Sock    // oldest first (Linux: net->packet.sklist)
+	rings    int64      // bytes of all rings
+	maxRings int64      // beyond it a ring is ENOMEM
 }
 
 // New makes the family and enters /proc/net/packet. memory bounds the packet
 // memory of all its receive queues together, in bytes; 0 means 8 MiB or an
-// eighth of the page pool. limits may be nil.
+// eighth of the page pool; rings, which are not of the pool, may take as much
+// as that has. limits may be nil.
 func New(n *napi.Net, limits *sock.Limits, memory int64) *Packet {
 	pool := n.SKB().Pool()
 	if memory == 0 {
 		memory = min(8<<20, int64(pool.MaxPages())*int64(pool.PageSize())/8)
 	}
-	p := &Packet{net: n, limits: limits, memory: sock.NewMemory(memory)}
+	p := &Packet{net: n, limits: limits, memory: sock.NewMemory(memory), maxRings: int64(pool.MaxPages()) * int64(pool.PageSize())}
 	p.remove = n.RegisterNotifier(p.devEvent)
 	n.Proc().Register("packet", p.show)
 	return p
@@ -151,17 +154,17 @@ type sockaddrLL struct {
 	addr     [8]byte
 }
 
-// parseLL reads an address. EINVAL when it is too short or of another family.
-func parseLL(p []byte) (a sockaddrLL, err error) {
-	if len(p) < sizeofLL || binary.LittleEndian.Uint16(p) != syscall.AF_PACKET {
-		return a, syscall.EINVAL
+// parseLL reads an address and its family. EINVAL when it is too short.
+func parseLL(p []byte) (a sockaddrLL, family uint16, err error) {
+	if len(p) < sizeofLL {
+		return a, 0, syscall.EINVAL
 	}
 	a.protocol = binary.BigEndian.Uint16(p[2:])
 	a.ifindex = int32(binary.LittleEndian.Uint32(p[4:]))
 	a.hatype = binary.LittleEndian.Uint16(p[8:])
 	a.pkttype, a.halen = p[10], p[11]
 	copy(a.addr[:], p[addrAt:])
-	return a, nil
+	return a, binary.LittleEndian.Uint16(p), nil
 }
 
 // put writes the address to the front of p.

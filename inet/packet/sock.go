@@ -24,6 +24,8 @@ type Sock struct {
 	remove  func()          // the hook, nil while it is not in force
 	members []membership
 	version uint32 // PACKET_VERSION
+	reserve uint32 // PACKET_RESERVE, bytes
+	mapped  int    // times the ring is mapped
 
 	gone       atomic.Bool // bound to a device that is gone
 	auxdata    atomic.Bool
@@ -31,6 +33,9 @@ type Sock struct {
 	noOutgoing atomic.Bool
 	packets    atomic.Uint32 // since PACKET_STATISTICS was read
 	dropped    atomic.Uint32
+	froze      atomic.Uint32 // times a ring of version 3 had no block
+	loss       atomic.Bool   // PACKET_LOSS, of a transmit ring
+	ring       atomic.Pointer[ring]
 }
 
 // hook has packets arrive (Linux: register_prot_hook). The caller holds mu.
@@ -54,9 +59,12 @@ func (k *Sock) unhook() bool {
 // it has (Linux: packet_bind). EINVAL for a bad address, ENODEV. A device that
 // is down is bound to, and the socket's error is ENETDOWN.
 func (k *Sock) Bind(sa []byte) error {
-	a, err := parseLL(sa)
+	a, family, err := parseLL(sa)
 	if err != nil {
 		return err
+	}
+	if family != syscall.AF_PACKET {
+		return syscall.EINVAL
 	}
 	var dev *napi.NetDevice
 	if a.ifindex != 0 {
@@ -110,6 +118,7 @@ func (k *Sock) Getname(peer bool, buf []byte) (int, error) {
 func (k *Sock) Release() error {
 	k.p.mu.Lock()
 	k.unhook()
+	k.dropRing()
 	k.dropMemberships(nil)
 	k.p.socks = slices.DeleteFunc(k.p.socks, func(o *Sock) bool { return o == k })
 	k.p.mu.Unlock()
@@ -117,8 +126,14 @@ func (k *Sock) Release() error {
 	return nil
 }
 
-// Poll is datagram_poll.
-func (k *Sock) Poll() uint16 { return k.DatagramPoll() }
+// Poll is packet_poll.
+func (k *Sock) Poll() uint16 {
+	ev := k.DatagramPoll()
+	if r := k.ring.Load(); r != nil && r.readable() {
+		ev |= sock.EventIn | sock.EventRdNorm
+	}
+	return ev
+}
 
 // Ioctl is packet_ioctl.
 func (k *Sock) Ioctl(cmd uint, arg []byte) error { return k.QueueIoctl(cmd, arg) }
@@ -166,6 +181,10 @@ func (k *Sock) rcv(b *skb.Buff, dev *napi.NetDevice) {
 	b.CB[cbFrom] = uint64(b.Protocol) | from
 	b.CB[cbLen] = uint64(n)
 	b.Dst, b.Dev = nil, nil
+	if r := k.ring.Load(); r != nil {
+		k.rcvRing(r, b)
+		return
+	}
 	switch k.QueueRcv(b) {
 	case sock.Queued:
 		k.packets.Add(1)

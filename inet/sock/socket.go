@@ -123,6 +123,23 @@ func (s *Socket) Ioctl(cmd uint, arg []byte) error {
 	return err
 }
 
+// Mapper is what Ops have that give memory to map.
+type Mapper interface {
+	// Mmap returns the n bytes of memory from off on, both in whole pages; the
+	// caller calls unmap when they are no longer mapped. The socket is not
+	// released before.
+	Mmap(off int64, n int) (mem []byte, unmap func(), err error)
+}
+
+// Mmap returns memory of the socket's that the program shares (mmap(2)). ENODEV
+// for a family that has none.
+func (s *Socket) Mmap(off int64, n int) (mem []byte, unmap func(), err error) {
+	if m, ok := s.Ops.(Mapper); ok {
+		return m.Mmap(off, n)
+	}
+	return nil, nil, syscall.ENODEV
+}
+
 // Poll returns the events that hold now (Linux: proto_ops.poll), a mask of
 // Event*. A caller that finds EventOut missing is notified when it returns.
 func (s *Socket) Poll() uint16 { return s.Ops.Poll() }
