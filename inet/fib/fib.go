@@ -163,5 +163,6 @@ type Result struct {
 	*Info
 	NH    *Nexthop // of several the first that will do; see Info.Select
 	Bits  int
+	TOS   uint8 // of the route
 	Table uint32
 }

@@ -127,6 +127,17 @@ func (f *FIB) isDev(ifindex int32, name string) bool {
 	return d != nil && d.Name() == name
 }
 
+// CustomRules reports whether anybody ever changed the rules (Linux:
+// fib_has_custom_rules).
+func (f *FIB) CustomRules() bool { return f.rules.Load().custom }
+
+// CustomLocal reports whether somebody made a route of type Local, beside those
+// that addresses bring (Linux: fib_has_custom_local_routes).
+func (f *FIB) CustomLocal() bool { return f.customLocal.Load() }
+
+// SetCustomLocal notes that somebody did.
+func (f *FIB) SetCustomLocal() { f.customLocal.Store(true) }
+
 // Rules returns the rules in the order in which they are tried.
 func (f *FIB) Rules() []Rule { return slices.Clone(f.rules.Load().list) }
 

@@ -35,6 +35,8 @@ type FIB struct {
 	rules  atomic.Pointer[ruleSet]
 	infos  map[infoKey][]*Info
 	gen    atomic.Uint32
+
+	customLocal atomic.Bool
 }
 
 // New returns a FIB with the three tables and rules Linux starts with.

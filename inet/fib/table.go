@@ -80,14 +80,14 @@ func (t *Table) Lookup(f *FIB, fl *Flow, res *Result) syscall.Errno {
 			return syscall.EAGAIN
 		}
 		if nh := g.nh; nh != nil && fl.OIF == 0 && fl.Scope == 0 && !fl.OnLink && nh.flags.Load() == 0 {
-			*res = Result{g.info, nh, n, t.id}
+			*res = Result{Info: g.info, NH: nh, Bits: n, Table: t.id}
 			return 0
 		}
 		for k := range g.list {
 			a := &g.list[k]
-			if nh, err, ok := f.usable(a, fl, t.id); ok {
+			if nh, err, ok := f.usable(a, fl); ok {
 				if err == 0 {
-					*res = Result{a.Info, nh, n, t.id}
+					*res = Result{Info: a.Info, NH: nh, Bits: n, TOS: a.TOS, Table: t.id}
 				}
 				return err
 			}
@@ -98,7 +98,7 @@ func (t *Table) Lookup(f *FIB, fl *Flow, res *Result) syscall.Errno {
 
 // usable reports whether a route will do for a flow, by which nexthop, or with
 // what error it ends the lookup.
-func (f *FIB) usable(a *alias, fl *Flow, table uint32) (*Nexthop, syscall.Errno, bool) {
+func (f *FIB) usable(a *alias, fl *Flow) (*Nexthop, syscall.Errno, bool) {
 	i := a.Info
 	if a.TOS != 0 && a.TOS != fl.TOS&^3 || i.Scope < fl.Scope || i.dead.Load() {
 		return nil, 0, false
@@ -113,8 +113,7 @@ func (f *FIB) usable(a *alias, fl *Flow, table uint32) (*Nexthop, syscall.Errno,
 				continue
 			}
 		}
-		// A route of the local table leads here whatever the device asked for.
-		if fl.OIF != 0 && fl.OIF != nh.OIF && table != TableLocal {
+		if fl.OIF != 0 && fl.OIF != nh.OIF {
 			continue
 		}
 		if fl.OnLink && nh.Gateway != 0 {
