@@ -10,11 +10,18 @@ import (
 // with an event loop of their own do.
 
 const (
-	epollOneshot = 1 << 30
-	epollET      = 1 << 31
+	epollExclusive = 1 << 28
+	epollWakeup    = 1 << 29 // nothing sleeps here
+	epollOneshot   = 1 << 30
+	epollET        = 1 << 31
 	// epollPrivate are the bits of an interest that are not events; an item
 	// with nothing else is disabled (Linux: EP_PRIVATE_BITS).
-	epollPrivate = epollOneshot | epollET | 1<<28 | 1<<29
+	epollPrivate = epollOneshot | epollET | epollExclusive | epollWakeup
+	// epollExclusiveOK are those that may stand beside EPOLLEXCLUSIVE (Linux:
+	// EPOLLEXCLUSIVE_OK_BITS).
+	epollExclusiveOK = uint32(pollIn|pollOut|pollErr|pollHup) | epollWakeup | epollET | epollExclusive
+
+	epMaxNests = 4 // Linux: EP_MAX_NESTS
 
 	epCtlAdd = 1
 	epCtlDel = 2
@@ -45,9 +52,9 @@ type eventpoll struct {
 	ready []*epItem // queued items in order, from head on
 	head  int
 
-	// Nesting, under Kernel.epMu: an instance may hold instances or be in one,
-	// not both, so wake-ups cannot go round.
-	holds, heldBy int
+	// Nesting, under Kernel.epMu: the instances in this one and those it is
+	// in, each with how often.
+	inner, outer map[*eventpoll]int
 }
 
 // epItem is one interest. Everything mutable is under ep.mu.
@@ -57,21 +64,31 @@ type epItem struct {
 	ev     epollEvent
 	queued bool
 	dead   bool
+	// exclusive is EPOLLEXCLUSIVE: of several such items of a file one is
+	// told. It does not change.
+	exclusive bool
 }
 
 // wakeup queues the item when it cares (Linux: ep_poll_callback).
-func (it *epItem) wakeup(events uint16) {
+func (it *epItem) wakeup(events uint16) { it.tell(events) }
+
+// tell is wakeup and returns whether somebody who waits was told of events the
+// item is for, so that no other exclusive item need be.
+func (it *epItem) tell(events uint16) (used bool) {
 	ep := it.ep
 	ep.mu.Lock()
 	care := !it.dead && it.ev.events&^epollPrivate != 0 &&
 		uint32(events)&(it.ev.events|uint32(pollErr|pollHup)) != 0
 	if care {
 		ep.enqueue(it)
+		inOut := uint32(events & (pollIn | pollOut))
+		used = (inOut == 0 || inOut&it.ev.events != 0) && ep.file.wait.any()
 	}
 	ep.mu.Unlock()
 	if care {
 		ep.file.wait.wake(pollIn | pollRdNorm)
 	}
+	return used
 }
 
 func (ep *eventpoll) enqueue(it *epItem) {
@@ -160,10 +177,7 @@ func (ep *eventpoll) drop(k *Kernel, it *epItem) {
 	}
 	it.key.f.wait.removeWaker(it)
 	if inner, ok := it.key.f.ops.(*eventpoll); ok {
-		k.epMu.Lock()
-		inner.heldBy--
-		ep.holds--
-		k.epMu.Unlock()
+		k.unnest(ep, inner)
 	}
 }
 
@@ -236,6 +250,8 @@ func sysEpollCtl(k *Kernel, a args) (uintptr, Errno) {
 	ep.mu.Unlock()
 	ev.events |= uint32(pollErr | pollHup)
 	switch {
+	case op != epCtlDel && ev.events&epollExclusive != 0 && !exclusiveOK(op, f, ev.events):
+		return 0, syscall.EINVAL
 	case op == epCtlAdd && it != nil:
 		return 0, syscall.EEXIST
 	case op == epCtlAdd:
@@ -247,6 +263,8 @@ func sysEpollCtl(k *Kernel, a args) (uintptr, Errno) {
 	case op == epCtlDel:
 		ep.drop(k, it)
 		return 0, 0
+	case it.exclusive:
+		return 0, syscall.EINVAL
 	}
 	ep.mu.Lock()
 	it.ev = ev
@@ -255,26 +273,26 @@ func sysEpollCtl(k *Kernel, a args) (uintptr, Errno) {
 	return 0, 0
 }
 
+// exclusiveOK reports whether EPOLLEXCLUSIVE may be asked for: when an item is
+// added, with the events a crowd waits for, and not for another instance.
+func exclusiveOK(op int32, f *File, events uint32) bool {
+	_, nested := f.ops.(*eventpoll)
+	return op == epCtlAdd && !nested && events&^epollExclusiveOK == 0
+}
+
 func (ep *eventpoll) addItem(k *Kernel, key epKey, ev epollEvent) Errno {
-	if inner, ok := key.f.ops.(*eventpoll); ok {
-		k.epMu.Lock()
-		if inner.holds > 0 || ep.heldBy > 0 {
-			k.epMu.Unlock()
-			return syscall.ELOOP
+	inner, nested := key.f.ops.(*eventpoll)
+	if nested {
+		if e := k.nest(ep, inner); e != 0 {
+			return e
 		}
-		inner.heldBy++
-		ep.holds++
-		k.epMu.Unlock()
 	}
-	it := &epItem{ep: ep, key: key, ev: ev}
+	it := &epItem{ep: ep, key: key, ev: ev, exclusive: ev.events&epollExclusive != 0}
 	ep.mu.Lock()
 	if ep.items[key] != nil { // another call was first
 		ep.mu.Unlock()
-		if inner, ok := key.f.ops.(*eventpoll); ok {
-			k.epMu.Lock()
-			inner.heldBy--
-			ep.holds--
-			k.epMu.Unlock()
+		if nested {
+			k.unnest(ep, inner)
 		}
 		return syscall.EEXIST
 	}
@@ -283,6 +301,54 @@ func (ep *eventpoll) addItem(k *Kernel, key epKey, ev epollEvent) Errno {
 	key.f.wait.add(it)
 	it.wakeup(key.f.ops.poll(key.f))
 	return 0
+}
+
+// nest notes that inner is in ep. ELOOP when wake-ups could go round, or
+// through more than epMaxNests instances (Linux: ep_loop_check).
+func (k *Kernel) nest(ep, inner *eventpoll) Errno {
+	k.epMu.Lock()
+	defer k.epMu.Unlock()
+	down := inner.depth(ep, func(e *eventpoll) map[*eventpoll]int { return e.inner })
+	up := ep.depth(inner, func(e *eventpoll) map[*eventpoll]int { return e.outer })
+	if down+1+up > epMaxNests {
+		return syscall.ELOOP
+	}
+	if ep.inner == nil {
+		ep.inner = map[*eventpoll]int{}
+	}
+	if inner.outer == nil {
+		inner.outer = map[*eventpoll]int{}
+	}
+	ep.inner[inner]++
+	inner.outer[ep]++
+	return 0
+}
+
+func (k *Kernel) unnest(ep, inner *eventpoll) {
+	k.epMu.Lock()
+	defer k.epMu.Unlock()
+	if ep.inner[inner]--; ep.inner[inner] == 0 {
+		delete(ep.inner, inner)
+		delete(inner.outer, ep)
+		return
+	}
+	inner.outer[ep]--
+}
+
+// depth returns how many instances lie behind ep in one direction, more than
+// epMaxNests when stop is among them. What is there already is no deeper than
+// that, so the walk ends.
+func (ep *eventpoll) depth(stop *eventpoll, next func(*eventpoll) map[*eventpoll]int) int {
+	most := 0
+	for n := range next(ep) {
+		if n == stop {
+			return epMaxNests + 1
+		}
+		if most = max(most, 1+n.depth(stop, next)); most > epMaxNests {
+			break
+		}
+	}
+	return most
 }
 
 func sysEpollWait(k *Kernel, a args) (uintptr, Errno) {
@@ -294,11 +360,19 @@ func sysEpollWait(k *Kernel, a args) (uintptr, Errno) {
 }
 
 // sysEpollPwait is epoll_wait with a signal mask, which changes nothing.
-func sysEpollPwait(k *Kernel, a args) (uintptr, Errno) { return sysEpollWait(k, a) }
+func sysEpollPwait(k *Kernel, a args) (uintptr, Errno) {
+	if e := k.signalMask(a.a4, a.a5); e != 0 {
+		return 0, e
+	}
+	return sysEpollWait(k, a)
+}
 
 func sysEpollPwait2(k *Kernel, a args) (uintptr, Errno) {
 	timeout, e := k.timeoutFrom(a.a3)
 	if e != 0 {
+		return 0, e
+	}
+	if e := k.signalMask(a.a4, a.a5); e != 0 {
 		return 0, e
 	}
 	return k.epollWait(a.a0, a.a1, int32(a.a2), timeout)

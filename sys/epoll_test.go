@@ -124,15 +124,54 @@ func TestEpoll_nested(t *testing.T) {
 	if m := epWait(tk, outer, 0); m[byte(inner)] != uint32(pollIn) {
 		t.Errorf("outer sees %v", m)
 	}
-	if e := epCtl(tk, mid, epCtlAdd, outer, uint32(pollIn)); e != syscall.ELOOP {
-		t.Errorf("three deep: %v, want ELOOP", e)
+	if e := epCtl(tk, mid, epCtlAdd, outer, uint32(pollIn)); e != 0 {
+		t.Errorf("three deep: %v", e)
 	}
-	if e := epCtl(tk, inner, epCtlAdd, outer, uint32(pollIn)); e != syscall.ELOOP {
+	if m := epWait(tk, mid, 0); m[byte(outer)] != uint32(pollIn) {
+		t.Errorf("the outermost sees %v", m)
+	}
+	if e := epCtl(tk, inner, epCtlAdd, mid, uint32(pollIn)); e != syscall.ELOOP {
 		t.Errorf("a circle: %v, want ELOOP", e)
 	}
-	tk.must(syscall.SYS_CLOSE, inner)
-	if e := epCtl(tk, mid, epCtlAdd, outer, uint32(pollIn)); e != 0 {
-		t.Errorf("after the inner one closed: %v", e)
+	tk.must(syscall.SYS_CLOSE, outer)
+	if e := epCtl(tk, inner, epCtlAdd, mid, uint32(pollIn)); e != 0 {
+		t.Errorf("after the one between closed: %v", e)
+	}
+}
+
+func TestEpoll_exclusive(t *testing.T) {
+	tk := newTestKernel(t)
+	r, w := newPipe(tk)
+	var eps [3]uintptr
+	woken := make(chan int, len(eps))
+	for i := range eps {
+		eps[i] = tk.must(sysEPCREATE1, 0)
+		if e := epCtl(tk, eps[i], epCtlAdd, r, uint32(pollIn)|epollExclusive); e != 0 {
+			t.Fatal(e)
+		}
+		f, _ := tk.files.get(eps[i])
+		defer f.put()
+		go func() {
+			ev := new([1]epollEvent)
+			tk.call(syscall.SYS_EPOLL_WAIT, eps[i], ptr(ev), 1, ^uintptr(0))
+			woken <- i
+		}()
+		for !f.wait.any() {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	tk.writeString(w, "x")
+	first := <-woken
+	select {
+	case i := <-woken:
+		t.Errorf("%d was told, then %d", first, i)
+	case <-time.After(20 * time.Millisecond):
+	}
+	tk.writeString(w, "y") // one that waits is told, not the one that does not
+	second := <-woken
+	tk.writeString(w, "z")
+	if third := <-woken; first+second+third != 3 {
+		t.Errorf("told %d, %d, %d", first, second, third)
 	}
 }
 

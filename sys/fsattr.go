@@ -182,6 +182,9 @@ func sysFallocate(k *Kernel, a args) (uintptr, Errno) {
 	case !f.writable():
 		return 0, syscall.EBADF
 	case f.node == nil:
+		if _, ok := f.ops.(*sockFile); ok {
+			return 0, syscall.ENODEV
+		}
 		return 0, syscall.ESPIPE
 	}
 	return 0, f.node.Allocate(mode, off, n)

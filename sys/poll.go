@@ -77,10 +77,38 @@ func sysPpoll(k *Kernel, a args) (uintptr, Errno) {
 	if e != 0 {
 		return 0, e
 	}
-	if a.a3 != 0 && a.a4 != 8 { // sigsetsize; no signal ever comes
-		return 0, syscall.EINVAL
+	if e := k.signalMask(a.a3, a.a4); e != 0 {
+		return 0, e
 	}
-	return k.poll(a.a0, uint32(a.a1), timeout)
+	end := k.deadline(timeout)
+	n, e := k.poll(a.a0, uint32(a.a1), timeout)
+	k.timeLeft(a.a2, timeout, end, 1)
+	return n, e
+}
+
+// signalMask checks the mask of a call that changes it while it waits (Linux:
+// set_user_sigmask). No signal ever comes.
+func (k *Kernel) signalMask(addr, size uintptr) Errno {
+	const sigsetSize = 8
+	if addr == 0 {
+		return 0
+	}
+	if size != sigsetSize {
+		return syscall.EINVAL
+	}
+	_, e := copyFrom[uint64](k, addr)
+	return e
+}
+
+// timeLeft stores what is left of a timeout where it was read from, in seconds
+// and units of so many nanoseconds (Linux: poll_select_finish). A timeout of
+// zero stays as it is.
+func (k *Kernel) timeLeft(addr uintptr, timeout, end, unit int64) {
+	if timeout <= 0 {
+		return
+	}
+	left := max(end-k.cfg.Clock.Now(), 0)
+	copyTo(k, addr, syscall.Timespec{Sec: left / 1e9, Nsec: left % 1e9 / unit}) // of a timeval's size, too
 }
 
 // timeoutFrom reads a struct timespec as nanoseconds; a null one is forever.
@@ -169,15 +197,32 @@ func sysSelect(k *Kernel, a args) (uintptr, Errno) {
 			return 0, e
 		}
 	}
-	return k.selectFds(int32(a.a0), [3]uintptr{a.a1, a.a2, a.a3}, timeout)
+	end := k.deadline(timeout)
+	n, e := k.selectFds(int32(a.a0), [3]uintptr{a.a1, a.a2, a.a3}, timeout)
+	k.timeLeft(a.a4, timeout, end, 1e3)
+	return n, e
 }
 
+// sysPselect6 has its mask and the mask's size behind one pointer.
 func sysPselect6(k *Kernel, a args) (uintptr, Errno) {
+	var mask struct{ addr, size uintptr }
+	if a.a5 != 0 {
+		var e Errno
+		if mask, e = copyFrom[struct{ addr, size uintptr }](k, a.a5); e != 0 {
+			return 0, e
+		}
+	}
 	timeout, e := k.timeoutFrom(a.a4)
 	if e != 0 {
 		return 0, e
 	}
-	return k.selectFds(int32(a.a0), [3]uintptr{a.a1, a.a2, a.a3}, timeout)
+	if e := k.signalMask(mask.addr, mask.size); e != 0 {
+		return 0, e
+	}
+	end := k.deadline(timeout)
+	n, e := k.selectFds(int32(a.a0), [3]uintptr{a.a1, a.a2, a.a3}, timeout)
+	k.timeLeft(a.a4, timeout, end, 1)
+	return n, e
 }
 
 // selectFds is core_sys_select: three bit sets in, three out.

@@ -275,8 +275,14 @@ func sysSocket(k *Kernel, a args) (uintptr, Errno) {
 }
 
 // sysSocketpair: no family here has pairs yet, so it ends as Linux's does for
-// AF_INET.
+// AF_INET. As there the room for the descriptors is looked at first.
 func sysSocketpair(k *Kernel, a args) (uintptr, Errno) {
+	if uint32(a.a1)&^(sockTypeMask|sockFlags) != 0 {
+		return 0, syscall.EINVAL
+	}
+	if !k.accessOK(a.a3, 8) {
+		return 0, syscall.EFAULT
+	}
 	s, _, e := k.createSocket(a)
 	if e != 0 {
 		return 0, e
@@ -405,6 +411,9 @@ func sysSetsockopt(k *Kernel, a args) (uintptr, Errno) {
 	defer f.put()
 	val, e := k.userBytes(a.a3, uintptr(uint32(a.a4)))
 	if e != 0 {
+		if int32(a.a1) == syscall.SOL_SOCKET && a.a4 < 4 && int32(a.a2) != syscall.SO_BINDTODEVICE {
+			e = syscall.EINVAL // too short for an int: that is seen first
+		}
 		return 0, e
 	}
 	if int32(a.a1) == syscall.SOL_SOCKET && (int32(a.a2) == syscall.SO_ATTACH_FILTER || int32(a.a2) == soAttachReuseportCBPF) {

@@ -10,8 +10,12 @@ import (
 // pool and works on the caller's memory in place: nothing is allocated.
 
 // sendInternal are the flags only the kernel sets (Linux:
-// MSG_INTERNAL_SENDMSG_FLAGS, MSG_CMSG_COMPAT).
-const sendInternal = 1<<27 | 1<<16 | 1<<19 | 1<<20 | 1<<31
+// MSG_INTERNAL_SENDMSG_FLAGS); cmsgCompat is for 32-bit programs, EINVAL in
+// calls with a message header.
+const (
+	sendInternal = 1<<27 | 1<<16 | 1<<19 | 1<<20 | 1<<31
+	cmsgCompat   = 1 << 31
+)
 
 // sysSendto checks in the order of __sys_sendto: buffer, socket, address.
 func sysSendto(k *Kernel, a args) (uintptr, Errno) {
@@ -31,9 +35,18 @@ func sysSendto(k *Kernel, a args) (uintptr, Errno) {
 		if fr.msg.NameLen, e = k.addrFrom(a.a4, a.a5, &fr.msg.Name); e != 0 {
 			return 0, e
 		}
+		if fr.msg.NameLen == 0 && wantsName(s) {
+			return 0, syscall.EINVAL // an address of no bytes is not the same as none
+		}
 	}
 	n, err := s.SendMsg(&fr.msg, f.dontwait(a.a3&^sendInternal))
 	return uintptr(n), errno(err)
+}
+
+// wantsName reports whether a socket's family looks at an address however short
+// it is (Linux: udp_sendmsg, ping_v4_sendmsg, packet_snd).
+func wantsName(s *sock.Socket) bool {
+	return s.Family == syscall.AF_PACKET || s.Family == syscall.AF_INET && s.Type == syscall.SOCK_DGRAM
 }
 
 func sysRecvfrom(k *Kernel, a args) (uintptr, Errno) {
@@ -106,8 +119,11 @@ func (k *Kernel) importMsg(fr *frame, h *msghdr, send bool) Errno {
 	if fr.msg.Iov, e = k.importIovec(h.iov, h.iovlen, fr.iov); e != 0 {
 		return e
 	}
-	if h.control == 0 {
-		h.controllen = 0
+	if !send {
+		// Ancillary data has nowhere to go in memory that is not there; that is
+		// no error.
+		fr.msg.Control, _ = k.userBytes(h.control, h.controllen)
+		return 0
 	}
 	if h.controllen > 1<<31-1 {
 		return syscall.ENOBUFS
@@ -117,6 +133,9 @@ func (k *Kernel) importMsg(fr *frame, h *msghdr, send bool) Errno {
 }
 
 func sysSendmsg(k *Kernel, a args) (uintptr, Errno) {
+	if a.a2&cmsgCompat != 0 {
+		return 0, syscall.EINVAL
+	}
 	f, s, e := k.getSocket(a.a0)
 	if e != 0 {
 		return 0, e
@@ -141,6 +160,9 @@ func (k *Kernel) sendmsg(s *sock.Socket, hdr uintptr, flags int) (int, Errno) {
 }
 
 func sysRecvmsg(k *Kernel, a args) (uintptr, Errno) {
+	if a.a2&cmsgCompat != 0 {
+		return 0, syscall.EINVAL
+	}
 	f, s, e := k.getSocket(a.a0)
 	if e != 0 {
 		return 0, e
@@ -176,6 +198,9 @@ func (k *Kernel) recvmsg(s *sock.Socket, hdr uintptr, flags int) (int, Errno) {
 }
 
 func sysSendmmsg(k *Kernel, a args) (uintptr, Errno) {
+	if a.a3&cmsgCompat != 0 {
+		return 0, syscall.EINVAL
+	}
 	f, s, e := k.getSocket(a.a0)
 	if e != 0 {
 		return 0, e
@@ -208,6 +233,9 @@ func sysSendmmsg(k *Kernel, a args) (uintptr, Errno) {
 // with MSG_WAITFORONE.
 func sysRecvmmsg(k *Kernel, a args) (uintptr, Errno) {
 	const msgWaitForOne = 0x10000
+	if a.a3&cmsgCompat != 0 {
+		return 0, syscall.EINVAL
+	}
 	timeout, e := k.timeoutFrom(a.a4)
 	if e != 0 {
 		return 0, e

@@ -41,16 +41,25 @@ type waitQueue struct {
 	list atomic.Pointer[[]waker]
 }
 
-// wake tells every waker that events happened.
+// wake tells every waker that events happened; of the exclusive ones the first
+// for whom that is of use.
 func (q *waitQueue) wake(events uint16) {
 	l := q.list.Load()
 	if l == nil {
 		return
 	}
+	used := false
 	for _, w := range *l {
+		if it, ok := w.(*epItem); ok && it.exclusive {
+			used = used || it.tell(events)
+			continue
+		}
 		w.wakeup(events)
 	}
 }
+
+// any reports whether somebody waits.
+func (q *waitQueue) any() bool { return q.list.Load() != nil }
 
 // add appends w.
 func (q *waitQueue) add(w waker) {

@@ -234,27 +234,25 @@ func (s *Sock) sendIncl(m *sock.Msg, n, flags int, w *ip.Way) error {
 	}
 	h := header.IPv4(b.Data())
 	hlen := h.HeaderLen()
-	if hlen > n || !b.MayPull(hlen) {
+	if hlen < header.IPv4MinLen || hlen > n || !b.MayPull(hlen) {
 		b.Free(skb.IPInHdr)
 		return syscall.EINVAL
 	}
 	h = header.IPv4(b.Data())
 	b.ResetNetworkHeader()
 	b.ResetTransportHeader()
-	if hlen >= header.IPv4MinLen {
-		if h.Src() == 0 {
-			binary.BigEndian.PutUint32(h[12:], uint32(w.X.Src))
-		}
-		h.SetTotalLen(n)
-		if h.ID() == 0 && !h.DF() {
-			h.SetID(s.IP.SelectIdent(h.Src(), h.Dst(), h.Protocol()))
-		}
-		h.UpdateChecksum()
-		b.SetTransportHeader(hlen)
-		if h.Protocol() == header.ProtoICMP && n >= hlen+header.ICMPLen {
-			s.IP.MIB.ICMP.OutMsgs.Add(1)
-			s.IP.MIB.ICMP.OutType[b.Data()[hlen]].Add(1)
-		}
+	if h.Src() == 0 {
+		binary.BigEndian.PutUint32(h[12:], uint32(w.X.Src))
+	}
+	h.SetTotalLen(n)
+	if h.ID() == 0 && !h.DF() {
+		h.SetID(s.IP.SelectIdent(h.Src(), h.Dst(), h.Protocol()))
+	}
+	h.UpdateChecksum()
+	b.SetTransportHeader(hlen)
+	if h.Protocol() == header.ProtoICMP && n >= hlen+header.ICMPLen {
+		s.IP.MIB.ICMP.OutMsgs.Add(1)
+		s.IP.MIB.ICMP.OutType[b.Data()[hlen]].Add(1)
 	}
 	b.Priority, b.Mark = w.C.Priority, w.C.Mark
 	b.Protocol, b.Dst = header.EthPIP, w.Rt

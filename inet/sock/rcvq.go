@@ -150,7 +150,8 @@ func (sk *Sock) Rcv(b *skb.Buff, keep int) {
 // RecvDatagram returns the next packet of the receive queue (Linux:
 // __skb_recv_datagram), waiting unless flags has MSG_DONTWAIT. With MSG_PEEK
 // the packet stays queued and the caller gets a reference. A pending error
-// comes first. A nil packet without error means the receive side is shut down.
+// comes first. A nil packet without error means the receive side is shut down,
+// which only a call that may wait is told.
 // The caller ends the packet with Consume.
 func (sk *Sock) RecvDatagram(flags int) (*skb.Buff, error) {
 	b, _, err := sk.RecvDatagramAt(flags, -1)
@@ -171,9 +172,7 @@ func (sk *Sock) RecvDatagramAt(flags, off int) (*skb.Buff, int, error) {
 	if b, left := sk.dequeue(flags, off); b != nil {
 		return b, left, nil
 	}
-	if sk.IsShutdown(RcvShutdown) {
-		return nil, 0, nil
-	}
+	// As in Linux the end of the receive side is told to those who would wait.
 	if flags&syscall.MSG_DONTWAIT != 0 {
 		return nil, 0, syscall.EAGAIN
 	}
