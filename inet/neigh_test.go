@@ -237,7 +237,6 @@ func TestARP_badPackets_ignored(t *testing.T) {
 		"hardware length":  req(func(p []byte) { p[4] = 8 }),
 		"protocol length":  req(func(p []byte) { p[5] = 16 }),
 		"operation":        req(func(p []byte) { p[7] = 3 }),
-		"multicast sender": req(func(p []byte) { p[8] = 1 }),
 		"loopback target":  req(func(p []byte) { p[24] = 127 }),
 		"group target":     req(func(p []byte) { p[24] = 225 }),
 		"group sender":     req(func(p []byte) { p[14] = 225 }),

@@ -87,8 +87,9 @@ func (a *ARP) valid(h header.ARP, dev *napi.NetDevice) bool {
 	if op := h.Op(); op != header.ARPRequest && op != header.ARPReply {
 		return false
 	}
-	// Nobody asks for these, nobody has a group address for a station.
-	tip, sha := h.TargetIP(), h.SenderHW()
+	// Nobody asks for these. A group address for a station would be refused by
+	// RFC 1812 section 3.3.2; as in Linux it is not: clusters answer with one.
+	tip := h.TargetIP()
 	in := a.ip.InDev(dev.Ifindex())
 	if tip.IsLoopback() && !ip.OrConf(&a.ip.ConfAll.RouteLocalnet, &in.Conf.RouteLocalnet) {
 		return false
@@ -96,7 +97,7 @@ func (a *ARP) valid(h header.ARP, dev *napi.NetDevice) bool {
 	if h.SenderIP() == tip && ip.OrConf(&a.ip.ConfAll.DropGratuitousARP, &in.Conf.DropGratuitousARP) {
 		return false
 	}
-	return !tip.IsMulticast() && sha[0]&1 == 0
+	return !tip.IsMulticast()
 }
 
 // process is arp_process.

@@ -4,6 +4,7 @@ import (
 	"barewire/inet/fib"
 	"barewire/inet/header"
 	"barewire/inet/ip"
+	"barewire/inet/mib"
 	"barewire/inet/neigh"
 	"barewire/napi"
 	"barewire/skb"
@@ -46,6 +47,9 @@ func confirm(in *ip.InDev, peer, local header.Addr, scope fib.Scope) bool {
 // would leave by another device (Linux: arp_filter).
 func (a *ARP) filter(dev *napi.NetDevice, sip, tip header.Addr) bool {
 	rt, err := a.ip.RouteOutput(&fib.Flow{Dst: sip, Src: tip})
+	if err == 0 && rt.Dev != dev {
+		a.ip.MIB.TCPExt[mib.ArpFilter].Add(1) // shown there, of all places
+	}
 	return err != 0 || rt.Dev != dev
 }
 

@@ -111,9 +111,7 @@ func (i *ICMP) prepare(r *reply, b *skb.Buff, typ uint8) bool {
 		}
 	}
 	rt, err := i.ip.RouteOutput(&f)
-	// One request must not be answered to many: Linux would send to a source
-	// that is a broadcast address.
-	if err != 0 || rt.Flags&ip.RTCFBroadcast != 0 {
+	if err != 0 {
 		b.Free(skb.IPOutNoRoutes)
 		return false
 	}

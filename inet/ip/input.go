@@ -3,6 +3,7 @@ package ip
 import (
 	"barewire/inet/fib"
 	"barewire/inet/header"
+	"barewire/inet/mib"
 	"barewire/napi"
 	"barewire/netfilter"
 	"barewire/skb"
@@ -100,7 +101,7 @@ func (n *Net) rcvFinish(b *skb.Buff, dev *napi.NetDevice) {
 		var why skb.Reason
 		if rt, why = n.routeInput(b, h.Src(), h.Dst(), h.TOS(), dev); rt == nil {
 			if why == skb.IPRPFilter {
-				n.MIB.IP.ReversePathFilter.Add(1)
+				n.MIB.TCPExt[mib.IPReversePathFilter].Add(1) // shown there, of all places
 			}
 			n.drop(b, why)
 			return

@@ -29,9 +29,6 @@ type IP struct {
 	OutBcastOctets, InCsumErrors                         Counter
 	InNoECTPkts, InECT1Pkts, InECT0Pkts, InCEPkts        Counter
 	ReasmOverlaps                                        Counter
-
-	// TcpExt, where Linux shows them
-	ReversePathFilter Counter
 }
 
 // ICMP counts what Linux has in the Icmp and IcmpMsg lines.
@@ -88,7 +85,7 @@ func appendLines(b []byte, proto string, items []item) []byte {
 			b = strconv.AppendInt(append(b, ' '), int64(it.v), 10)
 			continue
 		}
-		b = strconv.AppendUint(append(b, ' '), it.v, 10)
+		b = strconv.AppendInt(append(b, ' '), int64(it.v), 10) // MaxConn is -1
 	}
 	return append(b, '\n')
 }

@@ -227,7 +227,7 @@ func routingRules() (l []step) {
 // questions asks both ends.
 type questions struct {
 	*testing.T
-	x, y *end
+	x, y  *end
 	input bool // ask for received packets too
 	wrong int
 }
