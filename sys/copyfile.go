@@ -147,8 +147,12 @@ func sysCopyFileRange(k *Kernel, a args) (uintptr, Errno) {
 
 // mapFile maps the contents of a file as a private copy, which is what a
 // mapping that is private or only read is, until the file changes. Shared
-// writing is ENODEV: there are no page tables to see it by.
+// writing is ENODEV: there are no page tables to see it by. Memory that a file
+// gives away is shared (mapfile.go).
 func (k *Kernel) mapFile(f *File, n uintptr, prot, flags uintptr, off int64) (uintptr, Errno) {
+	if m, ok := f.ops.(mapper); ok {
+		return k.mapShared(f, m, n, off)
+	}
 	d, ok := f.ops.(*regFile)
 	switch {
 	case !ok:

@@ -12,7 +12,7 @@ import (
 // of that heap, page-aligned, kept alive here until it is unmapped.
 type memory struct {
 	mu   sync.Mutex
-	vmas []vma // sorted, not overlapping
+	vmas []vma // sorted, not overlapping but where a file's memory is mapped more than once
 	size uintptr
 }
 
@@ -20,6 +20,7 @@ type memory struct {
 type vma struct {
 	start, end uintptr
 	backing    []byte
+	file       *sharing // memory of a file; nil for anonymous
 }
 
 const (
@@ -81,7 +82,7 @@ func (m *memory) mapAnon(n uintptr, limit uint64) (uintptr, Errno) {
 	b := make([]byte, n+pageSize)
 	base := uintptr(unsafe.Pointer(unsafe.SliceData(b)))
 	start := (base + pageSize - 1) &^ (pageSize - 1)
-	m.insert(vma{start, start + n, b})
+	m.insert(vma{start, start + n, b, nil})
 	return start, 0
 }
 
@@ -107,7 +108,7 @@ func (m *memory) mapFixed(addr, n uintptr, noreplace bool) (uintptr, Errno) {
 	if noreplace && m.touches(addr, n) {
 		return 0, syscall.EEXIST
 	}
-	if !m.covered(addr, n) {
+	if !m.covered(addr, n) || m.shared(addr, addr+n) {
 		return 0, syscall.ENOMEM
 	}
 	m.zero(addr, n)
@@ -138,10 +139,10 @@ func (m *memory) covered(addr, n uintptr) bool {
 	return addr >= end
 }
 
-// zero clears the mapped part of the range.
+// zero clears the anonymous part of the range.
 func (m *memory) zero(addr, n uintptr) {
 	for _, v := range m.vmas {
-		if s, e := max(v.start, addr), min(v.end, addr+n); s < e {
+		if s, e := max(v.start, addr), min(v.end, addr+n); s < e && v.file == nil {
 			base := uintptr(unsafe.Pointer(unsafe.SliceData(v.backing)))
 			clear(v.backing[s-base : e-base])
 		}
@@ -158,24 +159,46 @@ func sysMunmap(k *Kernel, a args) (uintptr, Errno) {
 }
 
 // unmap removes [start, end); what was not mapped is left alone, as in Linux.
+// Of memory that is mapped more than once, one mapping goes.
 func (m *memory) unmap(start, end uintptr) {
+	var l, gone []vma
+	var ended []func()
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	var l []vma
+next:
 	for _, v := range m.vmas {
-		if v.end <= start || end <= v.start {
+		cut := vma{start: max(v.start, start), end: min(v.end, end)}
+		if cut.end <= cut.start {
 			l = append(l, v)
 			continue
 		}
-		m.size -= min(v.end, end) - max(v.start, start)
-		if v.start < start {
-			l = append(l, vma{v.start, start, v.backing})
+		if v.file != nil {
+			for _, g := range gone {
+				if g.start < cut.end && cut.start < g.end {
+					l = append(l, v)
+					continue next
+				}
+			}
+			gone = append(gone, cut)
+			v.file.pieces--
 		}
-		if end < v.end {
-			l = append(l, vma{end, v.end, v.backing})
+		m.size -= cut.end - cut.start
+		for _, rest := range []vma{{v.start, cut.start, v.backing, v.file}, {cut.end, v.end, v.backing, v.file}} {
+			if rest.start < rest.end {
+				l = append(l, rest)
+				if rest.file != nil {
+					rest.file.pieces++
+				}
+			}
+		}
+		if v.file != nil && v.file.pieces == 0 {
+			ended = append(ended, v.file.end)
 		}
 	}
 	m.vmas = l
+	m.mu.Unlock()
+	for _, f := range ended {
+		f()
+	}
 }
 
 // sysMremap moves a mapping when it must grow.
@@ -189,10 +212,10 @@ func sysMremap(k *Kernel, a args) (uintptr, Errno) {
 	}
 	m := &k.mm
 	m.mu.Lock()
-	covered := m.covered(a.a0, old)
+	covered, shared := m.covered(a.a0, old), m.shared(a.a0, a.a0+old)
 	m.mu.Unlock()
 	switch {
-	case !covered:
+	case !covered, shared && n > old:
 		return 0, syscall.EFAULT
 	case n <= old:
 		m.unmap(a.a0+n, a.a0+old)
