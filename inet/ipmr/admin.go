@@ -107,6 +107,7 @@ type VIF struct {
 	ID                                       int
 	Dev                                      *napi.NetDevice
 	Flags                                    uint32
+	Local, Remote                            [4]byte // as in struct vifctl
 	BytesIn, BytesOut, PacketsIn, PacketsOut uint64
 }
 
@@ -118,7 +119,7 @@ func (r *Router) Tables() (out []Table) {
 		o := Table{ID: t.id, Waiting: len(r.unres.keys(t)), RegVIF: t.regVif, Assert: t.assert, PIM: t.pim, WrongVIFWhole: t.wholeWrong}
 		for i := range t.maxvif {
 			if v := &t.vifs[i]; v.dev != nil {
-				o.VIFs = append(o.VIFs, VIF{ID: i, Dev: v.dev, Flags: v.flags, BytesIn: v.bytesIn.Load(),
+				o.VIFs = append(o.VIFs, VIF{ID: i, Dev: v.dev, Flags: v.flags, Local: v.local, Remote: v.remote, BytesIn: v.bytesIn.Load(),
 					BytesOut: v.bytesOut.Load(), PacketsIn: v.pktIn.Load(), PacketsOut: v.pktOut.Load()})
 			}
 		}

@@ -26,6 +26,7 @@ type end struct {
 	fd      uintptr
 	index   map[string]int32
 	sysctl  func(name, value string) error // of net.ipv4
+	within  func(f func() error) error     // runs f where sockets are made
 }
 
 // ours is a namespace of this stack.

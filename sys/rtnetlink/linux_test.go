@@ -36,6 +36,7 @@ func linux(t testing.TB) *end {
 	if err := ns.IP("link", "set", "lo", "up"); err != nil {
 		t.Fatal(err)
 	}
+	e.within = ns.Do
 	if err := ns.Do(func() error { e.open(); return nil }); err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 // include/uapi/linux/rtnetlink.h, mroute.h).
 const (
 	rtmNewCacheReport = 96
-	groupMRoute       = 14 // RTNLGRP_IPV4_MROUTE
+	groupMRoute       = 6  // RTNLGRP_IPV4_MROUTE
 	groupMRouteReport = 30 // RTNLGRP_IPV4_MROUTE_R
 
 	rtaMFCStats = 17
@@ -249,6 +249,8 @@ func (r *Route) dumpMRouteTables(q *request) error {
 			b.Attr(5, u64(v.BytesOut)...)
 			b.Attr(6, u64(v.PacketsIn)...)
 			b.Attr(7, u64(v.PacketsOut)...)
+			b.Attr(8, v.Local[:]...)
+			b.Attr(9, v.Remote[:]...)
 			b.EndNest(at)
 		}
 		b.EndNest(vifs)
