@@ -234,3 +234,46 @@ route add 10.79.0.0/16 via 192.0.2.1 dev eth0
 		t.Errorf("ip printed\n%s\nwhich is not like\n%s", lines, want)
 	}
 }
+
+// u-root's tcpdump captures through a memory-mapped ring of version 3.
+func TestURoot_tcpdump(t *testing.T) {
+	const request, reply = `^[0-9:.]{15} IPv4 eth0 10\.8\.0\.1\. > 10\.8\.0\.2\.: ICMP EchoRequest, id \d+, seq 3, length 64$`,
+		`^[0-9:.]{15} IPv4 eth0 10\.8\.0\.2\. > 10\.8\.0\.1\.: ICMP EchoReply, id \d+, seq 3, length 64$`
+	const datagram = `10\.8\.0\.1\.\d+ > 10\.8\.0\.2\.4321.*: UDP, length 5$`
+	for _, c := range []struct {
+		name, args string
+		want       []string
+		not        string // nothing like it
+	}{
+		{"all", "-c 20", []string{`^listening on eth0, link-type 1, snapshot length 262144 bytes$`, request, reply}, `skipping`},
+		{"filter by protocol", "-c 4 udp", []string{datagram}, `ICMP`},
+		{"filter by port", "-c 4 udp port 4321", []string{datagram}, `ICMP`},
+		{"filter by host and direction", "-v -c 6 src host 10.8.0.2", []string{
+			`^[0-9:.]{15} IPv4 eth0 \(tos 0x0, ttl 64, id \d+, offset 0, flags \[.*\], proto ICMPv4 \(1\), length 84\)$`,
+			`10\.8\.0\.2\. > 10\.8\.0\.1\.: ICMP EchoReply, id \d+, seq 3, length 64$`}, `EchoRequest|4321`},
+		{"hex of a short packet", "-s 128 -xx -c 20", []string{reply, `0800 4500 $`, `0054 `}, `skipping`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			first, cable, _ := hops(t, 1)
+			r := urootRun{command: "exp/tcpdump", params: hopsParam, args: "-i eth0 -n " + c.args, nic: cable, want: c.want}
+			m := r.start(t)
+			if _, err := m.Console.WaitFor("^listening on eth0", bootTime); err != nil {
+				t.Fatal(err)
+			}
+			if out, err := first.Run(20*time.Second, "ping", "-c", "8", "-i", "0.05", "10.8.0.2"); err != nil {
+				t.Error(err, out)
+			}
+			conn, err := first.DialUDP(netip.MustParseAddrPort("10.8.0.2:4321"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			for range 8 {
+				conn.Write([]byte("hello"))
+			}
+			if out := r.wait(t, m); regexp.MustCompile(c.not).MatchString(out) {
+				t.Errorf("%s is in:\n%s", c.not, out)
+			}
+		})
+	}
+}
