@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"barewire/napi/sysctl"
+	"barewire/skb"
 )
 
 // registerSettings enters net.core.* of the device layer.
@@ -27,6 +28,18 @@ func (n *Net) registerFiles() {
 	n.proc.Register("dev_mcast", n.showMcast)
 	n.proc.Register("softnet_stat", n.showSoftnet)
 	n.proc.Register("ptype", n.showPtype)
+	n.proc.Register("drop_reasons", n.showDrops)
+}
+
+// showDrops lists why packets were dropped, and how many; Linux has no such
+// file, its figures come from the drop monitor alone.
+func (n *Net) showDrops(b []byte) []byte {
+	for r := skb.Reason(0); r < skb.NumReasons; r++ {
+		if v := n.cache.Drops(r); v != 0 {
+			b = fmt.Appendf(b, "%-24s %d\n", r, v)
+		}
+	}
+	return b
 }
 
 // showDev is /proc/net/dev (Linux: dev_seq_show).

@@ -10,6 +10,8 @@ import (
 	"barewire/skb"
 	"barewire/sys"
 	"barewire/sys/cmdline"
+	"barewire/sys/dropmon"
+	"barewire/sys/genl"
 	"barewire/sys/rtnetlink"
 	"barewire/virtio"
 	vnet "barewire/virtio/net"
@@ -163,10 +165,25 @@ func (b *booting) netInit() bool {
 		b.warn("no network: %v", err)
 		return false
 	}
-	if _, err = rtnetlink.New(b.Inet); err != nil {
+	if err := b.netlink(); err != nil {
 		b.warn("no netlink: %v", err)
 	}
 	return true
+}
+
+// netlink makes the sockets of AF_NETLINK: configuration, and the families of
+// generic netlink.
+func (b *booting) netlink() error {
+	rt, err := rtnetlink.New(b.Inet)
+	if err != nil {
+		return err
+	}
+	g, err := genl.New(rt.Netlink())
+	if err != nil {
+		return err
+	}
+	_, err = dropmon.New(g, dropmon.Config{Net: b.Net, WallClock: b.m.WallClock})
+	return err
 }
 
 // probe finds the network devices.

@@ -124,6 +124,13 @@ func (b *Builder) AttrU32(typ uint16, v uint32) {
 	b.Attr(typ, p[:]...)
 }
 
+// AttrU64 appends an attribute of 64 bits in the machine's order.
+func (b *Builder) AttrU64(typ uint16, v uint64) {
+	var p [8]byte
+	binary.NativeEndian.PutUint64(p[:], v)
+	b.Attr(typ, p[:]...)
+}
+
 // AttrBE32 appends an attribute of 32 bits in network order, an address.
 func (b *Builder) AttrBE32(typ uint16, v uint32) {
 	var p [4]byte

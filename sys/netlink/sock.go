@@ -65,7 +65,7 @@ func (s *Sock) isBound() bool {
 }
 
 func (s *Sock) inGroup(g int) bool {
-	return g > 0 && g <= maxGroups && s.groups.Load()&(1<<(g-1)) != 0
+	return g > 0 && g <= MaxGroups && s.groups.Load()&(1<<(g-1)) != 0
 }
 
 func groupMask(g int) uint32 {

@@ -12,8 +12,8 @@ import (
 // MaxLinks is the number of protocols (Linux: MAX_LINKS).
 const MaxLinks = 32
 
-// maxGroups bounds the groups of a protocol.
-const maxGroups = 64
+// MaxGroups bounds the groups of a protocol.
+const MaxGroups = 64
 
 // Protocol is the kernel's side of a netlink protocol.
 type Protocol struct {
@@ -51,7 +51,7 @@ func New(clock napi.Clock, rand func([]byte), pid uint32) *Table {
 // Register enters a protocol (Linux: netlink_kernel_create), before sockets
 // are made. EINVAL or EEXIST.
 func (t *Table) Register(proto int, p *Protocol) error {
-	if proto < 0 || proto >= MaxLinks || p.Groups > maxGroups || p.Rcv == nil {
+	if proto < 0 || proto >= MaxLinks || p.Groups > MaxGroups || p.Rcv == nil {
 		return syscall.EINVAL
 	}
 	if t.protos[proto] != nil {
@@ -111,10 +111,10 @@ func (t *Table) autobind(k *Sock) error {
 		return nil
 	}
 	port := t.pid
-	for t.ports[portKey{k.Protocol, port}] != nil {
+	for n := uint32(0); t.ports[portKey{k.Protocol, port}] != nil; n++ {
 		var r [4]byte
 		t.rand(r[:])
-		port = uint32(-4096 - int32(binary.NativeEndian.Uint32(r[:])&0x3fffffff))
+		port = uint32(-4096 - int32((binary.NativeEndian.Uint32(r[:])+n)&0x3fffffff))
 	}
 	return t.insertLocked(k, port)
 }
