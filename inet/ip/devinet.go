@@ -23,7 +23,8 @@ type Ifaddr struct {
 	Protocol  uint8  // IFAPROT_*
 
 	// ValidLft and PreferredLft are the lifetimes in seconds from Updated on;
-	// Forever for no end. They are kept and shown; nothing ends by itself.
+	// Forever for no end. At the end of the first the address is removed, at
+	// that of the second it gets IFAFDeprecated.
 	ValidLft, PreferredLft uint32
 	Created, Updated       int64 // on the instance's clock, ns
 }
@@ -153,12 +154,17 @@ func sysctlName(dev *napi.NetDevice) string { return strings.ReplaceAll(dev.Name
 // RemoveDevice takes it away again, with addresses, routes and neighbours
 // (Linux: inetdev_destroy).
 func (n *Net) RemoveDevice(dev *napi.NetDevice) {
+	var evs []RTEvent
 	n.mu.Lock()
-	if n.InDev(dev.Ifindex()) != nil {
+	if d := n.InDev(dev.Ifindex()); d != nil {
+		for i := range d.addrs {
+			evs = append(evs, RTEvent{Kind: AddrDel, Dev: dev, Addr: &d.addrs[i]})
+		}
 		n.setInDev(dev.Ifindex(), nil)
 		n.Dev.Sysctl().Unregister("net.ipv4.conf." + sysctlName(dev))
 	}
 	n.mu.Unlock()
+	n.Notify(evs...)
 	n.Notify(routesGone(n.FIB.SyncDown(dev, true))...)
 	if n.Neigh != nil {
 		n.Neigh.FlushDev(dev, true)

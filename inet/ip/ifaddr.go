@@ -53,13 +53,14 @@ func (n *Net) NewAddr(dev *napi.NetDevice, c AddrConfig, flags uint16) error {
 	}
 	now := n.Dev.Clock().Now()
 	ifa := Ifaddr{Local: c.Local, Address: c.Peer, Bits: c.Bits, Broadcast: c.Broadcast, Scope: c.Scope, Label: c.Label,
-		Flags: c.Flags, Metric: c.Metric, Protocol: c.Protocol, ValidLft: c.ValidLft, PreferredLft: c.PreferredLft, Created: now, Updated: now}
+		Flags: c.Flags, Metric: c.Metric, Protocol: c.Protocol, Created: now}
 	if ifa.Address == 0 {
 		ifa.Address = ifa.Local
 	}
-	if ifa.ValidLft == 0 {
-		ifa.ValidLft, ifa.PreferredLft = Forever, Forever
+	if c.ValidLft == 0 {
+		c.ValidLft, c.PreferredLft = Forever, Forever
 	}
+	ifa.setLifetime(c.ValidLft, c.PreferredLft, now)
 	evs, err := n.insertAddr(dev, ifa, flags)
 	if err != nil {
 		return err
@@ -89,10 +90,17 @@ func (n *Net) insertAddr(dev *napi.NetDevice, ifa Ifaddr, flags uint16) ([]RTEve
 			if flags&fib.FlagExcl != 0 || flags&fib.FlagReplace == 0 {
 				return nil, syscall.EEXIST
 			}
-			ifa.Secondary, ifa.Created = o.Secondary, o.Created
-			*o = ifa
+			// Only these change: what the address is stays.
+			var evs []RTEvent
+			if o.Metric != ifa.Metric {
+				evs = n.changeMetric(d, o, ifa.Metric)
+			}
+			o.Protocol = ifa.Protocol
+			o.setLifetime(ifa.ValidLft, ifa.PreferredLft, ifa.Updated)
 			n.setAddrs(d, list)
-			return []RTEvent{{Kind: AddrNew, Flags: fib.FlagReplace, Dev: dev, Addr: &ifa}}, nil
+			n.armLifetimes()
+			told := *o
+			return append(evs, RTEvent{Kind: AddrNew, Flags: fib.FlagReplace, Dev: dev, Addr: &told}), nil
 		}
 		if o.Scope != ifa.Scope {
 			return nil, syscall.EINVAL
@@ -104,6 +112,9 @@ func (n *Net) insertAddr(dev *napi.NetDevice, ifa Ifaddr, flags uint16) ([]RTEve
 	}
 	list = slices.Insert(list, at, ifa)
 	d = n.setAddrs(d, list)
+	if ifa.next() != 0 {
+		n.armLifetimes()
+	}
 	evs := n.addIfaddrRoutes(d, &ifa)
 	return append([]RTEvent{{Kind: AddrNew, Dev: dev, Addr: &ifa}}, evs...), nil
 }
@@ -183,7 +194,9 @@ func (n *Net) DelAddr(dev *napi.NetDevice, p netip.Prefix) error {
 // other addresses of the subnet go with its first one; with it the next takes
 // its place. The routes follow. ENODEV, EADDRNOTAVAIL.
 func (n *Net) DelAddrConfig(dev *napi.NetDevice, c AddrConfig) error {
+	n.mu.Lock()
 	evs, err := n.removeAddr(dev, c)
+	n.mu.Unlock()
 	if err != nil {
 		return err
 	}
@@ -191,9 +204,8 @@ func (n *Net) DelAddrConfig(dev *napi.NetDevice, c AddrConfig) error {
 	return nil
 }
 
+// removeAddr is __inet_del_ifa; mu is held.
 func (n *Net) removeAddr(dev *napi.NetDevice, c AddrConfig) (evs []RTEvent, err error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
 	d := n.InDev(dev.Ifindex())
 	if d == nil {
 		return nil, syscall.ENODEV
@@ -204,31 +216,30 @@ func (n *Net) removeAddr(dev *napi.NetDevice, c AddrConfig) (evs []RTEvent, err 
 	if at < 0 {
 		return nil, syscall.EADDRNOTAVAIL
 	}
-	gone := []Ifaddr{d.addrs[at]}
+	first := d.addrs[at]
+	var gone []Ifaddr
 	list := slices.Delete(slices.Clone(d.addrs), at, at+1)
-	if !gone[0].Secondary {
-		promote := OrConf(&n.ConfAll.PromoteSecondaries, &d.Conf.PromoteSecondaries)
-		list = slices.DeleteFunc(list, func(o Ifaddr) bool {
-			if !o.Secondary || o.Bits != gone[0].Bits || !o.Match(gone[0].Address) || promote {
-				return false
-			}
-			gone = append(gone, o)
-			return true
-		})
-		if promote {
-			for i := range list {
-				if o := &list[i]; o.Secondary && o.Bits == gone[0].Bits && o.Match(gone[0].Address) {
-					o.Secondary = false
-					p := *o
-					defer func() { evs = append(evs, RTEvent{Kind: AddrNew, Dev: dev, Addr: &p}) }()
-					break
+	var promoted *Ifaddr
+	if !first.Secondary {
+		depends := func(o Ifaddr) bool { return o.Secondary && o.Bits == first.Bits && o.Match(first.Address) }
+		if next := slices.IndexFunc(list, depends); next < 0 {
+		} else if OrConf(&n.ConfAll.PromoteSecondaries, &d.Conf.PromoteSecondaries) {
+			list, promoted = promote(list, next, first.Scope)
+		} else {
+			list = slices.DeleteFunc(list, func(o Ifaddr) bool {
+				if !depends(o) {
+					return false
 				}
-			}
+				gone = append(gone, o)
+				return true
+			})
 		}
 	}
+	gone = append(gone, first)
 	d = n.setAddrs(d, list)
 	for i := range gone {
 		a := gone[i].Local
+		evs = append(evs, RTEvent{Kind: AddrDel, Dev: dev, Addr: &gone[i]})
 		evs = append(evs, routesGone(n.FIB.DeleteFunc(func(r *fib.Entry) bool {
 			// A secondary address's own route prefers the first address.
 			return r.Protocol == fib.ProtKernel && r.Dev() == dev &&
@@ -238,7 +249,9 @@ func (n *Net) removeAddr(dev *napi.NetDevice, c AddrConfig) (evs []RTEvent, err 
 			// Nobody can send with it any more, by whatever route.
 			evs = append(evs, routesGone(n.FIB.SyncAddr(a))...)
 		}
-		evs = append(evs, RTEvent{Kind: AddrDel, Dev: dev, Addr: &gone[i]})
+	}
+	if promoted != nil {
+		evs = append(evs, RTEvent{Kind: AddrNew, Dev: dev, Addr: promoted})
 	}
 	// Subnets another address shares need their routes back.
 	for i := range list {
@@ -251,4 +264,19 @@ func (n *Net) removeAddr(dev *napi.NetDevice, c AddrConfig) (evs []RTEvent, err 
 		n.FIB.SyncUp(dev)
 	}
 	return evs, nil
+}
+
+// promote makes the address at i the first of its subnet and moves it behind
+// the last primary one of scope or a narrower one.
+func promote(list []Ifaddr, i int, scope fib.Scope) ([]Ifaddr, *Ifaddr) {
+	p := list[i]
+	p.Secondary = false
+	list = slices.Delete(list, i, i+1)
+	to := min(i, len(list))
+	for k := range list {
+		if !list[k].Secondary && scope <= list[k].Scope {
+			to = k + 1
+		}
+	}
+	return slices.Insert(list, to, p), &p
 }

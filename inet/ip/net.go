@@ -105,21 +105,22 @@ type Net struct {
 	Route      RouteConf
 	RouteStats RouteStats
 
-	protos   [256]atomic.Pointer[Protocol]
-	indevs   atomic.Pointer[[]*InDev] // by ifindex
-	locals   atomic.Pointer[map[header.Addr]*InDev]
-	mu       sync.Mutex // writers of the two above
-	loop     atomic.Pointer[InDev]
-	hashKey  uint64 // of flow hashes; random
-	martians ratelimit
-	rtnotify rtNotifier
-	alerts   raChain
-	frags    fragTable
-	peers    peerTable
-	stat     sockstat
-	idents   identTable
-	portMin  atomic.Uint32
-	portMax  atomic.Uint32
+	protos    [256]atomic.Pointer[Protocol]
+	indevs    atomic.Pointer[[]*InDev] // by ifindex
+	locals    atomic.Pointer[map[header.Addr]*InDev]
+	mu        sync.Mutex // writers of the two above, and lifetimes
+	lifetimes lifetimes
+	loop      atomic.Pointer[InDev]
+	hashKey   uint64 // of flow hashes; random
+	martians  ratelimit
+	rtnotify  rtNotifier
+	alerts    raChain
+	frags     fragTable
+	peers     peerTable
+	stat      sockstat
+	idents    identTable
+	portMin   atomic.Uint32
+	portMax   atomic.Uint32
 }
 
 // Default local port range (net.ipv4.ip_local_port_range).
@@ -184,8 +185,12 @@ func (n *Net) SetLocalPortRange(lo, hi uint16) error {
 	return nil
 }
 
-// Close drops what is being reassembled; for the end of a namespace.
-func (n *Net) Close() { n.frags.close() }
+// Close drops what is being reassembled and waits for no address any more; for
+// the end of a namespace.
+func (n *Net) Close() {
+	n.stopLifetimes()
+	n.frags.close()
+}
 
 // drop ends a packet that is refused.
 func (n *Net) drop(b *skb.Buff, r skb.Reason) { b.Free(r) }

@@ -116,8 +116,8 @@ func (r *Route) putAddr(b *netlink.Builder, typ uint16, dev *napi.NetDevice, a *
 	// What is left of the lifetimes, which count from the last change.
 	age := uint32((r.dev.Clock().Now() - a.Updated) / 1e9)
 	left := func(l uint32) uint32 {
-		if l == ip.Forever {
-			return l
+		if l == ip.Forever || a.ValidLft == ip.Forever {
+			return ip.Forever // a permanent address shows no end
 		}
 		return l - min(age, l)
 	}
