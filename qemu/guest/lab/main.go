@@ -1,5 +1,5 @@
 // Lab is a guest program that obeys: it reads commands of package lab on its standard input, the console, and answers each
-// with lines that begin with "| " and then "lab: ok" or "lab: " and the error. Beside it echoes what comes to UDP port 7.
+// with lines that begin with "| " and then "lab: ok" or "lab: " and the error. Beside it echoes what comes to the UDP ports 7 and 17.
 package main
 
 import (
@@ -14,21 +14,14 @@ import (
 )
 
 func main() {
-	conn, err := net.ListenUDP("udp4", &net.UDPAddr{Port: 7})
-	if err != nil {
-		fmt.Println("lab:", err)
-		os.Exit(1)
-	}
-	go func() {
-		b := make([]byte, 1<<16)
-		for {
-			n, from, err := conn.ReadFromUDPAddrPort(b)
-			if err != nil {
-				return
-			}
-			conn.WriteToUDPAddrPort(b[:n], from)
+	for _, port := range []int{7, 17} {
+		conn, err := net.ListenUDP("udp4", &net.UDPAddr{Port: port})
+		if err != nil {
+			fmt.Println("lab:", err)
+			os.Exit(1)
 		}
-	}()
+		go echo(conn)
+	}
 	var l lab.Lab
 	fmt.Println("lab: ready")
 	lines := bufio.NewScanner(os.Stdin)
@@ -46,5 +39,16 @@ func main() {
 			continue
 		}
 		fmt.Println("lab: ok")
+	}
+}
+
+func echo(conn *net.UDPConn) {
+	b := make([]byte, 1<<16)
+	for {
+		n, from, err := conn.ReadFromUDPAddrPort(b)
+		if err != nil {
+			return
+		}
+		conn.WriteToUDPAddrPort(b[:n], from)
 	}
 }
