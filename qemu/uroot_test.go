@@ -1,7 +1,9 @@
 package qemu
 
 import (
+	"encoding/binary"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -276,4 +278,47 @@ func TestURoot_tcpdump(t *testing.T) {
 			}
 		})
 	}
+}
+
+// u-root's ntpdate asks a server of ours for the time (RFC 5905), which is another
+// year's, and sets the clock of the image: its own message is of that year.
+func TestURoot_ntpdate(t *testing.T) {
+	server, cable, _ := hops(t, 1)
+	var conn net.PacketConn
+	if err := server.Do(func() (err error) {
+		conn, err = net.ListenPacket("udp4", "10.8.0.1:123")
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	began := time.Now()
+	then := time.Date(2035, 7, 8, 9, 10, 11, 0, time.UTC)
+	go func() {
+		stamp := func(b []byte, at time.Time) {
+			binary.BigEndian.PutUint32(b, uint32(at.Unix()+2208988800)) // of era 0, from 1900
+			binary.BigEndian.PutUint32(b[4:], uint32(uint64(at.Nanosecond())<<32/1e9))
+		}
+		for {
+			q := make([]byte, 512)
+			n, from, err := conn.ReadFrom(q)
+			if err != nil {
+				return
+			}
+			if n < 48 || q[0]&7 != 3 { // a client's
+				continue
+			}
+			now := then.Add(time.Since(began))
+			a := make([]byte, 48)
+			a[0], a[1], a[2], a[3] = 4<<3|4, 1, 6, 0xec // version 4, server; stratum 1
+			stamp(a[16:], now.Add(-time.Second))
+			copy(a[24:32], q[40:48])
+			stamp(a[32:], now)
+			stamp(a[40:], now)
+			conn.WriteTo(a, from)
+		}
+	}()
+	urootRun{command: "core/ntpdate", params: hopsParam, args: "-verbose", nic: cable,
+		files: []string{"etc/ntp.conf", "driftfile /x\nserver 10.8.0.1 iburst\n"}, want: []string{
+			`Found 1 servers`, `^2035/07/08 09:1\d:\d\d adjust time server 10\.8\.0\.1 offset \+\d{9,}\.\d+ sec$`}}.run(t)
 }

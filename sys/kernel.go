@@ -34,6 +34,8 @@ type Config struct {
 	Clock napi.Clock
 	// WallClock returns the time since 1970 UTC. Nil: Clock.
 	WallClock func() (sec int64, nsec int32)
+	// SetWallClock sets it. Nil: setting the time is EPERM.
+	SetWallClock func(sec int64, nsec int32)
 	// Random fills b with cryptographically strong bytes. Nil: getrandom is
 	// ENOSYS and the random devices fail with EIO.
 	Random func(b []byte)
@@ -101,6 +103,7 @@ type Kernel struct {
 	calls          atomic.Uint64
 	unimplemented  [numNames]atomic.Uint64
 	unknownNumbers atomic.Uint64
+	zone           atomic.Pointer[timezone] // of settimeofday; nil until one is set
 }
 
 // New makes a kernel with descriptors 0, 1 and 2 on the console.

@@ -142,6 +142,10 @@ var callTable = [numNames]callFunc{
 	201: sysTime,           // time
 	100: sysTimes,          // times
 
+	// settime.go
+	227: sysClockSettime, // clock_settime
+	164: sysSettimeofday, // settimeofday
+
 	// memory.go
 	9:   sysMmap,     // mmap
 	11:  sysMunmap,   // munmap

@@ -66,8 +66,12 @@ func sysGettimeofday(k *Kernel, a args) (uintptr, Errno) {
 			return 0, e
 		}
 	}
-	if a.a1 != 0 { // struct timezone: UTC
-		return 0, copyTo(k, a.a1, [2]int32{})
+	if a.a1 != 0 {
+		var tz timezone // UTC
+		if z := k.zone.Load(); z != nil {
+			tz = *z
+		}
+		return 0, copyTo(k, a.a1, tz)
 	}
 	return 0, 0
 }

@@ -25,9 +25,10 @@ type Machine struct {
 	About string
 	// Console is the machine's console; kernel messages go there too.
 	Console sys.Console
-	// WallClock, Random, Exit, PollReady, TaskStart, TaskSize and Version are
+	// WallClock, SetWallClock, Random, Exit, PollReady, TaskStart, TaskSize and Version are
 	// as in [sys.Config].
 	WallClock           func() (sec int64, nsec int32)
+	SetWallClock        func(sec int64, nsec int32)
 	Random              func(b []byte)
 	Exit                func(code int)
 	PollReady           func(pd uintptr, mode int32)
@@ -232,19 +233,20 @@ func (b *booting) up() {
 // sysInit makes the system-call interface.
 func (b *booting) sysInit() {
 	cfg := sys.Config{
-		Console:   b.m.Console,
-		Clock:     b.m.Clock,
-		WallClock: b.m.WallClock,
-		Random:    b.m.Random,
-		Exit:      b.m.Exit,
-		PollReady: b.m.PollReady,
-		Hostname:  b.hostname,
-		Version:   b.m.Version,
-		MemTotal:  b.m.Memory,
-		TaskStart: b.m.TaskStart,
-		TaskSize:  b.m.TaskSize,
-		Log:       b.log,
-		Debug:     b.debug,
+		Console:      b.m.Console,
+		Clock:        b.m.Clock,
+		WallClock:    b.m.WallClock,
+		SetWallClock: b.m.SetWallClock,
+		Random:       b.m.Random,
+		Exit:         b.m.Exit,
+		PollReady:    b.m.PollReady,
+		Hostname:     b.hostname,
+		Version:      b.m.Version,
+		MemTotal:     b.m.Memory,
+		TaskStart:    b.m.TaskStart,
+		TaskSize:     b.m.TaskSize,
+		Log:          b.log,
+		Debug:        b.debug,
 
 		Initramfs:   b.m.Initramfs,
 		CommandLine: b.m.CommandLine,

@@ -46,20 +46,21 @@ func init() {
 	}
 	limitHeap(memory)
 	b := boot.Start(boot.Machine{
-		CommandLine: microvm.CommandLine(),
-		About:       fmt.Sprintf("clock %d.%03d MHz (%s), %s", hz/1e6, hz/1e3%1e3, source, random),
-		Console:     console{},
-		WallClock:   microvm.WallClock,
-		Random:      microvm.Random,
-		Exit:        microvm.Exit,
-		PollReady:   pollReady,
-		TaskStart:   imageStart,
-		TaskSize:    uintptr(top),
-		Memory:      memory,
-		IRQHooks:    microvm.IRQHooks,
-		Devices:     devices(),
-		Initramfs:   modules(),
-		DHCP:        haveDHCP,
+		CommandLine:  microvm.CommandLine(),
+		About:        fmt.Sprintf("clock %d.%03d MHz (%s), %s", hz/1e6, hz/1e3%1e3, source, random),
+		Console:      console{},
+		WallClock:    microvm.WallClock,
+		SetWallClock: microvm.SetWallClock,
+		Random:       microvm.Random,
+		Exit:         microvm.Exit,
+		PollReady:    pollReady,
+		TaskStart:    imageStart,
+		TaskSize:     uintptr(top),
+		Memory:       memory,
+		IRQHooks:     microvm.IRQHooks,
+		Devices:      devices(),
+		Initramfs:    modules(),
+		DHCP:         haveDHCP,
 	})
 	syscallHook = b.Kernel.Syscall
 	pollOpenHook = b.Kernel.PollOpen
