@@ -16,6 +16,22 @@ type Clock interface {
 // re-armed with it, without allocating.
 type Alarm = interface{ Stop() bool }
 
+// WallClock is what a [Clock] has besides that also tells the time of day: a
+// virtual one.
+type WallClock interface {
+	// WallNow returns nanoseconds since 1970 UTC.
+	WallNow() int64
+}
+
+// WallNow returns the time of day by clock c, in nanoseconds since 1970 UTC: that
+// of package time unless c has its own.
+func WallNow(c Clock) int64 {
+	if w, ok := c.(WallClock); ok {
+		return w.WallNow()
+	}
+	return time.Now().UnixNano()
+}
+
 // SystemClock returns a clock on package time, so that testing/synctest
 // virtualises it when it is made inside the bubble.
 func SystemClock() Clock {

@@ -30,6 +30,9 @@ const (
 	ownerNone = iota
 	ownerDo   // a DoSoftirq call
 	ownerD    // ksoftirqd, even while it yields between rounds
+
+	ownerMask = 3
+	ownerTurn = 4 // added whenever a round, or the rounds of a DoSoftirq, begin
 )
 
 // SoftNet is the softirq state of one processor (Linux: softnet_data and the
@@ -37,10 +40,9 @@ const (
 type SoftNet struct {
 	net     *Net
 	pending atomic.Uint32
-	owner   atomic.Int32
+	owner   atomic.Uint64 // who runs softirqs, and a multiple of ownerTurn
 	inIRQ   atomic.Bool
 	wake    chan struct{} // holds one token
-	rounds  atomic.Uint64 // odd while a round runs
 
 	polls   atomic.Pointer[NAPI]    // scheduled, newest first
 	outputs atomic.Pointer[TxQueue] // to be run by NET_TX, newest first
@@ -56,7 +58,9 @@ type SoftNet struct {
 	budgetUsecs atomic.Int32
 	weight      atomic.Int32 // packets: of the backlog's polls and of queue runs
 
-	polling atomic.Bool // a poll is running: transmit queues may wait for its end
+	polling atomic.Bool // ksoftirqd polls: transmit queues may wait for the end
+
+	endHead, endTail *PollEnd // softirq only
 
 	processed uint64 // softirq only; published in stats
 	stats     softStats
@@ -136,7 +140,7 @@ func (s *SoftNet) raise(bits uint32) {
 	// Whoever runs softirqs, or will at the end of the interrupt, gives up
 	// its role before it looks at pending for the last time; so either it
 	// sees the bits or we see that it is gone.
-	if s.owner.Load() != ownerNone || s.inIRQ.Load() {
+	if s.owner.Load()&ownerMask != ownerNone || s.inIRQ.Load() {
 		return
 	}
 	s.wakeup()
@@ -155,29 +159,58 @@ func (s *SoftNet) wakeup() {
 // when the receive budget is used up, or when new work keeps coming. It never
 // blocks; any goroutine may call it.
 func (s *SoftNet) DoSoftirq() {
-	s.inIRQ.Store(false)
-	if s.pending.Load() == 0 || !s.owner.CompareAndSwap(ownerNone, ownerDo) {
+	if s.inIRQ.Load() {
+		s.inIRQ.Store(false)
+	}
+	if s.pending.Load() == 0 || !s.take(ownerDo) {
 		return
 	}
 	// The rounds share one budget: with a single busy device, whose poll is
 	// one round, it would otherwise bound nothing.
-	budget, limit := s.allowance()
+	a := s.allowance()
 	for i := 0; i < maxRestart; i++ {
-		if squeezed := s.round(&budget, limit); squeezed || s.pending.Load() == 0 || s.net.clock.Now() >= limit {
+		if squeezed := s.round(&a); squeezed || s.pending.Load() == 0 && s.outputs.Load() == nil || a.late() {
 			break
 		}
 	}
 	s.release()
 }
 
-// allowance returns how many packets may be received from now on and until
-// when.
-func (s *SoftNet) allowance() (budget int, limit int64) {
-	return int(s.budget.Load()), s.net.clock.Now() + int64(s.budgetUsecs.Load())*int64(time.Microsecond)
+// take makes the caller the one who runs softirqs, if there is none.
+func (s *SoftNet) take(who uint64) bool {
+	o := s.owner.Load()
+	return o&ownerMask == ownerNone && s.owner.CompareAndSwap(o, o+ownerTurn|who)
+}
+
+// allowance is what may be received in a row.
+type allowance struct {
+	clock  Clock
+	budget int   // packets
+	usecs  int64 // from the first time somebody asks
+	limit  int64
+}
+
+func (s *SoftNet) allowance() allowance {
+	return allowance{s.net.clock, int(s.budget.Load()), int64(s.budgetUsecs.Load()), 0}
+}
+
+// late reports whether the time is used up. It is counted from the first
+// question, which comes when something is left to do after a poll: a device that
+// keeps up costs no reading of the clock.
+func (a *allowance) late() bool {
+	now := a.clock.Now()
+	if a.limit == 0 {
+		a.limit = now + a.usecs*int64(time.Microsecond)
+	}
+	return now >= a.limit
 }
 
 func (s *SoftNet) release() {
-	s.owner.Store(ownerNone)
+	s.owner.And(^uint64(ownerMask))
+	// Who scheduled a queue saw an owner, who may not have looked any more.
+	if s.outputs.Load() != nil {
+		s.pending.Or(softirqNetTx)
+	}
 	if s.pending.Load() != 0 {
 		s.wakeup()
 	}
@@ -193,12 +226,15 @@ func (s *SoftNet) Run(stop <-chan struct{}) {
 		case <-stop:
 			return
 		}
-		if !s.owner.CompareAndSwap(ownerNone, ownerD) {
+		if !s.take(ownerD) {
 			continue // a DoSoftirq is at it and wakes us if it leaves something
 		}
 		for s.pending.Load() != 0 {
-			budget, limit := s.allowance()
-			s.round(&budget, limit)
+			a := s.allowance()
+			s.polling.Store(true)
+			s.round(&a)
+			s.polling.Store(false)
+			s.owner.Add(ownerTurn)
 			select {
 			case <-stop:
 				s.release()
@@ -215,30 +251,39 @@ func (s *SoftNet) Run(stop <-chan struct{}) {
 // called has ended (Linux: synchronize_net): after it, nothing that was taken
 // off a table is in use on the receive path. Process context only.
 func (s *SoftNet) Synchronize() {
-	at := s.rounds.Load()
-	if at&1 == 0 {
+	at := s.owner.Load()
+	if at&ownerMask == ownerNone {
 		return
 	}
-	for wait := minWait; s.rounds.Load() == at; wait = min(2*wait, maxWait) {
+	for wait := minWait; s.owner.Load() == at; wait = min(2*wait, maxWait) {
 		time.Sleep(wait)
 	}
 }
 
-// round serves everything pending once, receiving what is left of the budget
-// until limit. It reports whether that ran out with work left.
-func (s *SoftNet) round(budget *int, limit int64) (squeezed bool) {
-	s.rounds.Add(1)
+// gathers reports whether a transmit queue had better wait for more packets:
+// while softirqs run, more are likely to follow (Linux: xmit_more), and they end
+// with passing on what was scheduled.
+func (s *SoftNet) gathers() bool {
+	switch s.owner.Load() & ownerMask {
+	case ownerDo:
+		return true
+	case ownerD:
+		return s.polling.Load()
+	}
+	return false
+}
+
+// round serves everything pending once, receiving what is left of the
+// allowance. It reports whether that ran out with work left.
+func (s *SoftNet) round(a *allowance) (squeezed bool) {
 	p := s.pending.Swap(0)
 	if p&softirqTimer != 0 {
 		s.net.timers.run()
 	}
-	if p&softirqNetTx != 0 {
-		s.netTxAction()
-	}
+	s.netTxAction()
 	if p&softirqNetRx != 0 {
-		squeezed = s.netRxAction(budget, limit)
+		squeezed = s.netRxAction(a)
 	}
-	s.rounds.Add(1)
 	return squeezed
 }
 
@@ -274,25 +319,19 @@ func (s *SoftNet) takePolls() {
 // netRxAction polls every scheduled context once, as far as budget and time
 // go; those that have more to do, and those not reached, stay for the next
 // round (Linux: net_rx_action).
-func (s *SoftNet) netRxAction(budget *int, limit int64) (squeezed bool) {
+func (s *SoftNet) netRxAction(a *allowance) (squeezed bool) {
 	var repeat napiList
 	s.takePolls()
 	for n := s.list.pop(); n != nil; n = s.list.pop() {
-		s.polling.Store(true)
 		work, again := n.poll()
-		s.polling.Store(false)
-		if s.outputs.Load() != nil {
-			// The bit first: who schedules after this sets it again.
-			s.pending.And(^uint32(softirqNetTx))
-			s.netTxAction()
-		}
+		s.endPoll()
+		s.netTxAction()
 		if again {
 			repeat.push(n)
 		}
-		// The time matters only if something is left to do: one reading less per
-		// interrupt of a device that keeps up.
+		a.budget -= work
 		left := s.list.head != nil || repeat.head != nil
-		if *budget -= work; *budget <= 0 || left && s.net.clock.Now() >= limit {
+		if a.budget <= 0 || left && a.late() {
 			squeezed = true
 			break
 		}

@@ -82,11 +82,16 @@ func (q *TxQueue) schedule() {
 			break
 		}
 	}
-	s.raise(softirqNetTx)
+	if s.owner.Load()&ownerMask != ownerDo { // who looks for queues by itself
+		s.raise(softirqNetTx)
+	}
 }
 
 // netTxAction runs the queues that were scheduled (Linux: net_tx_action).
 func (s *SoftNet) netTxAction() {
+	if s.outputs.Load() == nil {
+		return
+	}
 	for q := s.outputs.Swap(nil); q != nil; {
 		next := q.next
 		q.next = nil
@@ -119,10 +124,9 @@ func (q *TxQueue) xmit(b *skb.Buff) error {
 		return syscall.ENOBUFS
 	}
 	q.queue.PushBack(b)
-	// While a poll hands packets up, more are likely to follow: the driver
-	// gets them together when the poll ends (Linux: xmit_more). Senders in
-	// process context that come by meanwhile wait no longer than that.
-	if n := q.dev.net.Load(); n != nil && n.soft.polling.Load() && q.queue.Len() < txBatch {
+	// The driver gets what one poll sends together. Senders in process context
+	// that come by meanwhile wait no longer than that.
+	if n := q.dev.net.Load(); n != nil && n.soft.gathers() && q.queue.Len() < txBatch {
 		q.mu.Unlock()
 		q.schedule()
 		return nil
@@ -187,14 +191,13 @@ func (q *TxQueue) hardXmit(batch []*skb.Buff, fresh int) int {
 	if n := d.net.Load(); n != nil && fresh > 0 && len(n.ptypes.Load().all) > 0 {
 		n.tapXmit(d, batch[len(batch)-fresh:])
 	}
-	var size [txBatch]uint32 // the driver may have freed them on return
-	for i, b := range batch {
-		size[i] = uint32(b.Len())
+	bytes := uint64(0) // before, as the driver may have freed them on return
+	for _, b := range batch {
+		bytes += uint64(b.Len())
 	}
 	took := d.Ops.StartXmit(d, q, batch)
-	bytes := uint64(0)
-	for _, n := range size[:took] {
-		bytes += uint64(n)
+	for _, b := range batch[took:] {
+		bytes -= uint64(b.Len())
 	}
 	q.Stats.Packets.Add(uint64(took))
 	q.Stats.Bytes.Add(bytes)
