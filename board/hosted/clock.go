@@ -43,6 +43,9 @@ func NewVirtualClock() *VirtualClock {
 // Now returns the virtual time in nanoseconds.
 func (c *VirtualClock) Now() int64 { return c.now.Load() }
 
+// WallNow implements [napi.WallClock]: the clock began in the year 2000.
+func (c *VirtualClock) WallNow() int64 { return 946684800e9 + c.Now() }
+
 // AfterFunc implements [napi.Clock]. f runs on the goroutine of Run and must not
 // block.
 func (c *VirtualClock) AfterFunc(d time.Duration, f func()) napi.Alarm {
@@ -86,6 +89,14 @@ func (c *VirtualClock) SleepUntil(t int64) {
 	for p := napi.NewParker(c); c.Now() < t; {
 		p.ParkUntil(t)
 	}
+}
+
+// Yield lets everybody else run, and what AtIdle knows of, until they sleep. No
+// time passes.
+func (c *VirtualClock) Yield() {
+	p := napi.NewParker(c)
+	c.AfterFunc(0, p.Unpark)
+	p.Park()
 }
 
 // Advance lets d pass for the goroutines started by Go.

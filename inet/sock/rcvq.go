@@ -4,8 +4,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
-	"time"
 
+	"barewire/napi"
 	"barewire/skb"
 )
 
@@ -253,7 +253,7 @@ func (sk *Sock) RecvControl(m *Msg, b *skb.Buff) {
 	if sk.stamp.Load() != tsNone || sk.stamping.Load() != 0 {
 		sk.recvTimestamp(m, b)
 	} else if sk.lastStamp.Load() != 0 {
-		sk.lastStamp.Store(time.Now().UnixNano())
+		sk.lastStamp.Store(napi.WallNow(sk.clock))
 	}
 	var p [4]byte
 	if n := b.CB[0]; n != 0 && sk.Flag(FlagRxqOvfl) {
@@ -263,6 +263,10 @@ func (sk *Sock) RecvControl(m *Msg, b *skb.Buff) {
 	if sk.Flag(FlagRcvMark) {
 		putUint32(p[:], b.Mark)
 		m.PutCmsg(syscall.SOL_SOCKET, syscall.SO_MARK, p[:])
+	}
+	if sk.Flag(FlagRcvPriority) {
+		putUint32(p[:], b.Priority)
+		m.PutCmsg(syscall.SOL_SOCKET, soPriority, p[:])
 	}
 }
 

@@ -2,8 +2,8 @@ package sock
 
 import (
 	"syscall"
-	"time"
 
+	"barewire/napi"
 	"barewire/skb"
 )
 
@@ -17,6 +17,17 @@ const (
 	TimestampingSysHardware
 	TimestampingRawHardware
 	TimestampingOptID
+	TimestampingTxSched
+	TimestampingTxAck
+	TimestampingOptCmsg
+	TimestampingOptTSOnly
+	TimestampingOptStats
+	TimestampingOptPktInfo
+	TimestampingOptTxSwHw
+	TimestampingBindPHC
+	TimestampingOptIDTCP
+	TimestampingOptRxFilter
+
 	timestampingLast = 1 << 18 // SOF_TIMESTAMPING_LAST
 	timestampingMask = timestampingLast<<1 - 1
 )
@@ -43,7 +54,10 @@ func (sk *Sock) setTimestamp(kind uint32, on bool) {
 // setTimestamping is sock_set_timestamping. What only a device or the sending
 // side could tell is accepted and never delivered.
 func (sk *Sock) setTimestamping(v int, isNew bool) error {
-	if v&^timestampingMask != 0 {
+	switch {
+	case v&^timestampingMask != 0,
+		v&TimestampingOptIDTCP != 0 && v&TimestampingOptID == 0,
+		v&TimestampingOptStats != 0 && v&TimestampingOptTSOnly == 0:
 		return syscall.EINVAL
 	}
 	sk.stamping.Store(uint32(v))
@@ -68,7 +82,7 @@ func (sk *Sock) Stamp(b *skb.Buff) {
 // are compared when a packet is read, so that setting the clock does not have
 // to reach every stack.
 func (sk *Sock) wallTime(mono int64) int64 {
-	return time.Now().UnixNano() - (sk.clock.Now() - mono)
+	return napi.WallNow(sk.clock) - (sk.clock.Now() - mono)
 }
 
 // recvTimestamp is __sock_recv_timestamp.
@@ -84,7 +98,7 @@ func (sk *Sock) recvTimestamp(m *Msg, b *skb.Buff) {
 	case kind == tsNone:
 		return // queued before the option was set
 	default:
-		at = time.Now().UnixNano()
+		at = napi.WallNow(sk.clock)
 	}
 	sec, nsec := uint64(at/1e9), uint64(at%1e9)
 	var p [48]byte

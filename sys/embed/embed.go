@@ -85,6 +85,7 @@ func New(c Config) (*Instance, error) {
 	}
 	i.kernel = sys.New(sys.Config{
 		Clock:      c.Clock,
+		WallClock:  func() (int64, int32) { t := napi.WallNow(c.Clock); return t / 1e9, int32(t % 1e9) },
 		Random:     c.Random,
 		SockCreate: i.inet.SockCreate,
 		Net:        n,
