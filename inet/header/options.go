@@ -202,6 +202,31 @@ func (s *OptionSet) Compile(raw []byte, privileged bool, unicast func(Addr) bool
 	return true
 }
 
+// AsGiven returns the options as the program gave them, for it to read back
+// (Linux: ip_options_undo).
+func (s *OptionSet) AsGiven() [MaxOptions]byte {
+	d := s.Data
+	at := func(i int) []byte { return d[i-IPv4MinLen:] } // from the start of the header
+	if s.SourceRoute != 0 {
+		p := at(s.SourceRoute)
+		n := int(p[1])
+		copy(p[7:n], p[3:n])
+		hop := s.FirstHop.As4()
+		copy(p[3:], hop[:])
+	}
+	if s.RRNeedAddr {
+		at(s.RecordRoute)[2] -= 4
+	}
+	if s.TSNeedTime {
+		p := at(s.Timestamp)
+		p[2] -= 4
+		if s.TSNeedAddr || p[3]&15 == OptTSPrespec {
+			p[2] -= 4
+		}
+	}
+	return d
+}
+
 // wantsPrivilege reports whether there is an option a program may not send
 // without CAP_NET_RAW. The options are well-formed.
 func (h IPv4) wantsPrivilege() bool {

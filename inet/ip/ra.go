@@ -62,6 +62,12 @@ func (s *Sock) RouterAlert(on bool, destroy func()) error {
 	return nil
 }
 
+// alerting reports whether the sock is in the chain.
+func (s *Sock) alerting() bool {
+	p := s.IP.alerts.list.Load()
+	return p != nil && slices.ContainsFunc(*p, func(e raEntry) bool { return e.s == s })
+}
+
 // AlertRouters gives a packet with the router alert option to the socks that
 // asked for it; false when nobody did, and then b is still the caller's (Linux:
 // ip_call_ra_chain). Data is the IP header. Softirq context.

@@ -2,6 +2,7 @@ package ip
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"syscall"
 
 	"barewire/inet/fib"
@@ -256,7 +257,7 @@ func (s *Sock) setUnicastIf(val []byte) error {
 		if s.IP.Dev.DevByIndex(index) == nil {
 			return syscall.EADDRNOTAVAIL
 		}
-		if b := s.BoundDev(); b != 0 && b != index {
+		if s.BoundDev() != 0 { // even to the same
 			return syscall.EINVAL
 		}
 	}
@@ -326,7 +327,8 @@ func (s *Sock) GetSockOpt(level, name int, buf []byte) (int, error) {
 	switch name {
 	case syscall.IP_OPTIONS:
 		if o := s.snd.Load(); o != nil {
-			return copy(buf, o.Data[:o.Len]), nil
+			d := o.AsGiven()
+			return copy(buf, d[:o.Len]), nil
 		}
 		return 0, nil
 	case syscall.IP_TOS:
@@ -343,10 +345,13 @@ func (s *Sock) GetSockOpt(level, name int, buf []byte) (int, error) {
 		binary.BigEndian.PutUint32(p[:], s.mcSrc.Load())
 		return copy(buf, p[:]), nil
 	case ipUnicastIf:
-		binary.BigEndian.PutUint32(p[:], uint32(s.ucDev.Load()))
-		return copy(buf, p[:]), nil
+		v = int(int32(bits.ReverseBytes32(uint32(s.ucDev.Load()))))
 	case ipLocalPortRange:
 		v = int(int32(s.ports.Load()))
+	case ipRouterAlert:
+		if s.alerting() {
+			v = 1
+		}
 	case ipProtocol:
 		v = int(s.Ident().Num) // what a raw socket was made for, as Linux has it
 	case ipMTU:

@@ -41,10 +41,17 @@ func (k *Sock) RecvMsg(m *sock.Msg, flags int) (int, error) {
 		return 0, err
 	}
 	defer b.Consume()
+	hdr := int(k.vnetHdr.Load())
+	if hdr > 0 {
+		if err := k.putVnetHdr(m, b, hdr); err != nil {
+			return 0, err
+		}
+	}
 	n, err := m.CopyDatagram(b, 0, flags)
 	if err != nil {
 		return 0, err
 	}
+	n += hdr
 	k.RecvControl(m, b)
 	a := sender(b)
 	a.put((*[sizeofLL]byte)(m.Name[:]))
@@ -113,6 +120,13 @@ func (k *Sock) SendMsg(m *sock.Msg, flags int) (int, error) {
 	}
 	raw := k.typ == syscall.SOCK_RAW
 	n := m.Len()
+	it := sock.Iter{Iov: m.Iov}
+	var csum vnetCsum
+	if hdr := int(k.vnetHdr.Load()); hdr > 0 {
+		if csum, n, err = takeVnetHdr(&it, n, hdr); err != nil {
+			return 0, err
+		}
+	}
 	room := dev.MTU()
 	if raw {
 		room += dev.HardHeaderLen
@@ -123,7 +137,6 @@ func (k *Sock) SendMsg(m *sock.Msg, flags int) (int, error) {
 	if err := k.WaitSendSpace(flags); err != nil {
 		return 0, err
 	}
-	it := sock.Iter{Iov: m.Iov}
 	b := it.NewPacket(k.p.net.SKB(), n, skb.MaxHeader)
 	if b == nil {
 		return 0, syscall.ENOBUFS
@@ -150,6 +163,10 @@ func (k *Sock) SendMsg(m *sock.Msg, flags int) (int, error) {
 		}
 		b.ResetMacHeader()
 		b.SetNetworkHeader(dev.HardHeaderLen)
+		if csum.want && !b.SetCsumPartial(csum.start, csum.offset) {
+			b.Free(skb.PktTooSmall)
+			return 0, syscall.EINVAL
+		}
 	} else {
 		if n > room {
 			b.Free(skb.PktTooBig)
@@ -167,7 +184,7 @@ func (k *Sock) SendMsg(m *sock.Msg, flags int) (int, error) {
 	if err := k.p.net.DevQueueXmit(b); err != nil {
 		return 0, err
 	}
-	return n, nil
+	return m.Len(), nil
 }
 
 // destination finds the device and the address of a message.

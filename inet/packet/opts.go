@@ -22,7 +22,14 @@ const (
 	optHdrlen         = 11
 	optReserve        = 12
 	optLoss           = 14
+	optCopyThresh     = 7
+	optVnetHdr        = 15
+	optTimestamp      = 17
+	optTxHasOff       = 19
+	optQdiscBypass    = 20
+	optRolloverStats  = 21
 	optIgnoreOutgoing = 23
+	optVnetHdrSize    = 24
 )
 
 // Types of membership (Linux: PACKET_MR_*).
@@ -137,7 +144,15 @@ func (k *Sock) SetSockOpt(level, name int, val []byte) error {
 		if len(val) != 4 {
 			return syscall.EINVAL
 		}
-	case optAuxdata, optOrigdev, optIgnoreOutgoing:
+	case optCopyThresh, optTimestamp, optTxHasOff, optQdiscBypass, optIgnoreOutgoing:
+		if len(val) != 4 {
+			return syscall.EINVAL
+		}
+	case optVnetHdr, optVnetHdrSize:
+		if k.typ != syscall.SOCK_RAW {
+			return syscall.EINVAL
+		}
+	case optAuxdata, optOrigdev:
 	default:
 		return syscall.ENOPROTOOPT
 	}
@@ -155,6 +170,14 @@ func (k *Sock) SetSockOpt(level, name int, val []byte) error {
 			return syscall.EINVAL
 		}
 		k.noOutgoing.Store(v != 0)
+	case optCopyThresh, optTimestamp, optTxHasOff, optQdiscBypass:
+		k.p.mu.Lock()
+		defer k.p.mu.Unlock()
+		return k.setKept(name, v)
+	case optVnetHdr, optVnetHdrSize:
+		k.p.mu.Lock()
+		defer k.p.mu.Unlock()
+		return k.setVnetHdr(name, v)
 	case optVersion, optReserve, optLoss:
 		if v < 0 && name != optLoss || v > tpacketV3 && name == optVersion {
 			return syscall.EINVAL
@@ -173,6 +196,23 @@ func (k *Sock) SetSockOpt(level, name int, val []byte) error {
 			k.loss.Store(v != 0)
 		}
 	}
+	return nil
+}
+
+// setKept keeps an option that changes nothing here: a packet is never copied
+// to the socket besides the ring, no clock of a card is read, no transmit ring
+// has frames at offsets, and every device's queue is a plain FIFO. Packet.mu is
+// held.
+func (k *Sock) setKept(name int, v int32) error {
+	if name == optTxHasOff || name == optQdiscBypass {
+		if v != 0 {
+			v = 1
+		}
+	}
+	if k.kept == nil {
+		k.kept = map[int]uint32{}
+	}
+	k.kept[name] = uint32(v)
 	return nil
 }
 
@@ -218,6 +258,16 @@ func (k *Sock) GetSockOpt(level, name int, buf []byte) (int, error) {
 		k.p.mu.Lock()
 		v = k.version
 		k.p.mu.Unlock()
+	case optCopyThresh, optTimestamp, optTxHasOff, optQdiscBypass:
+		k.p.mu.Lock()
+		v = k.kept[name]
+		k.p.mu.Unlock()
+	case optVnetHdr:
+		flag(k.vnetHdr.Load() != 0)
+	case optVnetHdrSize:
+		v = uint32(k.vnetHdr.Load())
+	case optRolloverStats:
+		return 0, syscall.EINVAL // of a fanout group's rollover
 	case optHdrlen:
 		// Which version is asked for stands in the buffer.
 		if len(buf) < 4 {

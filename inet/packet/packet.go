@@ -57,7 +57,7 @@ func (p *Packet) Create(s *sock.Socket, protocol int) error {
 	}
 	k := &Sock{p: p, typ: s.Type}
 	k.Init(sock.Config{
-		Family: syscall.AF_PACKET, Type: s.Type, Protocol: protocol,
+		Family: syscall.AF_PACKET, Type: s.Type, // as in Linux SO_PROTOCOL is 0
 		Clock: p.net.Clock(), Memory: p.memory, Limits: p.limits,
 	})
 	k.LookupDev = func(name string) (int32, bool) {

@@ -27,7 +27,10 @@ type Sock struct {
 	reserve uint32 // PACKET_RESERVE, bytes
 	mapped  int    // times the ring is mapped
 
-	gone       atomic.Bool // bound to a device that is gone
+	kept map[int]uint32 // options by name
+
+	vnetHdr    atomic.Int32 // PACKET_VNET_HDR: size of the header, 0 for none
+	gone       atomic.Bool  // bound to a device that is gone
 	auxdata    atomic.Bool
 	origdev    atomic.Bool
 	noOutgoing atomic.Bool

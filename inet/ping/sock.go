@@ -23,6 +23,7 @@ func (p *Ping) NewSock() (*Sock, error) {
 	}
 	s := &Sock{ping: p}
 	s.InitSock(p.ip, sock.Config{Type: syscall.SOCK_DGRAM, Protocol: header.ProtoICMP, Memory: p.memory})
+	s.SetFlag(sock.FlagReuse, true) // INET_PROTOSW_REUSE
 	return s, nil
 }
 

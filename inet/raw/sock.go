@@ -28,6 +28,7 @@ type Sock struct {
 func (r *Raw) NewSock(protocol int) *Sock {
 	s := &Sock{raw: r}
 	s.InitSock(r.ip, sock.Config{Type: syscall.SOCK_RAW, Protocol: protocol, Memory: r.memory})
+	s.SetFlag(sock.FlagReuse, true) // INET_PROTOSW_REUSE
 	s.SetIdent(&ip.Ident{Num: uint16(protocol), UserPort: true})
 	if protocol == header.ProtoRaw {
 		s.SetHdrIncl(true)

@@ -14,8 +14,8 @@ import (
 const (
 	DefaultRcvBuf = 212992
 	DefaultSndBuf = 212992
-	MaxRcvBuf     = 212992 // sysctl_rmem_max: bound of SO_RCVBUF before doubling
-	MaxSndBuf     = 212992 // sysctl_wmem_max
+	MaxRcvBuf     = 4 << 20 // sysctl_rmem_max: bound of SO_RCVBUF before doubling (since Linux 6.18)
+	MaxSndBuf     = 4 << 20 // sysctl_wmem_max
 	MinRcvBuf     = 2304
 	MinSndBuf     = 4608
 )
@@ -45,6 +45,9 @@ const (
 	FlagSelectErrQueue
 	FlagRcvMark
 	FlagNoMulticastLoop // IP_MULTICAST_LOOP is off
+	FlagPreferBusyPoll
+	FlagRcvPriority
+	FlagTxTime // SO_TXTIME: control messages may say when to send
 )
 
 // Shutdown bits (Linux: RCV_SHUTDOWN, SEND_SHUTDOWN).
@@ -108,6 +111,9 @@ type Sock struct {
 	hasPeek  bool
 	cpu      atomic.Int32 // SO_INCOMING_CPU
 	busyPoll atomic.Int32
+	txTime   atomic.Uint64 // SO_TXTIME as the program gave it
+
+	maxPacing atomic.Uint64 // complement of SO_MAX_PACING_RATE
 
 	stamp       atomic.Uint32 // tsNone, tsMicro, tsNano
 	stamping    atomic.Uint32 // SO_TIMESTAMPING

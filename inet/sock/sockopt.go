@@ -34,6 +34,23 @@ const (
 	soZerocopy        = 60
 	soBindToIfindex   = 62
 	soRcvMark         = 75
+
+	soBSDCompat      = 14
+	soPeerName       = 28
+	soMaxPacingRate  = 47
+	soBPFExtensions  = 48
+	soCnxAdvice      = 53
+	soMeminfo        = 55
+	soTxTime         = 61
+	soRcvTimeoNew    = 66
+	soSndTimeoNew    = 67
+	soPreferBusyPoll = 69
+	soBusyPollBudget = 70
+	soBufLock        = 72
+	soReserveMem     = 73
+	soTxRehash       = 74
+	soRcvPriority    = 82
+	soPassRights     = 83
 )
 
 // intOpt reads the int argument of an option.
@@ -51,15 +68,8 @@ func (sk *Sock) setSockOpt(name int, val []byte) error {
 		return sk.bindToDevice(val)
 	case syscall.SO_ATTACH_FILTER:
 		return sk.attachFilter(val)
-	case syscall.SO_DETACH_FILTER:
-		return sk.detachFilter()
 	case soAttachReuseCBPF:
 		return sk.attachReuse(val)
-	case soDetachReuseBPF:
-		if sk.ReusePortFilter == nil {
-			return syscall.ENOENT
-		}
-		return sk.ReusePortFilter(nil)
 	}
 	v, err := intOpt(val)
 	if err != nil {
@@ -67,6 +77,16 @@ func (sk *Sock) setSockOpt(name int, val []byte) error {
 	}
 	on := v != 0
 	switch name {
+	case syscall.SO_DETACH_FILTER:
+		return sk.detachFilter()
+	case soDetachReuseBPF:
+		if sk.ReusePortFilter != nil {
+			return sk.ReusePortFilter(nil)
+		}
+		if sk.Flag(FlagReusePort) {
+			return syscall.ENOENT
+		}
+		return syscall.EINVAL
 	case syscall.SO_DEBUG:
 		if on {
 			return syscall.EACCES
@@ -75,6 +95,9 @@ func (sk *Sock) setSockOpt(name int, val []byte) error {
 		sk.SetFlag(FlagReuse, on)
 		sk.changed()
 	case soReusePort:
+		if on && sk.Family != syscall.AF_INET {
+			return syscall.EOPNOTSUPP
+		}
 		sk.SetFlag(FlagReusePort, on)
 		sk.changed()
 	case syscall.SO_TYPE, soProtocol, soDomain, syscall.SO_ERROR, syscall.SO_ACCEPTCONN:
@@ -130,7 +153,7 @@ func (sk *Sock) setSockOpt(name int, val []byte) error {
 		if !sk.hasPeek {
 			return syscall.EOPNOTSUPP
 		}
-		sk.peekOff.Store(int32(max(v, -1)))
+		sk.peekOff.Store(int32(v))
 	case soLockFilter:
 		if !on && sk.Flag(FlagFilterLocked) {
 			return syscall.EPERM
@@ -180,15 +203,66 @@ func (sk *Sock) setSockOpt(name int, val []byte) error {
 			break
 		}
 		sk.lowat.Store(int32(max(v, 1)))
-	case syscall.SO_RCVTIMEO:
+	case syscall.SO_RCVTIMEO, soRcvTimeoNew:
 		return setTimeo(val, &sk.rcvtimeo)
-	case syscall.SO_SNDTIMEO:
+	case syscall.SO_SNDTIMEO, soSndTimeoNew:
 		return setTimeo(val, &sk.sndtimeo)
+	default:
+		return sk.setRareOpt(name, v, val)
+	}
+	return nil
+}
+
+// setRareOpt sets options that little depends on here: hints for queueing
+// disciplines and for polling devices, and what Linux keeps for old programs.
+func (sk *Sock) setRareOpt(name, v int, val []byte) error {
+	switch name {
+	case soBSDCompat, soCnxAdvice:
+	case soMaxPacingRate:
+		rate := uint64(uint32(v))
+		if len(val) >= 8 {
+			rate = getUint64(val)
+		} else if v == -1 {
+			rate = ^uint64(0)
+		}
+		sk.maxPacing.Store(^rate)
+	case soTxTime: // struct sock_txtime: clock and flags
+		const realtime, monotonic, tai, allFlags = 0, 1, 11, 3
+		if len(val) != 8 || v != realtime && v != monotonic && v != tai || getUint32(val[4:])&^allFlags != 0 {
+			return syscall.EINVAL
+		}
+		sk.SetFlag(FlagTxTime, true)
+		sk.txTime.Store(getUint64(val))
+	case soPreferBusyPoll:
+		sk.SetFlag(FlagPreferBusyPoll, v != 0)
+	case soBusyPollBudget:
+		if v < 0 || v > 0xffff {
+			return syscall.EINVAL
+		}
+	case soBufLock:
+		if v&^3 != 0 {
+			return syscall.EINVAL
+		}
+		sk.SetFlag(FlagSndBufLock, v&1 != 0)
+		sk.SetFlag(FlagRcvBufLock, v&2 != 0)
+	case soReserveMem:
+		if v < 0 {
+			return syscall.EINVAL
+		}
+		return syscall.EOPNOTSUPP // memory is reserved with control groups only
+	case soTxRehash, soPassRights: // of TCP and of local sockets
+		return syscall.EOPNOTSUPP
+	case soRcvPriority:
+		sk.SetFlag(FlagRcvPriority, v != 0)
 	default:
 		return syscall.ENOPROTOOPT
 	}
 	return nil
 }
+
+// MaxPacingRate returns SO_MAX_PACING_RATE in bytes per second, all ones for no
+// bound (Linux: sk_max_pacing_rate).
+func (sk *Sock) MaxPacingRate() uint64 { return ^sk.maxPacing.Load() }
 
 func (sk *Sock) changed() {
 	if sk.Changed != nil {
@@ -226,13 +300,13 @@ func (sk *Sock) wmemMax() int32 {
 // for the metadata that truesize counts (Linux: sock_setsockopt).
 func (sk *Sock) setSndBuf(v uint) {
 	sk.SetFlag(FlagSndBufLock, true)
-	sk.sndbuf.Store(int32(max(min(v, 1<<29)*2, MinSndBuf)))
+	sk.sndbuf.Store(int32(max(min(v, 1<<30-1)*2, MinSndBuf)))
 	sk.WriteSpace()
 }
 
 func (sk *Sock) setRcvBuf(v uint) {
 	sk.SetFlag(FlagRcvBufLock, true)
-	sk.rcvbuf.Store(int32(max(min(v, 1<<29)*2, MinRcvBuf)))
+	sk.rcvbuf.Store(int32(max(min(v, 1<<30-1)*2, MinRcvBuf)))
 	if sk.stream != nil {
 		sk.Lock()
 		sk.stream.RcvBufChanged()
@@ -296,147 +370,4 @@ func (sk *Sock) bindToDevice(val []byte) error {
 	sk.boundDev.Store(index)
 	sk.changed()
 	return nil
-}
-
-// getSockOpt is sock_getsockopt: the SOL_SOCKET level.
-func (s *Socket) getSockOpt(name int, buf []byte) (int, error) {
-	sk := s.SK
-	v := 0
-	flag := func(f Flag) {
-		if sk.Flag(f) {
-			v = 1
-		}
-	}
-	stamp := func(kind uint32) {
-		if sk.stamp.Load() == kind {
-			v = 1
-		}
-	}
-	switch name {
-	case syscall.SO_DEBUG, soIncomingID:
-	case syscall.SO_ACCEPTCONN:
-		if sk.stream != nil && sk.stream.Listening() {
-			v = 1
-		}
-	case soZerocopy:
-		flag(FlagZerocopy)
-	case soBusyPoll:
-		v = int(sk.busyPoll.Load())
-	case soTimestamp:
-		stamp(tsMicro)
-	case soTimestampNS:
-		stamp(tsNano)
-	case soTimestampNew:
-		stamp(tsMicro | stampNew)
-	case soTimestampNSNew:
-		stamp(tsNano | stampNew)
-	case soTimestamping, soTimestampingNew:
-		var p [8]byte // struct so_timestamping: flags, bind_phc
-		if sk.stampingNew.Load() == (name == soTimestampingNew) {
-			putUint32(p[:], sk.stamping.Load())
-		}
-		return copy(buf, p[:]), nil
-	case soPeekOff:
-		if !sk.hasPeek {
-			return 0, syscall.EOPNOTSUPP
-		}
-		v = int(sk.peekOff.Load())
-	case soLockFilter:
-		flag(FlagFilterLocked)
-	case soSelectErrQueue:
-		flag(FlagSelectErrQueue)
-	case soIncomingCPU:
-		v = int(sk.cpu.Load())
-	case soBindToIfindex:
-		v = int(sk.boundDev.Load())
-	case soRcvMark:
-		flag(FlagRcvMark)
-	case syscall.SO_ATTACH_FILTER: // SO_GET_FILTER
-		return sk.getFilter(buf)
-	case soCookie:
-		if len(buf) < 8 {
-			return 0, syscall.EINVAL
-		}
-		putUint64(buf, sk.ino)
-		return 8, nil
-	case syscall.SO_REUSEADDR:
-		flag(FlagReuse)
-	case soReusePort:
-		flag(FlagReusePort)
-	case syscall.SO_TYPE:
-		v = sk.Type
-	case soProtocol:
-		v = sk.Protocol
-	case soDomain:
-		v = sk.Family
-	case syscall.SO_ERROR:
-		if err := sk.TakeError(); err != nil {
-			v = int(err.(syscall.Errno))
-		} else {
-			v = int(sk.softErr.Swap(0))
-		}
-	case syscall.SO_DONTROUTE:
-		flag(FlagDontRoute)
-	case syscall.SO_BROADCAST:
-		flag(FlagBroadcast)
-	case syscall.SO_SNDBUF:
-		v = int(sk.sndbuf.Load())
-	case syscall.SO_RCVBUF:
-		v = int(sk.rcvbuf.Load())
-	case syscall.SO_KEEPALIVE:
-		flag(FlagKeepOpen)
-	case syscall.SO_OOBINLINE:
-		flag(FlagOOBInline)
-	case soNoCheck:
-		flag(FlagNoCheckTx)
-	case soPriority:
-		v = int(sk.priority.Load())
-	case syscall.SO_MARK:
-		v = int(int32(sk.mark.Load()))
-	case soRxqOvfl:
-		flag(FlagRxqOvfl)
-	case syscall.SO_RCVLOWAT:
-		v = int(sk.lowat.Load())
-	case syscall.SO_SNDLOWAT:
-		v = 1
-	case syscall.SO_LINGER:
-		l := sk.linger.Load()
-		var p [8]byte
-		putUint32(p[:], uint32(l&1))
-		putUint32(p[4:], uint32(l>>1))
-		return copy(buf, p[:]), nil
-	case syscall.SO_RCVTIMEO:
-		p := putTimeo(sk.rcvtimeo.Load())
-		return copy(buf, p[:]), nil
-	case syscall.SO_SNDTIMEO:
-		p := putTimeo(sk.sndtimeo.Load())
-		return copy(buf, p[:]), nil
-	case syscall.SO_BINDTODEVICE:
-		return sk.getBindToDevice(buf)
-	default:
-		return 0, syscall.ENOPROTOOPT
-	}
-	var p [4]byte
-	putUint32(p[:], uint32(v))
-	return copy(buf, p[:]), nil
-}
-
-func (sk *Sock) getBindToDevice(buf []byte) (int, error) {
-	index := sk.boundDev.Load()
-	if index == 0 {
-		return 0, nil
-	}
-	if len(buf) < ifNameSize {
-		return 0, syscall.EINVAL
-	}
-	if sk.DevName == nil {
-		return 0, syscall.ENODEV
-	}
-	name := sk.DevName(index)
-	if name == "" {
-		return 0, syscall.ENODEV
-	}
-	n := copy(buf[:ifNameSize-1], name)
-	buf[n] = 0
-	return n + 1, nil
 }

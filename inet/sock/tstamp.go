@@ -2,8 +2,8 @@ package sock
 
 import (
 	"syscall"
+	"time"
 
-	"barewire/napi"
 	"barewire/skb"
 )
 
@@ -82,7 +82,7 @@ func (sk *Sock) Stamp(b *skb.Buff) {
 // are compared when a packet is read, so that setting the clock does not have
 // to reach every stack.
 func (sk *Sock) wallTime(mono int64) int64 {
-	return napi.WallNow(sk.clock) - (sk.clock.Now() - mono)
+	return time.Now().UnixNano() - (sk.clock.Now() - mono)
 }
 
 // recvTimestamp is __sock_recv_timestamp.
@@ -98,7 +98,7 @@ func (sk *Sock) recvTimestamp(m *Msg, b *skb.Buff) {
 	case kind == tsNone:
 		return // queued before the option was set
 	default:
-		at = napi.WallNow(sk.clock)
+		at = time.Now().UnixNano()
 	}
 	sec, nsec := uint64(at/1e9), uint64(at%1e9)
 	var p [48]byte

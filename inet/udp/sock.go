@@ -15,11 +15,14 @@ type Sock struct {
 	udp   *UDP
 	entry *entry // guarded by the table
 	group *group // SO_REUSEPORT, guarded by the table
+	late  bool   // it had a port before it had SO_REUSEPORT, and nobody joined; by the table
 
 	cork     ip.Cork // guarded by the owner lock
 	corkPort uint16
 	pending  atomic.Bool // cork holds something
 	corkOn   atomic.Bool // UDP_CORK
+
+	noCheck6 [2]atomic.Bool // UDP_NO_CHECK6_TX, UDP_NO_CHECK6_RX
 
 	cov   coverage
 	encap atomic.Pointer[EncapRcv]

@@ -35,6 +35,8 @@ func (s *Sock) SetSockOpt(level, name int, val []byte) error {
 			s.pushPending() // as in Linux its error is nobody's
 			s.Unlock()
 		}
+	case name == udpNoCheck6Tx || name == udpNoCheck6Rx:
+		s.noCheck6[name-udpNoCheck6Tx].Store(v != 0) // about IPv6 only
 	case name == liteSendCov && s.udp.lite:
 		setCoverage(&s.cov.send, v)
 	case name == liteRecvCov && s.udp.lite:
@@ -56,7 +58,10 @@ func (s *Sock) GetSockOpt(level, name int, buf []byte) (int, error) {
 		if s.corkOn.Load() {
 			v = 1
 		}
-	case udpNoCheck6Tx, udpNoCheck6Rx: // about IPv6 only
+	case udpNoCheck6Tx, udpNoCheck6Rx:
+		if s.noCheck6[name-udpNoCheck6Tx].Load() {
+			v = 1
+		}
 	case liteSendCov:
 		v = int(max(s.cov.send.Load(), 0))
 	case liteRecvCov:

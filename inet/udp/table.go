@@ -91,9 +91,11 @@ func (t *table) slot2(addr header.Addr, port uint16) *slot {
 // insert enters a sock under its identity, in exchange for its old entry; mu is
 // held.
 func (t *table) insert(sk *Sock, id *ip.Ident) {
+	late := sk.entry != nil && !sk.entry.reusePort || sk.late
 	t.remove(sk)
 	sk.udp.inuse.Add(1)
 	e := &entry{sk: sk, id: id, reuse: sk.Flag(sock.FlagReuse), reusePort: sk.Flag(sock.FlagReusePort)}
+	sk.late = late && e.reusePort
 	if e.reusePort {
 		t.joinGroup(e)
 	} else {
@@ -234,6 +236,7 @@ func (t *table) joinGroup(e *entry) {
 	for _, o := range t.slot1(e.id.Num).load() {
 		if o.reusePort && o.sk.group != nil && o.id.Num == e.id.Num && o.id.RcvSaddr == e.id.RcvSaddr && o.id.BoundDev == e.id.BoundDev {
 			e.sk.group = o.sk.group
+			e.sk.late, o.sk.late = false, false
 			break
 		}
 	}
@@ -245,20 +248,23 @@ func (t *table) joinGroup(e *entry) {
 
 // setSelector installs the filter that chooses among the socks of a group by
 // what it returns, their index in the order of binding (Linux:
-// reuseport_attach_prog, SO_DETACH_REUSEPORT_BPF). EINVAL without SO_REUSEPORT,
-// ENOENT when there is none to take off.
+// reuseport_attach_prog, SO_DETACH_REUSEPORT_BPF). EINVAL without SO_REUSEPORT
+// or when that came after the bind, ENOENT when there is none to take off.
 func (s *Sock) setSelector(f sock.Filter) error {
 	t := s.udp.table
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if s.late || s.group == nil && (s.entry != nil || !s.Flag(sock.FlagReusePort)) {
+		if f == nil && s.Flag(sock.FlagReusePort) {
+			return syscall.ENOENT
+		}
+		return syscall.EINVAL // it is in no group
+	}
 	if f == nil {
 		if s.group == nil || s.group.selector.Swap(nil) == nil {
 			return syscall.ENOENT
 		}
 		return nil
-	}
-	if !s.Flag(sock.FlagReusePort) {
-		return syscall.EINVAL
 	}
 	if s.group == nil {
 		s.group = &group{}

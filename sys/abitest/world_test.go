@@ -37,7 +37,7 @@ type world struct {
 
 // The devices both worlds have.
 const (
-	ifLo, ifV0, ifV1 = 1, 2, 3
+	ifLo, ifV0, ifV1 int32 = 1, 2, 3
 )
 
 var (
@@ -55,8 +55,11 @@ func ownWorld(t *testing.T) *world {
 	must(t, err)
 	rt, err := rtnetlink.New(in)
 	must(t, err)
-	v0, v1, err := napi.NewVethPair(n, "v0", n, "v1")
+	v1, v0, err := napi.NewVethPair(n, "v1", n, "v0") // the peer comes first
 	must(t, err)
+	if v0.Ifindex() != ifV0 || v1.Ifindex() != ifV1 {
+		t.Fatalf("v0 is device %d, v1 %d", v0.Ifindex(), v1.Ifindex())
+	}
 	must(t, v0.SetHardwareAddr(macV0))
 	must(t, v1.SetHardwareAddr(macV1))
 	must(t, v0.Open())
