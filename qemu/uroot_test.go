@@ -107,7 +107,6 @@ func TestURoot_commands(t *testing.T) {
 		{command: "core/ip", params: "ip=dhcp", args: "addr", want: []string{
 			`^1: lo: <UP,LOOPBACK> mtu 65536`, `inet 127\.0\.0\.1/8`, `^2: eth0: <UP,BROADCAST,MULTICAST> mtu 1500 state UP`,
 			`link/ether 52:54:00:12:34:56`, `inet 10\.0\.2\.15/24 brd 10\.0\.2\.255 scope global eth0`}},
-		{command: "core/netstat", params: "ip=dhcp", args: "-u -a", want: []string{`^Proto  Recv-Q Send-Q Local Address`}},
 		{command: "core/dhclient", params: "ip=off", args: "-ipv6=false eth0", want: []string{
 			`Configured eth0 with IPv4 DHCP Lease IP 10\.0\.2\.15/24`}},
 	} {
@@ -321,4 +320,81 @@ func TestURoot_ntpdate(t *testing.T) {
 	urootRun{command: "core/ntpdate", params: hopsParam, args: "-verbose", nic: cable,
 		files: []string{"etc/ntp.conf", "driftfile /x\nserver 10.8.0.1 iburst\n"}, want: []string{
 			`Found 1 servers`, `^2035/07/08 09:1\d:\d\d adjust time server 10\.8\.0\.1 offset \+\d{9,}\.\d+ sec$`}}.run(t)
+}
+
+// The lists of sockets are read in TestProc_socketLists_readByNetstat of inet,
+// where there are sockets.
+func TestURoot_netstat(t *testing.T) {
+	const sockets = `^Proto  Recv-Q Send-Q Local Address +Foreign Address +State`
+	for _, c := range []urootRun{
+		{args: "-r -n", want: []string{`^Destination +Gateway +Genmask +Flags +MSS Window  irrt Iface$`,
+			`^0\.0\.0\.0 +10\.0\.2\.2 +0\.0\.0\.0 +UG +0 +0 +0 eth0$`, `^10\.0\.2\.0 +0\.0\.0\.0 +255\.255\.255\.0 +U +0 +0 +0 eth0$`}},
+		{args: "-i", want: []string{`^Iface +MTU +Rx-OK`, `^lo +65536( +0){8} +LUR$`, `^eth0 +1500 +[1-9]\d* +0 +0 +0 +[1-9]\d* +0 +0 +0 +BUMR$`}},
+		{args: "-s", want: []string{`^	Forwarding is 2$`, `^	[1-9]\d* total packets received$`, `^	0 packets to unknown port received$`, `^	MaxConn: -1$`, `^	InBcastPkts: [1-9]`}},
+		{args: "-a -n", want: []string{sockets, `^Active sockets in the UNIX domain$`}},
+	} {
+		t.Run(c.args, func(t *testing.T) {
+			c.command, c.params = "core/netstat", "ip=dhcp"
+			c.run(t)
+		})
+	}
+}
+
+func TestURoot_netcat(t *testing.T) {
+	b := make([]byte, 100)
+	t.Run("connects", func(t *testing.T) {
+		first, cable, _ := hops(t, 1)
+		var conn *net.UDPConn
+		if err := first.Do(func() (err error) {
+			conn, err = net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(10, 8, 0, 1), Port: 4444})
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		r := urootRun{command: "core/netcat", params: hopsParam, args: "-v -u 10.8.0.1 4444", nic: cable, want: []string{`^hello, image$`}}
+		m := r.start(t)
+		if _, err := m.Console.WaitFor(`connected to 10\.8\.0\.1:4444 \[udp4\]`, bootTime); err != nil {
+			t.Fatal(err)
+		}
+		m.Console.Type("hello, host\n")
+		conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		n, from, err := conn.ReadFromUDPAddrPort(b)
+		if err != nil || string(b[:n]) != "hello, host\n" || from.Addr() != netip.MustParseAddr("10.8.0.2") {
+			t.Fatalf("%q from %v, %v", b[:n], from, err)
+		}
+		conn.WriteToUDPAddrPort([]byte("hello, image\n"), from)
+		if _, err := m.Console.WaitFor("^hello, image", 10*time.Second); err != nil {
+			t.Fatal(err)
+		}
+		m.Console.Type("\x04") // end of input
+		r.wait(t, m)
+	})
+	t.Run("listens", func(t *testing.T) {
+		first, cable, _ := hops(t, 1)
+		m := urootRun{command: "core/netcat", params: hopsParam, args: "-v -l -u 4444", nic: cable}.start(t)
+		conn, err := first.DialUDP(netip.MustParseAddrPort("10.8.0.2:4444"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		var from []string
+		for deadline := time.Now().Add(bootTime); from == nil; { // netcat does not say when it is ready
+			conn.Write([]byte("hello, image\n"))
+			if from, err = m.Console.WaitFor(`from (10\.8\.0\.1:\d+)`, 200*time.Millisecond); err != nil && time.Now().After(deadline) {
+				t.Fatal(err)
+			}
+		}
+		if from[1] != conn.LocalAddr().String() {
+			t.Errorf("netcat hears from %s, not %v", from[1], conn.LocalAddr())
+		}
+		if _, err := m.Console.WaitFor("^hello, image", 10*time.Second); err != nil {
+			t.Fatal(err)
+		}
+		m.Console.Type("hello, host\n")
+		conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		if n, err := conn.Read(b); err != nil || string(b[:n]) != "hello, host\n" {
+			t.Errorf("%q, %v", b[:n], err)
+		}
+	})
 }
