@@ -104,6 +104,8 @@ func New(c Config) (*Net, error) {
 	}
 	n.raw = raw.New(n.ip, n.udp.Memory())
 	n.ping = ping.New(n.ip, n.udp.Memory())
+	c.Net.Proc().Register("tcp", showTCP)
+	c.Net.Proc().Register("unix", showUnix)
 	n.ip.AddSockstat(ip.SockstatSockets, func(b []byte) []byte {
 		return fmt.Appendf(b, "sockets: used %d\n", n.ip.Limits.InUse())
 	})
@@ -202,7 +204,7 @@ func (n *Net) Drops(r skb.Reason) uint64 { return n.dev.SKB().Drops(r) }
 func (n *Net) SNMP() []byte { return n.ip.SNMP(nil) }
 
 // Netstat returns the counters as the text of /proc/net/netstat.
-func (n *Net) Netstat() []byte { return n.mib.AppendNetstat(nil) }
+func (n *Net) Netstat() []byte { return n.ip.Netstat(nil) }
 
 // AddAddr gives dev an IPv4 address with its subnet and the routes that follow
 // (ip address add). EINVAL, EEXIST, ENODEV.
