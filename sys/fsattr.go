@@ -38,11 +38,16 @@ func sysFchmod(k *Kernel, a args) (uintptr, Errno) {
 	return k.ofFile(a.a0, func(i *vfs.Inode) Errno { return i.Chmod(uint32(a.a1)) })
 }
 
-func (k *Kernel) chmod(dirfd, addr, mode uintptr, flags uint32) (uintptr, Errno) {
+// inodeAt is inode for the calls that take these two flags; others are EINVAL.
+func (k *Kernel) inodeAt(dirfd, addr uintptr, flags uint32) (*vfs.Inode, Errno) {
 	if flags&^(atSymlinkNofollow|atEmptyPath) != 0 {
-		return 0, syscall.EINVAL
+		return nil, syscall.EINVAL
 	}
-	i, e := k.inode(dirfd, addr, flags&atSymlinkNofollow == 0, flags)
+	return k.inode(dirfd, addr, flags&atSymlinkNofollow == 0, flags)
+}
+
+func (k *Kernel) chmod(dirfd, addr, mode uintptr, flags uint32) (uintptr, Errno) {
+	i, e := k.inodeAt(dirfd, addr, flags)
 	if e != 0 {
 		return 0, e
 	}
@@ -64,10 +69,7 @@ func sysFchown(k *Kernel, a args) (uintptr, Errno) {
 }
 
 func (k *Kernel) chown(dirfd, addr, uid, gid uintptr, flags uint32) (uintptr, Errno) {
-	if flags&^(atSymlinkNofollow|atEmptyPath) != 0 {
-		return 0, syscall.EINVAL
-	}
-	i, e := k.inode(dirfd, addr, flags&atSymlinkNofollow == 0, flags)
+	i, e := k.inodeAt(dirfd, addr, flags)
 	if e != 0 {
 		return 0, e
 	}
@@ -128,10 +130,7 @@ func sysUtimensat(k *Kernel, a args) (uintptr, Errno) {
 		}
 		return k.ofFile(a.a0, func(i *vfs.Inode) Errno { return i.SetTimes(times[0], times[1]) })
 	}
-	if flags&^(atSymlinkNofollow|atEmptyPath) != 0 {
-		return 0, syscall.EINVAL
-	}
-	i, e := k.inode(a.a0, a.a1, flags&atSymlinkNofollow == 0, flags)
+	i, e := k.inodeAt(a.a0, a.a1, flags)
 	if e != 0 {
 		return 0, e
 	}
@@ -255,16 +254,3 @@ func sysFadvise64(k *Kernel, a args) (uintptr, Errno) {
 
 // sysXattr: no file system here keeps attributes.
 func sysXattr(*Kernel, args) (uintptr, Errno) { return 0, syscall.EOPNOTSUPP }
-
-// sysMount answers calls that would change what the one process sees: mounts
-// and namespaces are what boot made them.
-func sysMount(*Kernel, args) (uintptr, Errno) { return 0, syscall.EPERM }
-
-// sysUnshare: nothing is shared, but nothing new can be had either.
-func sysUnshare(_ *Kernel, a args) (uintptr, Errno) {
-	const files, fs = 0x400, 0x200
-	if uint32(a.a0)&^(files|fs) != 0 {
-		return 0, syscall.EPERM
-	}
-	return 0, 0
-}

@@ -61,6 +61,11 @@ type Config struct {
 	Initramfs [][]byte
 	// CommandLine is the kernel command line, for /proc/cmdline.
 	CommandLine string
+	// NewNet makes a network for unshare(CLONE_NEWNET), and Thread names the
+	// calling goroutine, whose number is never given to another. Without both
+	// there is one network: EINVAL.
+	NewNet func() (Namespace, error)
+	Thread func() uint64
 	// Net is whose devices /sys/class/net shows. Nil: none.
 	Net *napi.Net
 	// Proc is the files of /proc/net. Nil: those of Net.
@@ -89,6 +94,7 @@ type Kernel struct {
 	console   *File
 	mm        memory
 	epMu      sync.Mutex // nesting of epoll files
+	ns        namespaces
 	fs        *vfs.FS
 	settings  sysctl.Table // those that are not the network's
 

@@ -149,6 +149,9 @@ func (k *Kernel) opsOf(i *vfs.Inode, flags uint32) (fileOps, Errno) {
 	case syscall.S_IFDIR:
 		return &dirFile{i: i}, 0
 	case syscall.S_IFREG:
+		if ns := netnsOf(i); ns != nil {
+			return k.openNetns(ns)
+		}
 		if i.Node() != nil {
 			return &genFile{i: i}, 0
 		}

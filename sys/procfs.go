@@ -7,7 +7,6 @@ import (
 	"syscall"
 
 	"barewire/napi/proc"
-	"barewire/napi/sysctl"
 	"barewire/sys/vfs"
 )
 
@@ -25,20 +24,6 @@ func link(target string) vfs.Node {
 	return vfs.Node{Target: func() string { return target }}
 }
 
-// netTables returns what /proc/net and /proc/sys show, nil without a network.
-func (k *Kernel) netTables() (files *proc.Table, settings *sysctl.Table) {
-	files, settings = k.cfg.Proc, k.cfg.Sysctl
-	if n := k.cfg.Net; n != nil {
-		if files == nil {
-			files = n.Proc()
-		}
-		if settings == nil {
-			settings = n.Sysctl()
-		}
-	}
-	return files, settings
-}
-
 // The mounts as /proc/mounts has them: device, place, type, options.
 const mounts = "rootfs / rootfs rw,noatime 0 0\n" +
 	"proc /proc proc rw,nosuid,nodev,noexec,relatime 0 0\n" +
@@ -50,15 +35,14 @@ const mountinfo = "1 1 0:1 / / rw,noatime - rootfs rootfs rw\n" +
 
 // procTree is the root of /proc.
 func (k *Kernel) procTree() vfs.Dir {
-	files, settings := k.netTables()
-	pid := k.procPid(files)
+	pid := k.procPid()
 	return vfs.Tree{
 		strconv.Itoa(initPid): {Dir: pid},
 		"self":                link(strconv.Itoa(initPid)),
 		"thread-self":         link(strconv.Itoa(initPid) + "/task/" + strconv.Itoa(initPid)),
 		"net":                 link("self/net"),
 		"mounts":              link("self/mounts"),
-		"sys":                 {Dir: sysctlDir{tables: []*sysctl.Table{&k.settings, settings}}},
+		"sys":                 {Dir: sysctlDir{k: k}},
 		"cmdline":             constant(k.cfg.CommandLine + "\n"),
 		"version":             text(k.procVersion),
 		"uptime":              text(k.procUptime),
@@ -71,7 +55,7 @@ func (k *Kernel) procTree() vfs.Dir {
 }
 
 // procPid is the directory of the one process.
-func (k *Kernel) procPid(files *proc.Table) vfs.Tree {
+func (k *Kernel) procPid() vfs.Tree {
 	t := vfs.Tree{
 		"exe":       link("/init"),
 		"root":      link("/"),
@@ -83,8 +67,11 @@ func (k *Kernel) procPid(files *proc.Table) vfs.Tree {
 		"mountinfo": constant(mountinfo),
 		"stat":      text(k.procPidStat),
 		"status":    text(k.procStatus),
-		"net":       {Dir: netDir{t: files}},
-		"ns":        {Dir: vfs.Tree{"net": link("net:[4026531833]")}},
+		"net":       {Dir: netDir{k: k}},
+		"ns": {Dir: vfs.Tree{"net": {
+			Target: func() string { return k.netns().name() },
+			Jump:   func() (*vfs.Inode, Errno) { return k.netns().inode, 0 },
+		}}},
 	}
 	task := make(vfs.Tree, len(t))
 	for name, n := range t {
@@ -233,7 +220,7 @@ func (d fdDir) Lookup(name string) (vfs.Node, bool) {
 // and devices have no way back to their names.
 func fdName(node *vfs.Inode, ops fileOps, ino uint64) string {
 	num := "[" + strconv.FormatUint(ino, 10) + "]"
-	if node != nil {
+	if _, ok := ops.(*nsFile); node != nil && !ok {
 		if p, e := node.Path(); node.Kind() == syscall.S_IFDIR && e == 0 {
 			return p
 		}
@@ -244,7 +231,9 @@ func fdName(node *vfs.Inode, ops fileOps, ino uint64) string {
 		}
 		return "inode:[" + strconv.FormatUint(node.Stat().Ino, 10) + "]"
 	}
-	switch ops.(type) {
+	switch ops := ops.(type) {
+	case *nsFile:
+		return ops.ns.name()
 	case *pipeEnd:
 		return "pipe:" + num
 	case *sockFile:
@@ -253,23 +242,30 @@ func fdName(node *vfs.Inode, ops fileOps, ino uint64) string {
 	return "anon_inode:" + num
 }
 
-// netDir is a directory of /proc/net: the files below prefix, "" or "stat/".
+// netDir is a directory of /proc/net: the files below prefix, "" or "stat/", of
+// the namespace the caller is in.
 type netDir struct {
-	t      *proc.Table
+	k      *Kernel
 	prefix string
+}
+
+func (d netDir) table() *proc.Table {
+	files, _ := d.k.netFiles(d.k.netns())
+	return files
 }
 
 // Lookup implements vfs.Dir.
 func (d netDir) Lookup(name string) (vfs.Node, bool) {
-	if d.t == nil {
+	t := d.table()
+	if t == nil {
 		return vfs.Node{}, false
 	}
-	if show, ok := d.t.Lookup(d.prefix + name); ok {
+	if show, ok := t.Lookup(d.prefix + name); ok {
 		return vfs.Node{Text: func(b []byte) ([]byte, Errno) { return show(b), 0 }}, true
 	}
-	for _, p := range d.t.Paths() {
+	for _, p := range t.Paths() {
 		if strings.HasPrefix(p, d.prefix+name+"/") {
-			return vfs.Node{Dir: netDir{d.t, d.prefix + name + "/"}}, true
+			return vfs.Node{Dir: netDir{d.k, d.prefix + name + "/"}}, true
 		}
 	}
 	return vfs.Node{}, false
@@ -277,10 +273,11 @@ func (d netDir) Lookup(name string) (vfs.Node, bool) {
 
 // Names implements vfs.Dir.
 func (d netDir) Names() []string {
-	if d.t == nil {
+	t := d.table()
+	if t == nil {
 		return nil
 	}
-	return below(d.t.Paths(), d.prefix, '/')
+	return below(t.Paths(), d.prefix, '/')
 }
 
 // below returns the next component of all sorted paths that begin with

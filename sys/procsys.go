@@ -16,8 +16,15 @@ import (
 // sysctlDir is a directory of /proc/sys: the settings whose names begin with
 // prefix, "" or "net.ipv4.".
 type sysctlDir struct {
-	tables []*sysctl.Table // nil ones are skipped; the first that has a name wins
+	k      *Kernel
 	prefix string
+}
+
+// tables are the kernel's own and those of the caller's namespace, nil without
+// a network. The first that has a name wins.
+func (d sysctlDir) tables() [2]*sysctl.Table {
+	_, settings := d.k.netFiles(d.k.netns())
+	return [2]*sysctl.Table{&d.k.settings, settings}
 }
 
 // swapDots turns a component of a path into one of a name and back: a dot
@@ -37,7 +44,7 @@ func swapDots(s string) string {
 // Lookup implements vfs.Dir.
 func (d sysctlDir) Lookup(name string) (vfs.Node, bool) {
 	full := d.prefix + swapDots(name)
-	for _, t := range d.tables {
+	for _, t := range d.tables() {
 		if t == nil {
 			continue
 		}
@@ -45,12 +52,12 @@ func (d sysctlDir) Lookup(name string) (vfs.Node, bool) {
 			return setting(t, e), true
 		}
 	}
-	for _, t := range d.tables {
+	for _, t := range d.tables() {
 		if t == nil {
 			continue
 		}
 		if names := t.Names(); len(below(names, full+".", '.')) > 0 {
-			return vfs.Node{Dir: sysctlDir{d.tables, full + "."}}, true
+			return vfs.Node{Dir: sysctlDir{d.k, full + "."}}, true
 		}
 	}
 	return vfs.Node{}, false
@@ -59,7 +66,7 @@ func (d sysctlDir) Lookup(name string) (vfs.Node, bool) {
 // Names implements vfs.Dir.
 func (d sysctlDir) Names() []string {
 	var l []string
-	for _, t := range d.tables {
+	for _, t := range d.tables() {
 		if t != nil {
 			l = append(l, below(t.Names(), d.prefix, '.')...)
 		}

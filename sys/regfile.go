@@ -9,12 +9,31 @@ import (
 
 // Files with contents, and directories, as descriptors see them.
 
-// dirFile is an open directory.
-type dirFile struct {
-	baseFile
-	i   *vfs.Inode
+// place is a position in what has no end to count from.
+type place struct {
 	mu  sync.Mutex
 	pos int64
+}
+
+// seek moves it (Linux: dcache_dir_lseek, seq_lseek).
+func (p *place) seek(_ *File, off int64, whence uint32) (int64, Errno) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if whence == seekCur {
+		off += p.pos
+	}
+	if whence > seekCur || off < 0 {
+		return 0, syscall.EINVAL
+	}
+	p.pos = off
+	return off, 0
+}
+
+// dirFile is an open directory; its place is where getdents64 goes on.
+type dirFile struct {
+	baseFile
+	place
+	i *vfs.Inode
 }
 
 func (*dirFile) read(*File, [][]byte) (int, Errno) { return 0, syscall.EISDIR }
@@ -24,20 +43,6 @@ func (*dirFile) readAt(*File, [][]byte, int64) (int, Errno) { return 0, syscall.
 func (*dirFile) writeAt(*File, [][]byte, int64) (int, Errno) { return 0, syscall.EBADF }
 
 func (*dirFile) stat(*File, *syscall.Stat_t) {}
-
-// seek moves the place getdents64 goes on from (Linux: dcache_dir_lseek).
-func (d *dirFile) seek(_ *File, off int64, whence uint32) (int64, Errno) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if whence == seekCur {
-		off += d.pos
-	}
-	if whence > seekCur || off < 0 {
-		return 0, syscall.EINVAL
-	}
-	d.pos = off
-	return off, 0
-}
 
 // regFile is an open file of the tree.
 type regFile struct {
@@ -156,9 +161,8 @@ const maxGenWrite = 1 << 16
 // seq_file).
 type genFile struct {
 	baseFile
+	place
 	i    *vfs.Inode
-	mu   sync.Mutex
-	pos  int64
 	text []byte
 	made bool
 }
@@ -231,18 +235,4 @@ func (d *genFile) writeAt(_ *File, iov [][]byte, _ int64) (int, Errno) {
 		return 0, e
 	}
 	return n, 0
-}
-
-// seek is seq_lseek: there is no end to count from.
-func (d *genFile) seek(_ *File, off int64, whence uint32) (int64, Errno) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if whence == seekCur {
-		off += d.pos
-	}
-	if whence > seekCur || off < 0 {
-		return 0, syscall.EINVAL
-	}
-	d.pos = off
-	return off, 0
 }

@@ -57,6 +57,7 @@ func (k *Kernel) mountRoot() {
 		cfg.MaxInodes = int64(min(k.cfg.MemTotal/(16<<10), 1<<30))
 	}
 	k.fs = vfs.New(cfg)
+	k.initNamespaces()
 	k.cwd = k.fs.Root()
 	k.cwd.Hold()
 	for i, a := range k.cfg.Initramfs {

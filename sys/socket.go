@@ -26,7 +26,8 @@ const (
 // sockFile is a socket as a file.
 type sockFile struct {
 	baseFile
-	s *sock.Socket
+	s  *sock.Socket
+	ns *netns
 }
 
 // errno takes the Errno out of an error of the socket layer.
@@ -42,8 +43,9 @@ func errno(err error) Errno {
 
 // newSocketFile makes the file of s and ties its notifications to the file's
 // waiters.
-func (k *Kernel) newSocketFile(s *sock.Socket, flags uintptr) *File {
-	f := k.newFile(&sockFile{s: s}, syscall.O_RDWR|uint32(flags)&syscall.O_NONBLOCK)
+func (k *Kernel) newSocketFile(s *sock.Socket, flags uintptr, ns *netns) *File {
+	k.getNetns(ns) // of a goroutine in it, or of a socket: it is there
+	f := k.newFile(&sockFile{s: s, ns: ns}, syscall.O_RDWR|uint32(flags)&syscall.O_NONBLOCK)
 	s.SetNotify(f.wait.wake)
 	return f
 }
@@ -67,7 +69,10 @@ func (*sockFile) pollable() bool { return true }
 
 func (d *sockFile) poll(*File) uint16 { return d.s.Poll() }
 
-func (d *sockFile) release(*File) { d.s.Release() }
+func (d *sockFile) release(f *File) {
+	d.s.Release()
+	f.k.putNetns(d.ns)
+}
 
 func (d *sockFile) stat(_ *File, st *syscall.Stat_t) { st.Mode = syscall.S_IFSOCK | 0o777 }
 
@@ -259,10 +264,11 @@ func (k *Kernel) createSocket(a args) (*sock.Socket, uintptr, Errno) {
 	if typ >= sockMax {
 		return nil, 0, syscall.EINVAL
 	}
-	if k.cfg.SockCreate == nil {
+	create := k.netns().SockCreate
+	if create == nil {
 		return nil, 0, syscall.EAFNOSUPPORT
 	}
-	s, err := k.cfg.SockCreate(int(family), int(typ), int(int32(a.a2)))
+	s, err := create(int(family), int(typ), int(int32(a.a2)))
 	return s, flags, errno(err)
 }
 
@@ -271,7 +277,7 @@ func sysSocket(k *Kernel, a args) (uintptr, Errno) {
 	if e != 0 {
 		return 0, e
 	}
-	return k.installNew(k.newSocketFile(s, flags), flags&syscall.SOCK_CLOEXEC != 0)
+	return k.installNew(k.newSocketFile(s, flags, k.netns()), flags&syscall.SOCK_CLOEXEC != 0)
 }
 
 // sysSocketpair: no family here has pairs yet, so it ends as Linux's does for
@@ -357,7 +363,7 @@ func sysAccept4(k *Kernel, a args) (uintptr, Errno) {
 	if err != nil {
 		return 0, errno(err)
 	}
-	nf := k.newSocketFile(c, a.a3)
+	nf := k.newSocketFile(c, a.a3, s.ns)
 	if a.a1 != 0 {
 		var sa [sock.MaxAddr]byte
 		n, err := c.Getname(true, sa[:])

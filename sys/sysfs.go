@@ -14,23 +14,25 @@ import (
 
 // sysTree is the root of /sys.
 func (k *Kernel) sysTree() vfs.Dir {
-	devs := netDevs{k.cfg.Net}
+	devs := netDevs{k}
 	return vfs.Tree{
 		"class":   {Dir: vfs.Tree{"net": {Dir: netClass{devs}}}},
 		"devices": {Dir: vfs.Tree{"virtual": {Dir: vfs.Tree{"net": {Dir: devs}}}}},
 	}
 }
 
-// netDevs is the directory with a directory for each device.
-type netDevs struct{ n *napi.Net }
+// netDevs is the directory with a directory for each device of the caller's
+// namespace. (In Linux a mount of sysfs shows those of who mounted it.)
+type netDevs struct{ k *Kernel }
 
 // Names implements vfs.Dir.
 func (d netDevs) Names() []string {
-	if d.n == nil {
+	n := d.k.netns().Net
+	if n == nil {
 		return nil
 	}
 	var l []string
-	for _, dev := range d.n.Devs() {
+	for _, dev := range n.Devs() {
 		l = append(l, dev.Name())
 	}
 	return l
@@ -38,10 +40,11 @@ func (d netDevs) Names() []string {
 
 // Lookup implements vfs.Dir.
 func (d netDevs) Lookup(name string) (vfs.Node, bool) {
-	if d.n == nil {
+	n := d.k.netns().Net
+	if n == nil {
 		return vfs.Node{}, false
 	}
-	dev := d.n.DevByName(name)
+	dev := n.DevByName(name)
 	if dev == nil {
 		return vfs.Node{}, false
 	}

@@ -79,8 +79,8 @@ var callTable = [numNames]callFunc{
 	73:  sysFlock,         // flock
 	221: sysFadvise64,     // fadvise64
 	165: sysMount,         // mount
-	166: sysMount,         // umount2
-	308: sysMount,         // setns
+	166: sysUmount2,       // umount2
+	308: sysSetns,         // setns
 	272: sysUnshare,       // unshare
 	188: sysXattr,         // setxattr
 	189: sysXattr,         // lsetxattr

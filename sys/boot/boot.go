@@ -11,8 +11,6 @@ import (
 	"barewire/sys"
 	"barewire/sys/cmdline"
 	"barewire/sys/dropmon"
-	"barewire/sys/genl"
-	"barewire/sys/rtnetlink"
 	"barewire/virtio"
 	vnet "barewire/virtio/net"
 )
@@ -25,13 +23,14 @@ type Machine struct {
 	About string
 	// Console is the machine's console; kernel messages go there too.
 	Console sys.Console
-	// WallClock, SetWallClock, Random, Exit, PollReady, TaskStart, TaskSize and Version are
+	// WallClock, SetWallClock, Random, Exit, PollReady, Thread, TaskStart, TaskSize and Version are
 	// as in [sys.Config].
 	WallClock           func() (sec int64, nsec int32)
 	SetWallClock        func(sec int64, nsec int32)
 	Random              func(b []byte)
 	Exit                func(code int)
 	PollReady           func(pd uintptr, mode int32)
+	Thread              func() uint64
 	TaskStart, TaskSize uintptr
 	Version             string
 	// Memory is the RAM in bytes. 0: unknown, nothing is scaled by it.
@@ -86,6 +85,7 @@ type booting struct {
 	hostname string
 	devices  []*napi.NetDevice
 	servers  []netip.Addr // of the DNS, from ip=
+	nets     nets
 }
 
 // Start boots the system (Linux: start_kernel to run_init_process). It returns
@@ -175,11 +175,7 @@ func (b *booting) netInit() bool {
 // netlink makes the sockets of AF_NETLINK: configuration, and the families of
 // generic netlink.
 func (b *booting) netlink() error {
-	rt, err := rtnetlink.New(b.Inet)
-	if err != nil {
-		return err
-	}
-	g, err := genl.New(rt.Netlink())
+	_, g, err := b.route(b.Inet)
 	if err != nil {
 		return err
 	}
@@ -251,6 +247,8 @@ func (b *booting) sysInit() {
 		Initramfs:   b.m.Initramfs,
 		CommandLine: b.m.CommandLine,
 		Net:         b.Net,
+		NewNet:      b.newNet,
+		Thread:      b.m.Thread,
 	}
 	if b.Inet != nil {
 		cfg.SockCreate = b.Inet.SockCreate

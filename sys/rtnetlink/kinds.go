@@ -22,13 +22,16 @@ func (r *Route) createLink(q *request, a, li netlink.Attrs) error {
 	if name == "" {
 		name = kind + "%d"
 	}
+	to, err := r.linkNet(q, a, r.dev)
+	if err != nil {
+		return err
+	}
 	var dev *napi.NetDevice
-	var err error
 	switch kind {
 	case "veth":
-		return r.createVeth(q, name, a, li)
+		return r.createVeth(q, to, name, a, li)
 	case "dummy":
-		dev, err = napi.NewDummy(r.dev, name)
+		dev, err = napi.NewDummy(to, name)
 	default:
 		return q.fail(syscall.EOPNOTSUPP, "Unknown device type")
 	}
@@ -40,8 +43,8 @@ func (r *Route) createLink(q *request, a, li netlink.Attrs) error {
 
 // createVeth makes both ends; the other's properties are a message within the
 // request (Linux: veth_newlink).
-func (r *Route) createVeth(q *request, name string, a, li netlink.Attrs) error {
-	peerName := "veth%d"
+func (r *Route) createVeth(q *request, to *napi.Net, name string, a, li netlink.Attrs) error {
+	peerName, peerNet := "veth%d", r.dev
 	var pa netlink.Attrs
 	pq := *q
 	if li.Has(iflaInfoData) {
@@ -57,6 +60,9 @@ func (r *Route) createVeth(q *request, name string, a, li netlink.Attrs) error {
 			if err := validate(q, pa); err != nil {
 				return err
 			}
+			if peerNet, err = r.linkNet(q, pa, r.dev); err != nil {
+				return err
+			}
 			nr := *q.Request
 			nr.Data = val
 			pq.Request = &nr
@@ -65,7 +71,7 @@ func (r *Route) createVeth(q *request, name string, a, li netlink.Attrs) error {
 			}
 		}
 	}
-	dev, peer, err := napi.NewVethPair(r.dev, name, r.dev, peerName)
+	dev, peer, err := napi.NewVethPair(to, name, peerNet, peerName)
 	if err != nil {
 		return errnoOf(err)
 	}
@@ -96,6 +102,6 @@ func (r *Route) removeLink(dev *napi.NetDevice) error {
 		napi.UnregisterVeth(dev)
 		return nil
 	}
-	r.dev.UnregisterNetdev(dev)
+	dev.Net().UnregisterNetdev(dev)
 	return nil
 }

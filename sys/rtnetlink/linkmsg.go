@@ -72,6 +72,7 @@ func (r *Route) putLink(b *netlink.Builder, dev *napi.NetDevice, m linkMsg) {
 	if n := dev.Iflink(); n != dev.Ifindex() {
 		b.AttrU32(iflaLink, uint32(n))
 	}
+	r.putLinkNetns(b, dev)
 	carrier := uint8(0)
 	if dev.CarrierOK() {
 		carrier = 1

@@ -87,6 +87,20 @@ func (r *Route) change(q *request, dev *napi.NetDevice, a netlink.Attrs) error {
 	if err := validate(q, a); err != nil {
 		return err
 	}
+	to, err := r.linkNet(q, a, dev.Net())
+	if err != nil {
+		return err
+	}
+	byIndex := binary.NativeEndian.Uint32(q.Data[4:]) > 0
+	if to != dev.Net() {
+		name := ""
+		if byIndex {
+			name = a.Str(iflaIfname)
+		}
+		if err := r.moveLink(q, dev, to, name); err != nil {
+			return err
+		}
+	}
 	if a.Has(iflaMap) {
 		return syscall.EOPNOTSUPP
 	}
@@ -105,9 +119,8 @@ func (r *Route) change(q *request, dev *napi.NetDevice, a netlink.Attrs) error {
 			return errnoOf(err)
 		}
 	}
-	byIndex := binary.NativeEndian.Uint32(q.Data[4:]) > 0
 	if a.Has(iflaIfname) && byIndex && a.Str(iflaIfname) != "" && a.Str(iflaIfname) != dev.Name() {
-		if err := r.dev.ChangeName(dev, a.Str(iflaIfname)); err != nil {
+		if err := to.ChangeName(dev, a.Str(iflaIfname)); err != nil {
 			return errnoOf(err)
 		}
 	}
@@ -117,7 +130,7 @@ func (r *Route) change(q *request, dev *napi.NetDevice, a netlink.Attrs) error {
 		}
 	}
 	if a.U32(iflaMaster) != 0 {
-		if r.dev.DevByIndex(int32(a.U32(iflaMaster))) == nil {
+		if to.DevByIndex(int32(a.U32(iflaMaster))) == nil {
 			return syscall.EINVAL
 		}
 		return syscall.EOPNOTSUPP

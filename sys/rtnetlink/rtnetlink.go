@@ -37,6 +37,9 @@ const (
 	rtmNewNetconf  = 80
 	rtmDelNetconf  = 81
 	rtmGetNetconf  = 82
+	rtmNewNSID     = 88
+	rtmDelNSID     = 89
+	rtmGetNSID     = 90
 	rtmNewLinkProp = 108
 	rtmDelLinkProp = 109
 
@@ -51,6 +54,7 @@ const (
 	groupRoute   = 7
 	groupRule    = 8
 	groupNetconf = 24
+	groupNSID    = 28
 	groupMax     = 38
 )
 
@@ -65,13 +69,19 @@ const (
 
 // Route is NETLINK_ROUTE of one namespace.
 type Route struct {
-	net  *inet.Net
-	dev  *napi.Net
-	ip   *ip.Net
-	nl   *netlink.Table
-	mu   sync.Mutex // one request at a time
-	gen  [6]atomic.Uint32
-	stop []func()
+	// FindNet returns the namespace that an open file stands for, or with fd
+	// false a process, to the calling program. Nil: there are no others. It is
+	// set before the first socket is made.
+	FindNet func(fd bool, n uint32) (*napi.Net, error)
+
+	nsids nsids
+	net   *inet.Net
+	dev   *napi.Net
+	ip    *ip.Net
+	nl    *netlink.Table
+	mu    sync.Mutex // one request at a time
+	gen   [6]atomic.Uint32
+	stop  []func()
 }
 
 // What changed, for NLM_F_DUMP_INTR.
@@ -154,6 +164,12 @@ func (r *Route) rcv(nr *netlink.Request) error {
 		return r.linkProp(q)
 	case rtmGetQdisc:
 		return r.getQdisc(q)
+	case rtmSetNeighTbl:
+		return r.setNeighTbl(q)
+	case rtmNewNSID:
+		return r.newNSID(q)
+	case rtmGetNSID:
+		return r.getNSID(q)
 	}
 	if q.family == rtnlFamilyIPMR {
 		return r.mroute(q)
@@ -223,6 +239,10 @@ func (r *Route) startDump(q *request) error {
 		return r.dumpLinks(q)
 	case rtmGetQdisc:
 		return r.dumpQdiscs(q)
+	case rtmGetNeighTbl:
+		return r.dumpNeighTbls(q)
+	case rtmGetNSID:
+		return r.dumpNSIDs(q)
 	case rtmGetAddr, rtmGetRoute, rtmGetNetconf:
 		// A family that has no lists of its own gets those of AF_UNSPEC, which
 		// is all; netlink libraries say -1 for it (Linux: rtnl_get_link).

@@ -27,6 +27,9 @@ var pollCloseHook func(fd uintptr) int32
 //go:linkname pollReady runtime.barewire_pollReady
 func pollReady(pd uintptr, mode int32)
 
+//go:linkname thread runtime.barewire_thread
+func thread() uint64
+
 // console is the board's console.
 type console struct{}
 
@@ -54,6 +57,7 @@ func init() {
 		Random:       microvm.Random,
 		Exit:         microvm.Exit,
 		PollReady:    pollReady,
+		Thread:       thread,
 		TaskStart:    imageStart,
 		TaskSize:     uintptr(top),
 		Memory:       memory,

@@ -43,6 +43,8 @@ type Inode struct {
 	mountRoot bool
 	dead      bool // removed (Linux: S_DEAD)
 
+	over *Inode // what is mounted in this file's place
+
 	sealed bool // may not be opened
 	reaped bool // taken off the count of inodes
 }
@@ -94,6 +96,9 @@ func (i *Inode) Rdev() uint64 { return i.rdev }
 
 // Node returns what a generated inode was made of, nil for one of the tree.
 func (i *Inode) Node() *Node { return i.node }
+
+// IsMountRoot reports whether the inode is the root of a file system.
+func (i *Inode) IsMountRoot() bool { return i.mountRoot }
 
 // FS returns the file system of the inode.
 func (i *Inode) FS() *FS { return i.fs }

@@ -36,6 +36,15 @@ func (fs *FS) newName(at *Inode, path string, dir bool) (walked, Errno) {
 	return w, 0
 }
 
+// newPlace is newName where something may be made.
+func (fs *FS) newPlace(at *Inode, path string, dir bool) (walked, Errno) {
+	w, e := fs.newName(at, path, dir)
+	if e == 0 {
+		e = w.dir.mayCreate(syscall.EPERM)
+	}
+	return w, e
+}
+
 // enter puts i into d under name. fs.mu is held.
 func (d *Inode) enter(name string, i *Inode) {
 	// The path may be a slice of something long.
@@ -109,11 +118,8 @@ func (fs *FS) Mknod(at *Inode, path string, mode uint32, rdev uint64) Errno {
 func (fs *FS) make(at *Inode, path string, mode uint32, rdev uint64) (*Inode, Errno) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	w, e := fs.newName(at, path, mode&syscall.S_IFMT == syscall.S_IFDIR)
+	w, e := fs.newPlace(at, path, mode&syscall.S_IFMT == syscall.S_IFDIR)
 	if e != 0 {
-		return nil, e
-	}
-	if e := w.dir.mayCreate(syscall.EPERM); e != 0 {
 		return nil, e
 	}
 	i, e := fs.create(w.dir, w.name, mode)
@@ -133,11 +139,8 @@ func (fs *FS) Symlink(target string, at *Inode, path string) Errno {
 	}
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	w, e := fs.newName(at, path, false)
+	w, e := fs.newPlace(at, path, false)
 	if e != 0 {
-		return e
-	}
-	if e := w.dir.mayCreate(syscall.EPERM); e != 0 {
 		return e
 	}
 	pages := linkPages(target)
@@ -216,6 +219,8 @@ func (fs *FS) Unlink(at *Inode, path string) Errno {
 		return syscall.EPERM
 	case w.i.isDir():
 		return syscall.EISDIR
+	case w.below != nil:
+		return syscall.EBUSY
 	}
 	w.dir.drop(w.name)
 	return 0
@@ -320,7 +325,7 @@ func (fs *FS) Rename(oldAt *Inode, oldPath string, newAt *Inode, newPath string,
 		return syscall.ENOTDIR
 	case n.i != nil && !exchange && !o.i.isDir() && n.i.isDir():
 		return syscall.EISDIR
-	case o.i.mountRoot || n.i != nil && n.i.mountRoot:
+	case o.i.mountRoot || o.below != nil || n.below != nil || n.i != nil && n.i.mountRoot:
 		return syscall.EBUSY
 	case n.i != nil && !exchange && len(n.i.names) != 0:
 		return syscall.ENOTEMPTY

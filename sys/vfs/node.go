@@ -26,6 +26,8 @@ type Node struct {
 	AtOpenWrite Errno
 	// Dir is the contents of a directory.
 	Dir Dir
+	// Priv is the owner's own.
+	Priv any
 }
 
 // Dir is the contents of a generated directory. It is asked with the file

@@ -21,7 +21,8 @@ type walked struct {
 	name  string
 	i     *Inode // nil: there is none
 	last  lastKind
-	slash bool // slashes followed the last component
+	slash bool   // slashes followed the last component
+	below *Inode // what i is mounted over
 }
 
 // How a walk treats the last component.
@@ -74,6 +75,9 @@ func (fs *FS) walk(at *Inode, path string, how walkMode) (w walked, e Errno) {
 			w.i, w.last = cur.parent, lastDotDot
 		default:
 			w.i = cur.child(comp)
+			if w.i != nil && w.i.over != nil {
+				w.i, w.below = w.i.over, w.i
+			}
 		}
 		if w.i == nil {
 			if last {

@@ -59,6 +59,18 @@ func bwSyscallPark(gp *g) {
 	schedule()
 }
 
+// barewire_thread names the goroutine whose system call this is, whoever makes it: namespaces belong to goroutines.
+//
+//go:linkname barewire_thread
+func barewire_thread() uint64 {
+	gp := getg()
+	fn := bwSyscallRun
+	if gp.startpc == (*(**funcval)(unsafe.Pointer(&fn))).fn {
+		return gp.parentGoid
+	}
+	return gp.goid
+}
+
 func bwSyscallRun() {
 	gp := getg()
 	c := (*bwCall)(gp.param)
