@@ -184,7 +184,7 @@ func TestARP_proxy_answersLaterAndBounded(t *testing.T) {
 		// An entry for one host, without proxy_arp.
 		h.setctl("net.ipv4.conf.eth0.proxy_arp", "0")
 		h.setctl("net.ipv4.neigh.eth0.proxy_delay", "0")
-		check(t, h.IP().Neigh.AddProxy(h.port.dev, behind, 0))
+		check(t, h.IP().Neigh.AddProxy(h.port.dev, behind, 0, 0))
 		if !h.answered(peerIP, behind) || h.answered(peerIP, behind+1) {
 			t.Error("a proxy entry is for its address alone")
 		}
@@ -231,10 +231,7 @@ func TestNeigh_byHand_statesAndErrors(t *testing.T) {
 	if err := tb.Add(dev, peerIP, nil, neigh.NUDPermanent, 0); err != syscall.EINVAL {
 		t.Errorf("valid without an address: %v", err)
 	}
-	if err := tb.Add(dev, peerIP, peerMAC[:], 3, 0); err != syscall.EINVAL {
-		t.Errorf("two states: %v", err)
-	}
-	if err := tb.Update(dev, peerIP, peerMAC[:], neigh.NUDStale, 0); err != syscall.ENOENT {
+	if _, err := tb.Set(&neigh.Request{Dev: dev, Addr: peerIP + 1, HW: &peerMAC, State: neigh.NUDStale}); err != syscall.ENOENT {
 		t.Errorf("change of none: %v", err)
 	}
 	check(t, tb.Add(dev, peerIP, peerMAC[:], neigh.NUDPermanent, 0))
@@ -247,7 +244,13 @@ func TestNeigh_byHand_statesAndErrors(t *testing.T) {
 		"192.0.2.2        0x1         0x6         02:00:00:00:00:02     *        eth0\n"; string(arp(nil)) != want {
 		t.Errorf("/proc/net/arp:\n%s", arp(nil))
 	}
-	check(t, tb.Update(dev, peerIP, nil, neigh.NUDReachable, 0))
+	if _, err := tb.Set(&neigh.Request{Dev: dev, Addr: peerIP, HW: &[6]byte{2, 9}, State: neigh.NUDReachable}); err != nil {
+		t.Error(err)
+	}
+	if e := h.Neighbours()[0]; e.HW != peerMAC || e.State != neigh.NUDPermanent {
+		t.Errorf("another address is taken without replacement: %+v", e)
+	}
+	check(t, tb.Add(dev, peerIP, nil, neigh.NUDReachable, 0))
 	if st := h.stateOf(peerIP); st != neigh.NUDReachable {
 		t.Errorf("state %#x", st)
 	}
@@ -255,8 +258,8 @@ func TestNeigh_byHand_statesAndErrors(t *testing.T) {
 	if err := tb.Delete(dev, peerIP); err != syscall.ENOENT {
 		t.Errorf("second removal: %v", err)
 	}
-	if told.Load() != 3 {
-		t.Errorf("%d notifications, want 3: new, changed, gone", told.Load())
+	if told.Load() != 4 {
+		t.Errorf("%d notifications, want 4: new, changed, failed, gone", told.Load())
 	}
 	stat, _ := h.net.Proc().Lookup("stat/arp_cache")
 	if l := strings.Split(string(stat(nil)), "\n"); len(l) != 3 || len(strings.Fields(l[0])) != 13 || len(strings.Fields(l[1])) != 13 {

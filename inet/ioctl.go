@@ -293,7 +293,7 @@ func (n *Net) arpIoctl(cmd uint, arg []byte) error {
 	if flags&atfPubl != 0 {
 		switch cmd {
 		case siocSArp:
-			return errnoOf(t.AddProxy(dev, a, 0))
+			return errnoOf(t.AddProxy(dev, a, 0, 0))
 		case siocDArp:
 			return errnoOf(t.DelProxy(dev, a))
 		}

@@ -190,18 +190,21 @@ func (a *ARP) Error(n *neigh.Neigh, b *skb.Buff) {
 
 // Static implements neigh.Ops: addresses that map to a hardware address by rule
 // (Linux: arp_constructor; RFC 1112 section 6.4).
-func (a *ARP) Static(dev *napi.NetDevice, addr header.Addr) (hw [6]byte, ok bool) {
-	if f := dev.Flags(); f&(napi.IFF_NOARP|napi.IFF_LOOPBACK) != 0 {
-		return dev.HardwareAddr(), true
-	}
-	switch a.ip.AddrType(addr) {
-	case fib.Multicast:
+func (a *ARP) Static(dev *napi.NetDevice, addr header.Addr) (typ uint8, hw [6]byte, ok bool) {
+	t := a.ip.AddrType(addr)
+	f := dev.Flags()
+	switch {
+	case dev.HardHeaderLen == 0:
+		return uint8(t), hw, true
+	case t == fib.Multicast:
 		g := addr.As4()
-		return [6]byte{0x01, 0x00, 0x5e, g[1] & 0x7f, g[2], g[3]}, true
-	case fib.Broadcast:
-		return dev.Broadcast, true
+		return uint8(t), [6]byte{0x01, 0x00, 0x5e, g[1] & 0x7f, g[2], g[3]}, true
+	case f&(napi.IFF_NOARP|napi.IFF_LOOPBACK) != 0:
+		return uint8(t), dev.HardwareAddr(), true
+	case t == fib.Broadcast || f&napi.IFF_POINTOPOINT != 0:
+		return uint8(t), dev.Broadcast, true
 	}
-	return hw, false
+	return uint8(t), hw, false
 }
 
 // send makes and transmits an ARP packet (Linux: arp_send): to is the link

@@ -129,8 +129,13 @@ func (n *Net) finishOutput(b *skb.Buff, rt *Rtable) error {
 // ip_finish_output2).
 func (n *Net) finishOutput2(b *skb.Buff, rt *Rtable) error {
 	m, size := &n.MIB.IP, uint64(b.Len())
-	m.OutTransmits.Add(1)
-	m.OutOctets.Add(size)
+	if b.CB[2]&cbPoll != 0 {
+		n.rx.transmits++
+		n.rx.out += size
+	} else {
+		m.OutTransmits.Add(1)
+		m.OutOctets.Add(size)
+	}
 	switch rt.Type {
 	case fib.Multicast:
 		m.OutMcastPkts.Add(1)
@@ -160,8 +165,8 @@ func (n *Net) finishOutput2(b *skb.Buff, rt *Rtable) error {
 // neighbour returns the table's entry for the next hop.
 func (n *Net) neighbour(rt *Rtable, dst header.Addr) (*neigh.Neigh, error) {
 	hop := rt.Nexthop(dst)
-	if rt.Dev.Flags()&napi.IFF_LOOPBACK != 0 {
-		hop = 0 // all of loopback is one neighbour (Linux: arp_constructor)
+	if rt.Dev.Flags()&(napi.IFF_LOOPBACK|napi.IFF_POINTOPOINT) != 0 {
+		hop = 0 // there is one other end (Linux: arp_constructor)
 	}
 	if nb := n.Neigh.Lookup(rt.Dev, hop); nb != nil {
 		return nb, nil

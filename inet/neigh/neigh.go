@@ -27,6 +27,20 @@ const (
 	nudConnected = NUDPermanent | NUDNoARP | NUDReachable
 )
 
+// Flags of a neighbour (Linux: NTF_*; those from bit 8 on are NTF_EXT_*).
+const (
+	NTFUse          = 0x01 // a request: as if a packet had used it
+	NTFSelf         = 0x02
+	NTFProxy        = 0x08
+	NTFExtLearned   = 0x10 // known from elsewhere: not collected
+	NTFSticky       = 0x40
+	NTFRouter       = 0x80
+	NTFManaged      = 0x100 // kept resolved though nobody uses it
+	NTFExtValidated = 0x400 // somebody else proves it: never fails, not collected
+
+	ntfExempt = NTFExtLearned | NTFExtValidated
+)
+
 // minTimer keeps a timer that is due from firing in a loop (Linux: HZ/100).
 const minTimer = 10e6
 
@@ -40,7 +54,10 @@ type Neigh struct {
 	hh       atomic.Pointer[hhead] // set while the address is known
 	dead     atomic.Bool
 
-	flags atomic.Uint32 // NTF*
+	flags atomic.Uint32 // NTFExtLearned, NTFRouter, NTFManaged, NTFExtValidated
+
+	typ   uint8         // RTN_*: what the address is
+	proto atomic.Uint32 // RTPROT_*: who entered it
 
 	t    *Table
 	dev  *napi.NetDevice
@@ -56,11 +73,11 @@ type Neigh struct {
 	confirmed  int64 // last proof that it is there
 	updated    int64 // last change
 	used       int64 // last time a packet needed a look at the state; 0 never
-	reachable  int64 // reachable_time of this round, random around the base
 
 	// Guarded by the table.
 	next, prev *Neigh // its list
 	exempt     bool   // not collected, not counted
+	managed    bool   // on the list of those kept resolved
 	unlinked   bool
 }
 
@@ -139,330 +156,4 @@ func (n *Neigh) resolveOutput(b *skb.Buff) error {
 		return syscall.EINVAL
 	}
 	return n.xmit(b, h)
-}
-
-// eventSend is __neigh_event_send: a packet wants to go. It reports true when
-// it took the packet over. b nil starts resolution without a packet.
-func (n *Neigh) eventSend(b *skb.Buff) (taken bool) {
-	now := n.t.clock.Now()
-	n.mu.Lock()
-	n.used = now
-	st := n.state.Load()
-	if st&(nudConnected|NUDDelay|NUDProbe) != 0 {
-		n.mu.Unlock()
-		return false
-	}
-	if n.dead.Load() {
-		n.mu.Unlock()
-		if b != nil {
-			b.Free(skb.NeighDead)
-		}
-		return true
-	}
-	probe := false
-	switch {
-	case st&NUDStale != 0:
-		// Use it, and expect a confirmation soon (RFC 4861 section 7.3.3).
-		n.state.Store(NUDDelay)
-		n.updated = now
-		n.timer.Mod(now + n.p.DelayProbeTime.Load())
-		n.mu.Unlock()
-		return false
-	case st&NUDIncomplete == 0:
-		if n.p.McastProbes.Load()+n.p.AppProbes.Load() == 0 {
-			n.state.Store(NUDFailed)
-			n.updated = now
-			n.mu.Unlock()
-			if b != nil {
-				b.Free(skb.NeighFailed)
-			}
-			return true
-		}
-		n.probes = int(n.p.UcastProbes.Load()) // there is nobody to ask by unicast
-		n.state.Store(NUDIncomplete)
-		n.updated = now
-		n.timer.Mod(now + max(n.p.RetransTime.Load(), minTimer))
-		probe = true
-	}
-	var drop skb.List
-	if b != nil {
-		n.enqueue(b, &drop)
-	}
-	if probe {
-		n.probe() // unlocks
-	} else {
-		n.mu.Unlock()
-	}
-	if drop.Len() > 0 {
-		n.t.stats.UnresolvedDiscards.Add(uint64(drop.Len()))
-		drop.Purge(skb.NeighQueueFull)
-	}
-	return true
-}
-
-// enqueue keeps a packet until the address is known; what has no room goes to
-// drop. The bounds are in bytes, and the newest packet gets the place of the
-// oldest of its neighbour: it is the one somebody still waits for. The caller
-// holds mu.
-func (n *Neigh) enqueue(b *skb.Buff, drop *skb.List) {
-	size := b.Truesize()
-	for n.queueBytes+size > int(n.p.QueueBytes.Load()) || n.t.queued.Load()+int64(size) > n.t.totalQueue {
-		old := n.queue.PopFront()
-		if old == nil {
-			break
-		}
-		n.charge(-old.Truesize())
-		drop.PushBack(old)
-	}
-	if n.t.queued.Load()+int64(size) > n.t.totalQueue {
-		drop.PushBack(b) // others have it all
-		return
-	}
-	n.charge(size)
-	n.queue.PushBack(b)
-}
-
-// charge counts bytes that wait; the caller holds mu.
-func (n *Neigh) charge(bytes int) {
-	n.queueBytes += bytes
-	n.t.queued.Add(int64(bytes))
-}
-
-// takeQueue moves the packets that wait to q; the caller holds mu.
-func (n *Neigh) takeQueue(q *skb.List) {
-	q.Splice(&n.queue)
-	n.charge(-n.queueBytes)
-}
-
-// probe sends a solicitation (neigh_probe, arp_solicit): first to the address
-// we know, then by a program, then to everybody. The caller holds mu; probe
-// releases it.
-func (n *Neigh) probe() {
-	ucast, app := int(n.p.UcastProbes.Load()), int(n.p.AppProbes.Load())
-	hw := n.hwLocked()
-	unicast := n.probes < ucast && n.state.Load()&nudValid != 0
-	byApp := n.probes >= ucast && n.probes < ucast+app
-	n.probes++
-	if byApp {
-		n.mu.Unlock()
-		if f := n.t.AppSolicit; f != nil {
-			f(n.entry(n.t.clock.Now()))
-		}
-		return
-	}
-	var b *skb.Buff
-	if last := n.queue.Tail(); last != nil {
-		b = last.Get()
-	}
-	n.mu.Unlock()
-	n.t.ops.Solicit(n, b, unicast, hw)
-	if b != nil {
-		b.Consume()
-	}
-}
-
-// expire is neigh_timer_handler.
-func (n *Neigh) expire() {
-	now := n.t.clock.Now()
-	var next int64
-	told := false
-	n.mu.Lock()
-	st := n.state.Load()
-	if st&nudInTimer == 0 || n.dead.Load() {
-		n.mu.Unlock()
-		return
-	}
-	switch {
-	case st&NUDReachable != 0:
-		switch {
-		case now <= n.confirmed+n.reachable:
-			next = n.confirmed + n.reachable
-		case n.used != 0 && now <= n.used+n.p.DelayProbeTime.Load():
-			st = NUDDelay
-			n.updated = now
-			next = now + n.p.DelayProbeTime.Load()
-		default:
-			st = NUDStale
-			n.updated = now
-			told = true
-		}
-	case st&NUDDelay != 0:
-		if now <= n.confirmed+n.p.DelayProbeTime.Load() {
-			st = NUDReachable
-			n.updated = now
-			next = n.confirmed + n.reachable
-			told = true
-		} else {
-			st = NUDProbe
-			n.updated = now
-			n.probes = 0
-			told = true
-			next = now + max(n.p.RetransTime.Load(), minTimer)
-		}
-	default: // INCOMPLETE, PROBE
-		next = now + max(n.p.RetransTime.Load(), minTimer)
-	}
-	n.state.Store(st)
-	if st&(NUDIncomplete|NUDProbe) != 0 && n.probes >= n.maxProbes(st) {
-		n.invalidate(now) // unlocks
-		return
-	}
-	if st&nudInTimer != 0 {
-		n.timer.Mod(max(next, now+minTimer))
-	}
-	if st&(NUDIncomplete|NUDProbe) != 0 {
-		n.probe() // unlocks
-	} else {
-		n.mu.Unlock()
-	}
-	if told {
-		n.t.tell(n)
-	}
-}
-
-// maxProbes is neigh_max_probes.
-func (n *Neigh) maxProbes(st uint32) int {
-	most := int(n.p.UcastProbes.Load() + n.p.AppProbes.Load())
-	if st&NUDProbe != 0 {
-		return most + int(n.p.McastReprobes.Load())
-	}
-	return most + int(n.p.McastProbes.Load())
-}
-
-// invalidate gives up: the packets that waited become errors. The caller holds
-// mu; invalidate releases it.
-func (n *Neigh) invalidate(now int64) {
-	n.state.Store(NUDFailed)
-	n.hh.Store(nil)
-	n.updated = now
-	var q skb.List
-	n.takeQueue(&q)
-	n.mu.Unlock()
-	n.t.stats.ResFailed.Add(1)
-	for b := q.PopFront(); b != nil; b = q.PopFront() {
-		n.t.ops.Error(n, b)
-	}
-	n.t.tell(n)
-}
-
-// Update brings news of the neighbour (Linux: neigh_update): its hardware
-// address and the state that follows, NUDReachable when it answered us,
-// NUDStale when we only overheard it, NUDPermanent when configured. An address
-// that differs from a valid one is taken only with override.
-func (n *Neigh) Update(hw [6]byte, state uint32, override bool) {
-	n.update(hw, state, override, state == NUDPermanent)
-}
-
-// update is Update; admin says that it comes from the administrator, who alone
-// may change what is permanent.
-func (n *Neigh) update(hw [6]byte, state uint32, override, admin bool) {
-	t := n.t
-	now := t.clock.Now()
-	n.mu.Lock()
-	old := n.state.Load()
-	if n.dead.Load() || old&(NUDNoARP|NUDPermanent) != 0 && !admin {
-		n.mu.Unlock()
-		return
-	}
-	same := old&nudValid != 0 && hw == n.hwLocked()
-	if state&nudConnected != 0 {
-		n.confirmed = now
-	}
-	if old&nudValid != 0 {
-		if !same && !override {
-			n.mu.Unlock()
-			return
-		}
-		if same && state == NUDStale && !admin {
-			state = old // news that is none does not shake a good state
-		}
-	}
-	if state != old || !same {
-		n.updated = now
-	}
-	if state != old {
-		n.timer.Del()
-		n.state.Store(state)
-		switch state {
-		case NUDReachable:
-			n.reachable = n.randomReachable()
-			n.timer.Mod(now + n.reachable)
-		case NUDDelay:
-			n.timer.Mod(now + n.p.DelayProbeTime.Load())
-		case NUDProbe:
-			n.probes = 0
-			n.timer.Mod(now + minTimer)
-		}
-	}
-	if !same {
-		n.setHW(hw)
-		if state&nudConnected == 0 {
-			n.confirmed = now - 2*n.p.BaseReachableTime.Load()
-		}
-	}
-	var q skb.List
-	if old&nudValid == 0 {
-		n.takeQueue(&q)
-	}
-	h := n.hh.Load()
-	n.mu.Unlock()
-	if (state|old)&NUDPermanent != 0 || admin {
-		t.account(n)
-	}
-	if state != old || !same {
-		t.tell(n)
-	}
-	for b := q.PopFront(); b != nil; b = q.PopFront() {
-		n.xmit(b, h) // errors are counted below; nobody waits for them here
-	}
-}
-
-// Confirm notes a proof of reachability from a higher layer (Linux:
-// neigh_confirm): progress of a connection, MSG_CONFIRM.
-func (n *Neigh) Confirm() {
-	n.mu.Lock()
-	n.confirmed = n.t.clock.Now()
-	n.mu.Unlock()
-}
-
-// Updated returns when the entry last changed.
-func (n *Neigh) Updated() int64 {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.updated
-}
-
-// evictable is the rule of forced collection; see the package comment.
-func (n *Neigh) evictable(now, age int64) bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	switch n.state.Load() {
-	case NUDFailed, NUDNone:
-		return n.queue.Len() == 0
-	case NUDStale, NUDNoARP:
-		return n.used == 0 || now-max(n.used, n.updated) > age
-	}
-	return false
-}
-
-// idle is the rule of periodic collection.
-func (n *Neigh) idle(now, age int64) bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	st := n.state.Load()
-	if st&(NUDPermanent|nudInTimer) != 0 {
-		return false
-	}
-	return st == NUDFailed || now-max(n.used, n.confirmed, n.created) > age
-}
-
-// randomReachable returns a time between half and one and a half of the base
-// (RFC 4861 section 6.3.2), so that hosts do not probe in step. Linux draws it
-// every five minutes for a device, we for every neighbour that is confirmed.
-func (n *Neigh) randomReachable() int64 {
-	var r [4]byte
-	n.t.net.Rand(r[:])
-	base := n.p.BaseReachableTime.Load()
-	x := int64(uint32(r[0])|uint32(r[1])<<8|uint32(r[2])<<16|uint32(r[3])<<24) % (base/1e6 + 1)
-	return base/2 + x*1e6
 }

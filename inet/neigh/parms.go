@@ -22,6 +22,7 @@ type Params struct {
 	GCInterval        int64 // gc_interval: 30 s
 	ProxyDelay        int64 // proxy_delay: 800 ms
 	AnycastDelay      int64 // anycast_delay: 1 s
+	IntervalProbeTime int64 // interval_probe_time_ms: 5 s, of managed neighbours
 	UcastProbes       int   // ucast_solicit: 3
 	McastProbes       int   // mcast_solicit: 3
 	AppProbes         int   // app_solicit: 0
@@ -39,7 +40,7 @@ func DefaultParams() Params {
 	const s = int64(time.Second)
 	return Params{
 		BaseReachableTime: 30 * s, RetransTime: s, DelayProbeTime: 5 * s, LockTime: s,
-		GCStaleTime: 60 * s, GCInterval: 30 * s, ProxyDelay: 8 * s / 10, AnycastDelay: s,
+		GCStaleTime: 60 * s, GCInterval: 30 * s, ProxyDelay: 8 * s / 10, AnycastDelay: s, IntervalProbeTime: 5 * s,
 		UcastProbes: 3, McastProbes: 3, ProxyQlen: 64,
 		QueueBytes: 212992, TotalQueueBytes: 8 << 20, GCThresh1: 128, GCThresh2: 512, GCThresh3: 1024,
 	}
@@ -56,12 +57,15 @@ type Parms struct {
 	GCStaleTime       atomic.Int64
 	ProxyDelay        atomic.Int64 // longest wait before a proxy answer
 	AnycastDelay      atomic.Int64
+	IntervalProbeTime atomic.Int64
 	UcastProbes       atomic.Int32
 	McastProbes       atomic.Int32
 	AppProbes         atomic.Int32
 	McastReprobes     atomic.Int32
 	ProxyQlen         atomic.Int32 // proxy answers that may wait
 	QueueBytes        atomic.Int32
+
+	reach, reachBase atomic.Int64 // the reachable time drawn, 0 for none, and of which base
 
 	name string // the settings are registered under; under the table's mu
 }
@@ -74,6 +78,7 @@ func (p *Parms) set(c *Params) {
 	p.GCStaleTime.Store(c.GCStaleTime)
 	p.ProxyDelay.Store(c.ProxyDelay)
 	p.AnycastDelay.Store(c.AnycastDelay)
+	p.IntervalProbeTime.Store(c.IntervalProbeTime)
 	p.UcastProbes.Store(int32(c.UcastProbes))
 	p.McastProbes.Store(int32(c.McastProbes))
 	p.AppProbes.Store(int32(c.AppProbes))
@@ -91,9 +96,9 @@ func (p *Parms) copyFrom(o *Parms) {
 	}
 }
 
-func (p *Parms) times() [7]*atomic.Int64 {
+func (p *Parms) times() [8]*atomic.Int64 {
 	return [...]*atomic.Int64{&p.BaseReachableTime, &p.RetransTime, &p.DelayProbeTime, &p.LockTime,
-		&p.GCStaleTime, &p.ProxyDelay, &p.AnycastDelay}
+		&p.GCStaleTime, &p.ProxyDelay, &p.AnycastDelay, &p.IntervalProbeTime}
 }
 
 func (p *Parms) counts() [6]*atomic.Int32 {
@@ -103,26 +108,35 @@ func (p *Parms) counts() [6]*atomic.Int32 {
 // userHZ is the unit of settings that Linux keeps in clock ticks (USER_HZ).
 const userHZ = 10 * time.Millisecond
 
-// frameTruesize is what Linux counts for a full Ethernet frame
+// FrameTruesize is what Linux counts for a full Ethernet frame
 // (SKB_TRUESIZE(ETH_FRAME_LEN)): unres_qlen counts in it.
-const frameTruesize = 2112
+const FrameTruesize = 2112
 
 func (p *Parms) entries(name string) []sysctl.Entry {
 	const most = 1<<31 - 1
 	prefix := "net.ipv4.neigh." + name + "."
 	qlen := sysctl.Entry{
 		Name: prefix + "unres_qlen",
-		Get:  func() string { return strconv.Itoa(int(p.QueueBytes.Load()) / frameTruesize) },
+		Get:  func() string { return strconv.Itoa(int(p.QueueBytes.Load()) / FrameTruesize) },
 		Set: func(s string) error {
 			n, err := strconv.ParseInt(s, 0, 32)
-			if err != nil || n < 0 || n > most/frameTruesize {
+			if err != nil || n < 0 || n > most/FrameTruesize {
 				return syscall.EINVAL
 			}
-			p.QueueBytes.Store(int32(n) * frameTruesize)
+			p.QueueBytes.Store(int32(n) * FrameTruesize)
 			return nil
 		},
 	}
+	interval := sysctl.Duration(prefix+"interval_probe_time_ms", &p.IntervalProbeTime, time.Millisecond)
+	set := interval.Set
+	interval.Set = func(s string) error {
+		if s == "0" {
+			return syscall.EINVAL
+		}
+		return set(s)
+	}
 	return []sysctl.Entry{
+		interval,
 		sysctl.Duration(prefix+"base_reachable_time", &p.BaseReachableTime, time.Second),
 		sysctl.Duration(prefix+"base_reachable_time_ms", &p.BaseReachableTime, time.Millisecond),
 		sysctl.Duration(prefix+"retrans_time", &p.RetransTime, userHZ),
@@ -212,6 +226,46 @@ func (t *Table) RemoveDevice(dev *napi.NetDevice) {
 }
 
 func sysctlName(dev *napi.NetDevice) string { return strings.ReplaceAll(dev.Name(), ".", "/") }
+
+// Defaults returns the settings a new device starts with.
+func (t *Table) Defaults() *Parms { return &t.defaults }
+
+// Config is the settings and the state of a table, for listings (Linux: what
+// neightbl_fill_info tells).
+type Config struct {
+	GCInterval                int64 // ns, as what follows
+	LastFlush, LastRand       int64 // since then
+	Thresh1, Thresh2, Thresh3 int
+	Entries, HashMask         int
+}
+
+// Config returns the settings and the state.
+func (t *Table) Config() Config {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := t.clock.Now()
+	return Config{GCInterval: t.gcInterval.Load(), LastFlush: now - t.lastFlush, LastRand: now - t.lastRand,
+		Thresh1: int(t.thresh1.Load()), Thresh2: int(t.thresh2.Load()), Thresh3: int(t.thresh3.Load()),
+		Entries: t.entries, HashMask: 1<<hashBits - 1}
+}
+
+// TableChange is new settings of a table; negative ones stay as they are.
+type TableChange struct {
+	GCInterval                int64 // ns
+	Thresh1, Thresh2, Thresh3 int
+}
+
+// Change changes the settings of the table (Linux: neightbl_set).
+func (t *Table) Change(c *TableChange) {
+	for v, n := range map[*atomic.Int32]int{&t.thresh1: c.Thresh1, &t.thresh2: c.Thresh2, &t.thresh3: c.Thresh3} {
+		if n >= 0 {
+			v.Store(int32(n))
+		}
+	}
+	if c.GCInterval >= 0 {
+		t.gcInterval.Store(c.GCInterval)
+	}
+}
 
 // Parms returns the settings of a device, those of "default" while it has none
 // of its own.

@@ -23,9 +23,10 @@ type Ops interface {
 	Solicit(n *Neigh, b *skb.Buff, unicast bool, hw [6]byte)
 	// Error ends a packet whose neighbour could not be resolved. Consumes b.
 	Error(n *Neigh, b *skb.Buff)
-	// Static returns the hardware address of neighbours that need no
-	// resolution, multicast and broadcast and those on links without ARP.
-	Static(dev *napi.NetDevice, addr header.Addr) (hw [6]byte, ok bool)
+	// Static says what an address is, RTN_UNICAST or another, and the hardware
+	// address of neighbours that need no resolution, multicast and broadcast
+	// and those on links without ARP.
+	Static(dev *napi.NetDevice, addr header.Addr) (typ uint8, hw [6]byte, ok bool)
 }
 
 const hashBits = 8 // 256 chains for at most about 1024 entries
@@ -39,7 +40,7 @@ type Table struct {
 	key   uint64
 
 	// Notify hears of each change of state that Linux tells netlink listeners
-	// (RTM_NEWNEIGH). It must not block, and is set before devices come up. May
+	// (RTM_NEWNEIGH), and of entries that leave (RTM_DELNEIGH). It must not block, and is set before devices come up. May
 	// be nil.
 	Notify func(Entry)
 	// AppSolicit hears of a neighbour that a program is to resolve, while
@@ -61,8 +62,11 @@ type Table struct {
 	entries    int
 	gcEntries  int // of them those that may be collected
 	lastFlush  int64
+	lastRand   int64
 	lastLog    int64
 	gc         napi.Timer
+	managed    []*Neigh // kept resolved
+	keeper     napi.Timer
 	closed     bool
 }
 
@@ -71,7 +75,7 @@ func New(net *napi.Net, ops Ops, stats *mib.ARP, p Params) *Table {
 	t := &Table{net: net, clock: net.Clock(), ops: ops, stats: stats, totalQueue: p.TotalQueueBytes}
 	t.defaults.set(&p)
 	t.parms.Store(&map[*napi.NetDevice]*Parms{})
-	t.proxies.Store(&map[proxyKey]uint8{})
+	t.proxies.Store(&map[proxyKey]proxy{})
 	t.gcInterval.Store(p.GCInterval)
 	t.thresh1.Store(int32(p.GCThresh1))
 	t.thresh2.Store(int32(p.GCThresh2))
@@ -81,7 +85,9 @@ func New(net *napi.Net, ops Ops, stats *mib.ARP, p Params) *Table {
 	net.Rand(key[:])
 	t.key = binary.LittleEndian.Uint64(key[:]) | 1
 	t.lastFlush = t.clock.Now()
+	t.lastRand = t.lastFlush
 	t.gc.Init(net.Timers(), func(*napi.Timer) { t.periodic() })
+	t.keeper.Init(net.Timers(), func(*napi.Timer) { t.keep() })
 	return t
 }
 
@@ -133,6 +139,14 @@ func (t *Table) get(dev *napi.NetDevice, addr header.Addr, exempt bool) (*Neigh,
 		t.mu.Unlock()
 		return nil, syscall.ENOBUFS
 	}
+	if dev.Flags()&(napi.IFF_LOOPBACK|napi.IFF_POINTOPOINT) != 0 {
+		// There is one other end, whatever its address (Linux:
+		// arp_constructor).
+		if addr = 0; t.Lookup(dev, 0) != nil {
+			defer t.mu.Unlock()
+			return t.Lookup(dev, 0), nil
+		}
+	}
 	now := t.clock.Now()
 	if max := int(t.thresh3.Load()); !exempt {
 		if t.gcEntries >= max || t.gcEntries >= int(t.thresh2.Load()) && now-t.lastFlush > 5*int64(time.Second) {
@@ -157,7 +171,9 @@ func (t *Table) get(dev *napi.NetDevice, addr header.Addr, exempt bool) (*Neigh,
 	n.confirmed = now - 2*n.p.BaseReachableTime.Load()
 	n.updated, n.created = now, now
 	n.timer.Init(t.net.Timers(), func(*napi.Timer) { n.expire() })
-	if hw, ok := t.ops.Static(dev, addr); ok {
+	var hw [6]byte
+	var ok bool
+	if n.typ, hw, ok = t.ops.Static(dev, addr); ok {
 		n.state.Store(NUDNoARP)
 		n.setHW(hw)
 	}
@@ -176,114 +192,12 @@ func (t *Table) get(dev *napi.NetDevice, addr header.Addr, exempt bool) (*Neigh,
 		t.gcEntries++
 	}
 	if t.entries == 1 {
-		t.gc.Mod(now + max(t.gcInterval.Load(), minTimer))
+		t.gc.Mod(now + t.gcPeriod())
 	}
 	t.mu.Unlock()
 	t.stats.Allocs.Add(1)
 	t.bury(drop)
 	return n, nil
-}
-
-// account follows a change of state or flags: what the administrator entered
-// for good is neither collected nor counted (Linux: neigh_update_gc_list). No
-// lock is held.
-func (t *Table) account(n *Neigh) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if n.unlinked {
-		return
-	}
-	exempt := n.state.Load()&NUDPermanent != 0 || n.flags.Load()&NTFExtLearned != 0
-	if exempt == n.exempt {
-		return
-	}
-	n.exempt = exempt
-	if exempt {
-		t.gcEntries--
-	} else {
-		t.gcEntries++
-	}
-}
-
-// unlink takes n out of chain and list; the caller holds mu and then buries n.
-// A reader that stands on n still finds the rest of the chain.
-func (t *Table) unlink(n *Neigh) {
-	p := t.bucket(n.dev, n.addr)
-	for q := p.Load(); q != nil; q = p.Load() {
-		if q == n {
-			p.Store(n.hashNext.Load())
-			break
-		}
-		p = &q.hashNext
-	}
-	if n.prev == nil {
-		t.list = n.next
-	} else {
-		n.prev.next = n.next
-	}
-	if n.next == nil {
-		t.last = n.prev
-	} else {
-		n.next.prev = n.prev
-	}
-	n.next, n.prev = nil, nil
-	n.unlinked = true
-	t.entries--
-	if !n.exempt {
-		t.gcEntries--
-	}
-}
-
-// bury ends entries that are no longer in the table: packets that wait are
-// dropped. No lock is held.
-func (t *Table) bury(list []*Neigh) {
-	for _, n := range list {
-		n.mu.Lock()
-		n.dead.Store(true)
-		n.timer.Del()
-		var q skb.List
-		n.takeQueue(&q)
-		n.mu.Unlock()
-		q.Purge(skb.NeighDead)
-		t.stats.Destroys.Add(1)
-	}
-}
-
-// forcedGC is neigh_forced_gc; see the package comment for the rule.
-func (t *Table) forcedGC(now int64) (drop []*Neigh) {
-	t.stats.ForcedGCRuns.Add(1)
-	t.lastFlush = now
-	for n := t.list; n != nil && t.gcEntries > int(t.thresh2.Load()); {
-		next := n.next
-		if !n.exempt && n.evictable(now, 5*int64(time.Second)) {
-			t.unlink(n)
-			drop = append(drop, n)
-		}
-		n = next
-	}
-	return drop
-}
-
-// periodic removes what was not used for gc_stale_time, once there are more
-// than GCThresh1 entries (neigh_periodic_work).
-func (t *Table) periodic() {
-	now := t.clock.Now()
-	var drop []*Neigh
-	t.mu.Lock()
-	t.stats.PeriodicGCRuns.Add(1)
-	for n := t.list; n != nil && t.gcEntries >= int(t.thresh1.Load()); {
-		next := n.next
-		if !n.exempt && n.idle(now, n.p.GCStaleTime.Load()) {
-			t.unlink(n)
-			drop = append(drop, n)
-		}
-		n = next
-	}
-	if t.entries > 0 && !t.closed {
-		t.gc.Mod(now + max(t.gcInterval.Load(), minTimer))
-	}
-	t.mu.Unlock()
-	t.bury(drop)
 }
 
 // FlushDev removes the entries of dev, all devices' when it is nil, permanent
@@ -293,7 +207,8 @@ func (t *Table) FlushDev(dev *napi.NetDevice, all bool) {
 	t.mu.Lock()
 	for n := t.list; n != nil; {
 		next := n.next
-		if (dev == nil || n.dev == dev) && (all || n.state.Load()&NUDPermanent == 0) {
+		stays := n.state.Load()&NUDPermanent != 0 || n.flags.Load()&NTFExtValidated != 0
+		if (dev == nil || n.dev == dev) && (all || !stays) {
 			t.unlink(n)
 			drop = append(drop, n)
 		}
@@ -310,5 +225,6 @@ func (t *Table) Close() {
 	t.closed = true
 	t.mu.Unlock()
 	t.gc.Del()
+	t.keeper.Del()
 	t.FlushDev(nil, true)
 }

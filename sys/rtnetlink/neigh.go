@@ -22,6 +22,7 @@ const (
 	ndaFlagsExt  = 15
 	ndmsgLen     = 12
 	userHZ       = 100 // of times in messages
+	ntfExtShift  = 8   // NTF_EXT_SHIFT
 )
 
 var neighPolicy = netlink.Policy{Items: []netlink.PolicyItem{ // read-only
@@ -78,34 +79,26 @@ func (r *Route) dumpNeighs(q *request) error {
 		}
 		// As in Linux, what is only being used without ARP is not listed as a
 		// neighbour by who did not ask for it: the program filters by state.
-		putNeigh(b, rtmNewNeigh, &e)
+		putNeigh(b, rtmNewNeigh, 0, &e)
 	})})
 }
 
 // putNeigh is neigh_fill_info and pneigh_fill_info.
-func putNeigh(b *netlink.Builder, typ uint16, e *neigh.Entry) {
-	b.Begin(typ, 0)
+func putNeigh(b *netlink.Builder, typ, flags uint16, e *neigh.Entry) {
+	const valid = ^uint32(neigh.NUDIncomplete | neigh.NUDFailed)
+	b.Begin(typ, flags)
 	var h [ndmsgLen]byte
 	h[0] = afInet
 	if e.Dev != nil {
 		binary.NativeEndian.PutUint32(h[4:], uint32(e.Dev.Ifindex()))
 	}
 	binary.NativeEndian.PutUint16(h[8:], uint16(e.State))
-	h[10] = e.Flags
-	h[11] = syscall.RTN_UNICAST
-	proxy := e.Flags&neigh.NTFProxy != 0
-	switch {
-	case proxy:
-		h[11] = syscall.RTN_UNICAST
-		binary.NativeEndian.PutUint16(h[8:], 0) // NUD_NONE
-	case e.Addr.IsMulticast():
-		h[11] = syscall.RTN_MULTICAST
-	}
+	h[10], h[11] = uint8(e.Flags), e.Type
 	b.Raw(h[:]...)
 	b.AttrBE32(ndaDst, uint32(e.Addr))
-	if !proxy {
-		if e.State&(neigh.NUDIncomplete|neigh.NUDFailed|neigh.NUDNone) == 0 && e.State != 0 {
-			b.Attr(ndaLladdr, e.HW[:]...)
+	if e.Flags&neigh.NTFProxy == 0 {
+		if e.State&valid != 0 {
+			b.Attr(ndaLladdr, e.HW[:e.Dev.AddrLen]...)
 		}
 		b.AttrU32(ndaProbes, uint32(e.Probes))
 		var c [16]byte // struct nda_cacheinfo
@@ -115,10 +108,17 @@ func putNeigh(b *netlink.Builder, typ uint16, e *neigh.Entry) {
 		binary.NativeEndian.PutUint32(c[12:], uint32(min(1, e.Queued)))
 		b.Attr(ndaCacheInfo, c[:]...)
 	}
+	if e.Proto != 0 {
+		b.AttrU8(ndaProtocol, e.Proto)
+	}
+	if ext := e.Flags >> ntfExtShift; ext != 0 {
+		b.AttrU32(ndaFlagsExt, ext)
+	}
 	b.End()
 }
 
-// neighRequest is what the three requests check alike.
+// neighRequest is what requests that change something check alike (Linux:
+// neigh_add, neigh_delete).
 func (r *Route) neighRequest(q *request) (dev *napi.NetDevice, addr header.Addr, a netlink.Attrs, err error) {
 	if a, err = q.Parse(ndmsgLen, &neighPolicy, false); err != nil {
 		return
@@ -132,10 +132,10 @@ func (r *Route) neighRequest(q *request) (dev *napi.NetDevice, addr header.Addr,
 			err = syscall.ENODEV
 			return
 		}
-	}
-	if a.Has(ndaLladdr) && len(a[ndaLladdr]) < 6 {
-		err = q.fail(syscall.EINVAL, "Invalid link address")
-		return
+		if q.Type == rtmNewNeigh && a.Has(ndaLladdr) && len(a[ndaLladdr]) < dev.AddrLen {
+			err = q.fail(syscall.EINVAL, "Invalid link address")
+			return
+		}
 	}
 	if len(a[ndaDst]) < 4 {
 		err = q.fail(syscall.EINVAL, "Invalid network address")
@@ -151,50 +151,45 @@ func (r *Route) newNeigh(q *request) error {
 		return err
 	}
 	t := r.ip.Neigh
-	if q.ndFlags()&neigh.NTFProxy != 0 {
+	flags := uint32(q.ndFlags())
+	if ext := a.U32(ndaFlagsExt); ext != 0 {
+		flags |= ext << ntfExtShift
+		if flags&^(0xff|neigh.NTFManaged|neigh.NTFExtValidated) != 0 {
+			return q.Ack.BadVal(syscall.EINVAL, a[ndaFlagsExt], "reserved bit set")
+		}
+	}
+	if flags&neigh.NTFProxy != 0 {
+		if flags&(neigh.NTFManaged|neigh.NTFExtValidated) != 0 {
+			return q.fail(syscall.EINVAL, "Invalid NTF_* flag combination")
+		}
 		r.gen[genNeigh].Add(1)
-		return errnoOf(t.AddProxy(dev, addr, q.ndFlags()))
+		return errnoOf(t.AddProxy(dev, addr, flags, a.U8(ndaProtocol)))
 	}
 	if dev == nil {
 		return q.fail(syscall.EINVAL, "Device not specified")
 	}
-	var hw []byte
+	if r.ip.InDev(dev.Ifindex()) == nil {
+		return syscall.EINVAL
+	}
+	n := neigh.Request{Dev: dev, Addr: addr, State: uint8(q.ndState()), Flags: flags, Proto: a.U8(ndaProtocol),
+		Create: q.Flags&netlink.FlagCreate != 0, Excl: q.Flags&netlink.FlagExcl != 0, Replace: q.Flags&netlink.FlagReplace != 0}
 	if a.Has(ndaLladdr) {
-		hw = a[ndaLladdr][:6]
+		n.HW = new([6]byte)
+		copy(n.HW[:], a[ndaLladdr])
 	}
-	old := t.Lookup(dev, addr)
-	switch {
-	case old == nil && q.Flags&netlink.FlagCreate == 0:
-		return syscall.ENOENT
-	case old != nil && q.Flags&netlink.FlagExcl != 0:
-		return syscall.EEXIST
+	why, err := t.Set(&n)
+	if why != "" {
+		return q.fail(errnoOf(err).(syscall.Errno), why)
 	}
-	err = errnoOf(t.Add(dev, addr, hw, uint32(q.ndState()), q.ndFlags()))
-	if err == syscall.EINVAL && hw == nil {
-		return q.fail(syscall.EINVAL, "No link layer address given")
-	}
-	return err
+	return errnoOf(err)
 }
 
 // delNeigh is neigh_delete.
 func (r *Route) delNeigh(q *request) error {
-	a, err := q.Parse(ndmsgLen, &neighPolicy, false)
+	dev, addr, _, err := r.neighRequest(q)
 	if err != nil {
 		return err
 	}
-	if !a.Has(ndaDst) {
-		return q.fail(syscall.EINVAL, "Network address not specified")
-	}
-	var dev *napi.NetDevice
-	if i := q.ndIndex(); i != 0 {
-		if dev = r.dev.DevByIndex(i); dev == nil {
-			return syscall.ENODEV
-		}
-	}
-	if len(a[ndaDst]) < 4 {
-		return q.fail(syscall.EINVAL, "Invalid network address")
-	}
-	addr := header.Addr(a.BE32(ndaDst))
 	if q.ndFlags()&neigh.NTFProxy != 0 {
 		r.gen[genNeigh].Add(1)
 		return errnoOf(r.ip.Neigh.DelProxy(dev, addr))
@@ -207,20 +202,27 @@ func (r *Route) delNeigh(q *request) error {
 
 // getNeigh is neigh_get.
 func (r *Route) getNeigh(q *request) error {
-	a, err := q.Parse(ndmsgLen, &neighPolicy, true)
-	if err != nil {
-		return err
+	if len(q.Data) < ndmsgLen {
+		return q.fail(syscall.EINVAL, "Invalid header for neighbor get request")
 	}
-	if q.ndState() != 0 || q.Data[11] != 0 {
+	proxy := q.ndFlags()&neigh.NTFProxy != 0
+	switch h := q.Data; {
+	case h[1]|h[2]|h[3]|h[11] != 0 || q.ndState() != 0:
 		return q.fail(syscall.EINVAL, "Invalid values in header for neighbor get request")
-	}
-	if q.ndFlags()&^neigh.NTFProxy != 0 {
+	case q.ndFlags()&^neigh.NTFProxy != 0:
 		return q.fail(syscall.EINVAL, "Invalid flags in header for neighbor get request")
+	case !proxy && q.ndIndex() == 0:
+		return q.fail(syscall.EINVAL, "No device specified")
 	}
-	if !a.Has(ndaDst) {
+	a, err := q.Parse(ndmsgLen, &neighPolicy, true)
+	switch {
+	case err != nil:
+		return err
+	case !a.Has(ndaDst):
 		return q.Ack.Missing(syscall.EINVAL, ndaDst, "")
-	}
-	if len(a[ndaDst]) != 4 {
+	case !only(a, ndaDst):
+		return q.fail(syscall.EINVAL, "Unsupported attribute in neighbor get request")
+	case len(a[ndaDst]) != 4:
 		return q.fail(syscall.EINVAL, "Invalid network address in neighbor get request")
 	}
 	var dev *napi.NetDevice
@@ -230,26 +232,31 @@ func (r *Route) getNeigh(q *request) error {
 		}
 	}
 	addr := header.Addr(a.BE32(ndaDst))
-	list := r.ip.Neigh.Entries()
-	if q.ndFlags()&neigh.NTFProxy != 0 {
-		list = r.ip.Neigh.Proxies()
-	} else if dev == nil {
-		return q.fail(syscall.EINVAL, "No device specified")
+	list, none := r.ip.Neigh.Entries, "Neighbour entry not found"
+	if proxy {
+		list, none = r.ip.Neigh.Proxies, "Proxy neighbour entry not found"
 	}
-	for i := range list {
-		if e := &list[i]; e.Addr == addr && e.Dev == dev {
-			q.Reply(func(b *netlink.Builder) { putNeigh(b, rtmNewNeigh, e) })
+	for _, e := range list() {
+		if e.Addr == addr && (e.Dev == dev || e.Dev == nil) {
+			q.Reply(func(b *netlink.Builder) { putNeigh(b, rtmNewNeigh, 0, &e) })
 			return nil
 		}
 	}
-	if q.ndFlags()&neigh.NTFProxy != 0 {
-		return q.fail(syscall.ENOENT, "Proxy neighbour entry not found")
-	}
-	return q.fail(syscall.ENOENT, "Neighbour entry not found")
+	return q.fail(syscall.ENOENT, none)
 }
 
-// neighEvent announces a change of a neighbour.
+// neighEvent announces a change of a neighbour, or that it has gone.
 func (r *Route) neighEvent(e neigh.Entry) {
 	r.gen[genNeigh].Add(1)
-	r.tell(groupNeigh, func(b *netlink.Builder) { putNeigh(b, rtmNewNeigh, &e) })
+	typ := uint16(rtmNewNeigh)
+	if e.Gone {
+		typ = rtmDelNeigh
+	}
+	r.tell(groupNeigh, func(b *netlink.Builder) { putNeigh(b, typ, 0, &e) })
+}
+
+// neighAsk asks a program for a neighbour's address, while app_solicit has it
+// so (Linux: neigh_app_ns).
+func (r *Route) neighAsk(e neigh.Entry) {
+	r.tell(groupNeigh, func(b *netlink.Builder) { putNeigh(b, rtmGetNeigh, netlink.FlagRequest, &e) })
 }

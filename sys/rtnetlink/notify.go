@@ -7,7 +7,7 @@ import (
 
 // listen hears of what changes.
 func (r *Route) listen() {
-	r.ip.Neigh.Notify = r.neighEvent
+	r.ip.Neigh.Notify, r.ip.Neigh.AppSolicit = r.neighEvent, r.neighAsk
 	r.net.MRoute().Notify = r.mrouteEvent
 	r.stop = append(r.stop, r.ip.RegisterRTNotifier(r.event))
 }
