@@ -1,0 +1,117 @@
+// Packetdrill runs scripts in the language of packetdrill against this stack, in
+// process and in virtual time, or against the Linux kernel of the machine.
+//
+//	go run ./qemu/packetdrill [-kernel barewire|linux] [-v] FILE|DIR...
+//
+// It prints a line for each script, PASS, FAIL or UNSUPPORTED with the reason,
+// and a summary, and ends with status 1 when a script failed.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"barewire/qemu/packetdrill/pdl"
+	"barewire/qemu/packetdrill/run"
+)
+
+func main() {
+	kernel := flag.String("kernel", "barewire", "what is judged: barewire or linux")
+	verbose := flag.Bool("v", false, "the reasons of all scripts that do not pass, whole")
+	jobs := flag.Int("j", 2, "scripts at once, for barewire")
+	flag.Usage = func() {
+		fmt.Fprintln(os.Stderr, "usage: packetdrill [-kernel barewire|linux] [-v] [-j N] FILE|DIR...")
+		flag.PrintDefaults()
+	}
+	flag.Parse()
+	files, err := scripts(flag.Args())
+	if err == nil && len(files) == 0 {
+		err = errors.New("no scripts: name .pkt files, or folders that have some")
+	}
+	make, ok := run.Kernels[*kernel]
+	if err == nil && !ok {
+		err = fmt.Errorf("no kernel %q", *kernel)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "packetdrill:", err)
+		os.Exit(2)
+	}
+	if *kernel == "linux" {
+		*jobs = 1 // its time is real
+	}
+	count := judge(files, make, max(*jobs, 1), *verbose)
+	fmt.Printf("%d scripts: %d pass, %d fail, %d unsupported\n", len(files), count["PASS"], count["FAIL"], count["UNSUPPORTED"])
+	if count["FAIL"] > 0 {
+		os.Exit(1)
+	}
+}
+
+// scripts lists the .pkt files below the paths.
+func scripts(paths []string) ([]string, error) {
+	var files []string
+	for _, p := range paths {
+		err := filepath.WalkDir(p, func(name string, d fs.DirEntry, err error) error {
+			if err == nil && !d.IsDir() && (name == p || strings.HasSuffix(name, ".pkt")) {
+				files = append(files, name)
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	slices.Sort(files)
+	return files, nil
+}
+
+// judge runs the scripts and prints in their order.
+func judge(files []string, kernel run.Maker, jobs int, verbose bool) map[string]int {
+	results := make([]chan error, len(files))
+	work := make(chan int)
+	var wg sync.WaitGroup
+	for i := range results {
+		results[i] = make(chan error, 1)
+	}
+	for range jobs {
+		wg.Go(func() {
+			for i := range work {
+				results[i] <- run.File(kernel, files[i])
+			}
+		})
+	}
+	go func() {
+		for i := range files {
+			work <- i
+		}
+		close(work)
+	}()
+	count := map[string]int{}
+	for i, f := range files {
+		err := <-results[i]
+		verdict, why := "PASS", ""
+		var u *pdl.Unsupported
+		if errors.As(err, &u) {
+			verdict = "UNSUPPORTED"
+		} else if err != nil {
+			verdict = "FAIL"
+		}
+		if err != nil {
+			why = err.Error()
+			if !verbose {
+				why, _, _ = strings.Cut(why, "\n")
+			}
+			why = ": " + why
+		}
+		count[verdict]++
+		fmt.Printf("%-11s %s%s\n", verdict, f, why)
+	}
+	wg.Wait()
+	return count
+}

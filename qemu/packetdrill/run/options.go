@@ -1,0 +1,500 @@
+package run
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"syscall"
+
+	"barewire/qemu/packetdrill/pdl"
+)
+
+// Calls with structures of their own: options, readiness, messages, files.
+
+// optval lays out the value of a socket option.
+func (r *runner) optval(e pdl.Expr) ([]byte, error) {
+	switch v := e.(type) {
+	case pdl.String:
+		return append([]byte(v), 0), nil
+	case *pdl.Struct:
+		if v.Get("onoff") != nil {
+			return ints(v.Get("onoff"), v.Get("linger"))
+		}
+	case pdl.List:
+		if len(v) == 0 {
+			return nil, nil
+		}
+		if s, ok := v[0].(*pdl.Struct); ok {
+			return r.optval(s)
+		}
+		if s, ok := v[0].(pdl.String); ok {
+			return r.optval(s)
+		}
+		if _, any := v[0].(pdl.Ellipsis); any {
+			return make([]byte, 256), nil
+		}
+		return ints(v...)
+	case pdl.Ellipsis:
+		return make([]byte, 256), nil
+	case pdl.Int, pdl.Word, pdl.Binary:
+		return ints(v)
+	}
+	return nil, &pdl.Unsupported{What: fmt.Sprintf("option value %v", e)}
+}
+
+func ints(es ...pdl.Expr) ([]byte, error) {
+	var b []byte
+	for _, e := range es {
+		v, err := number(e)
+		if err != nil {
+			return nil, err
+		}
+		b = ne.AppendUint32(b, uint32(v))
+	}
+	return b, nil
+}
+
+// option fills in descriptor, level and name.
+func (r *runner) option(c *call, sc *pdl.Syscall, num uintptr) error {
+	fd, err := r.fdArg(sc, 0)
+	if err != nil {
+		return err
+	}
+	level, err := numberArg(sc, 1)
+	if err != nil {
+		return err
+	}
+	name, err := numberArg(sc, 2)
+	c.num, c.args = num, [6]uintptr{uintptr(fd), uintptr(level), uintptr(name)}
+	return err
+}
+
+func (r *runner) callSetsockopt(c *call, sc *pdl.Syscall) error {
+	if err := r.option(c, sc, syscall.SYS_SETSOCKOPT); err != nil {
+		return err
+	}
+	e, err := argument(sc, 3)
+	if err != nil {
+		return err
+	}
+	b, err := r.optval(e)
+	if err != nil {
+		return err
+	}
+	n, err := numberArg(sc, 4)
+	c.args[3], c.args[4] = c.ptr(append(b, make([]byte, max(0, int(n)-len(b)))...)), uintptr(n)
+	return err
+}
+
+func (r *runner) callGetsockopt(c *call, sc *pdl.Syscall) error {
+	if err := r.option(c, sc, syscall.SYS_GETSOCKOPT); err != nil {
+		return err
+	}
+	e, err := argument(sc, 3)
+	if err != nil {
+		return err
+	}
+	want, err := r.optval(e)
+	if err != nil {
+		return err
+	}
+	size := uint32(len(want))
+	if len(sc.Args) > 4 {
+		if n, err := number(sc.Args[4]); err == nil {
+			size = uint32(n)
+		}
+	}
+	b, l := make([]byte, max(int(size), 1024)), make([]byte, 4)
+	ne.PutUint32(l, size)
+	c.args[3], c.args[4] = c.ptr(b), c.ptr(l)
+	c.after = func(int) error {
+		got := b[:min(int(ne.Uint32(l)), len(b))]
+		switch v := e.(type) {
+		case pdl.Ellipsis:
+			return nil
+		case pdl.String:
+			if s := strings.TrimRight(string(got), "\x00"); s != string(v) {
+				return fmt.Errorf("the option is %q, not %q", s, string(v))
+			}
+			return nil
+		case pdl.List:
+			if len(v) == 0 {
+				return nil
+			}
+			if _, any := v[0].(pdl.Ellipsis); any {
+				return nil
+			}
+		}
+		for i := 0; i+4 <= len(want); i += 4 {
+			if i+4 > len(got) {
+				return fmt.Errorf("the option has %d bytes", len(got))
+			}
+			if a, b := int32(ne.Uint32(got[i:])), int32(ne.Uint32(want[i:])); a != b {
+				return fmt.Errorf("the option is %d, not %d", a, b)
+			}
+		}
+		return nil
+	}
+	return nil
+}
+
+func (r *runner) callIoctl(c *call, sc *pdl.Syscall) error {
+	fd, err := r.fdArg(sc, 0)
+	if err != nil {
+		return err
+	}
+	req, err := numberArg(sc, 1)
+	if err != nil {
+		return err
+	}
+	c.num, c.args = syscall.SYS_IOCTL, [6]uintptr{uintptr(fd), uintptr(req)}
+	if len(sc.Args) < 3 {
+		return nil
+	}
+	want, err := r.optval(sc.Args[2])
+	if err != nil {
+		return err
+	}
+	b := append([]byte(nil), want...)
+	c.args[2] = c.ptr(append(b, make([]byte, 8)...)[:max(4, len(b))])
+	mem := c.mem[len(c.mem)-1]
+	c.after = func(int) error {
+		if l, ok := sc.Args[2].(pdl.List); ok && len(l) > 0 {
+			if _, any := l[0].(pdl.Ellipsis); any {
+				return nil
+			}
+		}
+		if a, b := int32(ne.Uint32(mem)), int32(ne.Uint32(want)); len(want) >= 4 && a != b {
+			return fmt.Errorf("it gave %d, not %d", a, b)
+		}
+		return nil
+	}
+	return nil
+}
+
+func (r *runner) callPoll(c *call, sc *pdl.Syscall) error {
+	e, err := argument(sc, 0)
+	if err != nil {
+		return err
+	}
+	list, ok := e.(pdl.List)
+	if !ok {
+		return fmt.Errorf("%v is no list of descriptors", e)
+	}
+	fds, want := make([]byte, 8*len(list)), make([]uint16, len(list))
+	for i, v := range list {
+		s, ok := v.(*pdl.Struct)
+		if !ok {
+			return fmt.Errorf("%v is no pollfd", v)
+		}
+		fd, err := r.fd(s.Get("fd"))
+		if err != nil {
+			return err
+		}
+		events, err := number(s.Get("events"))
+		if err != nil {
+			return err
+		}
+		if re := s.Get("revents"); re != nil {
+			n, err := number(re)
+			if err != nil {
+				return err
+			}
+			want[i] = uint16(n)
+		}
+		ne.PutUint32(fds[8*i:], uint32(fd))
+		ne.PutUint16(fds[8*i+4:], uint16(events))
+	}
+	n, err := numberArg(sc, 1)
+	if err != nil {
+		return err
+	}
+	timeout, err := numberArg(sc, 2)
+	c.num, c.args = syscall.SYS_POLL, [6]uintptr{c.ptr(fds), uintptr(n), uintptr(timeout)}
+	c.after = func(int) error {
+		for i, w := range want {
+			if got := ne.Uint16(fds[8*i+6:]); got != w {
+				return fmt.Errorf("descriptor %d is ready for %#x, not %#x", i, got, w)
+			}
+		}
+		return nil
+	}
+	return err
+}
+
+// epollEvent lays out struct epoll_event. The data of an fd is the script's
+// number.
+func epollEvent(s *pdl.Struct) ([]byte, error) {
+	ev, err := number(s.Get("events"))
+	if err != nil {
+		return nil, err
+	}
+	b := ne.AppendUint32(nil, uint32(ev))
+	for _, name := range []string{"fd", "u32", "u64", "ptr"} {
+		if e := s.Get(name); e != nil {
+			v, err := number(e)
+			if name == "fd" || name == "u32" {
+				v = int64(uint32(v))
+			}
+			return ne.AppendUint64(b, uint64(v)), err
+		}
+	}
+	return append(b, make([]byte, 8)...), nil
+}
+
+func (r *runner) callEpollCtl(c *call, sc *pdl.Syscall) error {
+	ep, err := r.fdArg(sc, 0)
+	if err != nil {
+		return err
+	}
+	op, err := numberArg(sc, 1)
+	if err != nil {
+		return err
+	}
+	fd, err := r.fdArg(sc, 2)
+	if err != nil {
+		return err
+	}
+	c.num, c.args = syscall.SYS_EPOLL_CTL, [6]uintptr{uintptr(ep), uintptr(op), uintptr(fd)}
+	if e, err := argument(sc, 3); err == nil {
+		if s, ok := e.(*pdl.Struct); ok {
+			b, err := epollEvent(s)
+			if err != nil {
+				return err
+			}
+			c.args[3] = c.ptr(b)
+		}
+	}
+	return nil
+}
+
+func (r *runner) callEpollWait(c *call, sc *pdl.Syscall) error {
+	ep, err := r.fdArg(sc, 0)
+	if err != nil {
+		return err
+	}
+	e, err := argument(sc, 1)
+	if err != nil {
+		return err
+	}
+	list, ok := e.(pdl.List)
+	if s, one := e.(*pdl.Struct); one {
+		list, ok = pdl.List{s}, true
+	}
+	if !ok {
+		list = nil // "...": whatever is ready
+	}
+	n, err := numberArg(sc, 2)
+	if err != nil {
+		return err
+	}
+	timeout, err := numberArg(sc, 3)
+	if err != nil {
+		return err
+	}
+	events := make([]byte, 12*max(int(n), 1))
+	c.num, c.args = syscall.SYS_EPOLL_WAIT, [6]uintptr{uintptr(ep), c.ptr(events), uintptr(n), uintptr(timeout)}
+	c.after = func(got int) error {
+		for i, v := range list[:min(got, len(list))] {
+			s, ok := v.(*pdl.Struct)
+			if !ok {
+				continue
+			}
+			want, err := epollEvent(s)
+			if err != nil {
+				return err
+			}
+			if g := events[12*i : 12*i+12]; string(g) != string(want) {
+				return fmt.Errorf("event %d is %#x of %d, not %#x of %d", i, ne.Uint32(g), ne.Uint64(g[4:]), ne.Uint32(want), ne.Uint64(want[4:]))
+			}
+		}
+		return nil
+	}
+	return nil
+}
+
+func (r *runner) callOpen(c *call, sc *pdl.Syscall) error {
+	e, err := argument(sc, 0)
+	if err != nil {
+		return err
+	}
+	name, ok := e.(pdl.String)
+	if !ok {
+		return errors.New("no name")
+	}
+	c.num, c.fd = syscall.SYS_OPEN, true
+	c.args[0] = c.ptr(append([]byte(name), 0))
+	for i := 1; i < len(sc.Args); i++ {
+		v, err := number(sc.Args[i])
+		if err != nil {
+			return err
+		}
+		c.args[i] = uintptr(v)
+	}
+	return nil
+}
+
+func (r *runner) callSendfile(c *call, sc *pdl.Syscall) error {
+	out, err := r.fdArg(sc, 0)
+	if err != nil {
+		return err
+	}
+	in, err := r.fdArg(sc, 1)
+	if err != nil {
+		return err
+	}
+	c.num, c.args = syscall.SYS_SENDFILE, [6]uintptr{uintptr(out), uintptr(in)}
+	if l, ok := sc.Args[2].(pdl.List); ok {
+		off, err := number(l)
+		if err != nil {
+			return err
+		}
+		c.args[2] = c.ptr(ne.AppendUint64(nil, uint64(off)))
+	}
+	n, err := numberArg(sc, 3)
+	c.args[3] = uintptr(n)
+	r.wrote = true
+	return err
+}
+
+func (r *runner) callSplice(c *call, sc *pdl.Syscall) error {
+	c.num = syscall.SYS_SPLICE
+	for i := range min(len(sc.Args), 6) {
+		var v int64
+		var err error
+		switch i {
+		case 0, 2:
+			var fd int
+			fd, err = r.fdArg(sc, i)
+			v = int64(fd)
+		default:
+			if l, ok := sc.Args[i].(pdl.List); ok {
+				off, e := number(l)
+				c.args[i], err = c.ptr(ne.AppendUint64(nil, uint64(off))), e
+				if err != nil {
+					return err
+				}
+				continue
+			}
+			v, err = number(sc.Args[i])
+		}
+		if err != nil {
+			return err
+		}
+		c.args[i] = uintptr(v)
+	}
+	r.wrote = true
+	return nil
+}
+
+func (r *runner) callPipe(c *call, sc *pdl.Syscall) error {
+	e, err := argument(sc, 0)
+	if err != nil {
+		return err
+	}
+	list, ok := e.(pdl.List)
+	if !ok || len(list) != 2 {
+		return errors.New("pipe wants [in, out]")
+	}
+	fds := make([]byte, 8)
+	c.num, c.args = syscall.SYS_PIPE2, [6]uintptr{c.ptr(fds)}
+	c.after = func(int) error {
+		for i, e := range list {
+			n, err := number(e)
+			if err != nil {
+				return err
+			}
+			r.fds[int(n)] = int(ne.Uint32(fds[4*i:]))
+		}
+		return nil
+	}
+	return nil
+}
+
+// message is sendmsg and recvmsg.
+func message(num uintptr) func(*runner, *call, *pdl.Syscall) error {
+	return func(r *runner, c *call, sc *pdl.Syscall) error {
+		fd, err := r.fdArg(sc, 0)
+		if err != nil {
+			return err
+		}
+		e, err := argument(sc, 1)
+		if err != nil {
+			return err
+		}
+		s, ok := e.(*pdl.Struct)
+		if !ok {
+			return fmt.Errorf("%v is no msghdr", e)
+		}
+		flags, err := numberArg(sc, 2)
+		if err != nil {
+			return err
+		}
+		in := num == syscall.SYS_RECVMSG
+		h := make([]byte, 56)
+		if err := r.msgName(c, s, h, fd, in); err != nil {
+			return err
+		}
+		wrote := r.wrote
+		addr, n, err := r.iovec(c, s.Get("msg_iov"))
+		if err != nil {
+			return err
+		}
+		ne.PutUint64(h[16:], uint64(addr))
+		ne.PutUint64(h[24:], uint64(n))
+		var want []byte
+		if e := s.Get("msg_control"); e != nil {
+			if want, err = r.control(e); err != nil {
+				return err
+			}
+		}
+		ctl := append([]byte(nil), want...)
+		if in {
+			r.wrote = wrote
+			ctl = make([]byte, 1024)
+		}
+		if len(ctl) > 0 {
+			ne.PutUint64(h[32:], uint64(c.ptr(ctl)))
+			ne.PutUint64(h[40:], uint64(len(ctl)))
+		}
+		c.num, c.args = num, [6]uintptr{uintptr(fd), c.ptr(h), uintptr(flags)}
+		if !in {
+			return nil
+		}
+		c.after = func(int) error {
+			if e := s.Get("msg_flags"); e != nil {
+				if f, err := number(e); err == nil && uint32(f) != ne.Uint32(h[48:]) {
+					return fmt.Errorf("msg_flags is %#x, not %#x", ne.Uint32(h[48:]), f)
+				}
+			}
+			if s.Get("msg_control") == nil {
+				return nil
+			}
+			return r.compareControl(want, ctl[:min(int(ne.Uint64(h[40:])), len(ctl))])
+		}
+		return nil
+	}
+}
+
+func (r *runner) msgName(c *call, s *pdl.Struct, h []byte, fd int, in bool) error {
+	name := make([]byte, 128)
+	if e := s.Get("msg_name"); e != nil && !in {
+		k := r.byFd(fd)
+		if k != nil && k.proto == protoTCP && k.state != fresh {
+			return nil
+		}
+		sa, a, err := sockaddr(e, netip.AddrPortFrom(r.Remote, r.ConnectPort))
+		if err != nil {
+			return err
+		}
+		name = sa
+		if k != nil {
+			k.remote, k.state = a, connecting
+			r.under = k
+		}
+	}
+	ne.PutUint64(h, uint64(c.ptr(name)))
+	ne.PutUint32(h[8:], uint32(len(name)))
+	return nil
+}
