@@ -39,8 +39,8 @@ func (n *Net) forward(b *skb.Buff, rt *Rtable) {
 		n.drop(b, skb.IPInHdr)
 		return
 	}
-	m.ForwDatagrams.Add(1)
-	b.CB[2] |= cbForwarded
+	n.rx.forwarded++
+	b.CB[2] |= cbForwarded | cbPoll
 	if mtu := n.pathMTU(rt, true); b.Len() > mtu && h.DF() && n.exceedsMTU(b, mtu) {
 		m.FragFails.Add(1)
 		n.sendError(b, header.ICMPDestUnreach, header.ICMPFragNeeded, uint32(mtu))

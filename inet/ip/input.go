@@ -19,8 +19,7 @@ func (n *Net) Rcv(b *skb.Buff, dev *napi.NetDevice) {
 		n.drop(b, skb.OtherHost)
 		return
 	}
-	m.InReceives.Add(1)
-	m.InOctets.Add(uint64(b.Len()))
+	n.received(b)
 	b = b.ShareCheck()
 	clearCB(b)
 	if !b.MayPull(header.IPv4MinLen) {
@@ -33,16 +32,7 @@ func (n *Net) Rcv(b *skb.Buff, dev *napi.NetDevice) {
 		n.headerError(b, skb.IPInHdr)
 		return
 	}
-	switch p[1] & 3 { // ECN codepoint, RFC 3168
-	case 0:
-		m.InNoECTPkts.Add(1)
-	case 1:
-		m.InECT1Pkts.Add(1)
-	case 2:
-		m.InECT0Pkts.Add(1)
-	case 3:
-		m.InCEPkts.Add(1)
-	}
+	n.rx.ecn[p[1]&3]++
 	if !b.MayPull(hlen) {
 		n.headerError(b, skb.HdrTrunc)
 		return
@@ -99,6 +89,9 @@ func (n *Net) rcvFinish(b *skb.Buff, dev *napi.NetDevice) {
 	rt, ok := b.Dst.(*Rtable)
 	if !ok {
 		var why skb.Reason
+		if !h.Dst().IsMulticast() {
+			n.rx.routed++
+		}
 		if rt, why = n.routeInput(b, h.Src(), h.Dst(), h.TOS(), dev); rt == nil {
 			if why == skb.IPRPFilter {
 				n.MIB.TCPExt[mib.IPReversePathFilter].Add(1) // shown there, of all places
@@ -155,10 +148,10 @@ func (n *Net) localDeliverFinish(b *skb.Buff) {
 	p := n.protos[proto].Load()
 	switch {
 	case p != nil:
-		n.MIB.IP.InDelivers.Add(1)
+		n.rx.delivers++
 		p.Handler(b)
 	case raw:
-		n.MIB.IP.InDelivers.Add(1)
+		n.rx.delivers++
 		b.Consume()
 	default:
 		n.MIB.IP.InUnknownProtos.Add(1)

@@ -59,9 +59,16 @@ func (n *Net) fragLine(b []byte) []byte {
 	return append(strconv.AppendInt(append(b, " memory "...), int64(cost), 10), '\n')
 }
 
-// SNMP appends the text of /proc/net/snmp.
+// SNMP appends the text of /proc/net/snmp. Process context.
 func (n *Net) SNMP(b []byte) []byte {
+	n.settleRxCount()
 	return n.MIB.AppendSNMP(b, n.ConfAll.Forwarding.Load() != 0, int(n.Conf.DefaultTTL.Load()))
+}
+
+// Netstat appends the text of /proc/net/netstat. Process context.
+func (n *Net) Netstat(b []byte) []byte {
+	n.settleRxCount()
+	return n.MIB.AppendNetstat(b)
 }
 
 // registerProc enters the files of the data path. Lines of protocols that are
@@ -69,7 +76,7 @@ func (n *Net) SNMP(b []byte) []byte {
 func (n *Net) registerProc() {
 	p := n.Dev.Proc()
 	p.Register("snmp", n.SNMP)
-	p.Register("netstat", n.MIB.AppendNetstat)
+	p.Register("netstat", n.Netstat)
 	p.Register("sockstat", n.stat.show)
 	idle := func(line string) func(b []byte) []byte {
 		return func(b []byte) []byte { return append(b, line...) }

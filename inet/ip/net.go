@@ -119,6 +119,7 @@ type Net struct {
 	peers     peerTable
 	stat      sockstat
 	idents    identTable
+	rx        rxCount
 	portMin   atomic.Uint32
 	portMax   atomic.Uint32
 }
@@ -150,6 +151,7 @@ func NewNet(dev *napi.Net, m *mib.MIB, fragMemory int64) *Net {
 	n.frags.init(n)
 	n.idents.init(dev)
 	n.peers.init(dev)
+	n.rx.Init(n.flushRxCount)
 	n.registerProc()
 	n.initRoute()
 	return n

@@ -24,6 +24,7 @@ const (
 	cbFragPMTU  // the largest fragment had DF (IPSKB_FRAG_PMTU)
 	cbRedirect  // the sender could do without this router (IPSKB_DOREDIRECT)
 	cbLinkMTU   // its sock does not believe what was learnt about the path (Linux: !ip_sk_use_pmtu)
+	cbPoll      // it is passed on within the poll that received it
 )
 
 func clearCB(b *skb.Buff) { b.CB[2], b.CB[3] = 0, 0 }
@@ -178,6 +179,7 @@ func (n *Net) rcvSourceRoute(b *skb.Buff, srr int, dev *napi.NetDevice) bool {
 			return false
 		}
 		hop := getAddr(p[ptr-1:])
+		n.rx.routed++
 		next, _ := n.routeInput(b, h.Src(), hop, h.TOS(), dev)
 		if next == nil || next.Type != fib.Unicast && next.Type != fib.Local {
 			return false

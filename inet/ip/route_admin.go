@@ -138,6 +138,7 @@ func (n *Net) RouteGet(f fib.Flow, iif int32) (RouteInfo, error) {
 	header.PutIPv4(p, &header.Fields{TOS: f.TOS, TotalLen: len(p), TTL: 64, Protocol: proto, Src: f.Src, Dst: f.Dst})
 	p[20], p[21], p[22], p[23] = byte(f.SPort>>8), byte(f.SPort), byte(f.DPort>>8), byte(f.DPort)
 	b.Mark = f.Mark
+	n.RouteStats.InSlowTot.Add(1)
 	rt, _ := n.routeInput(b, f.Src, f.Dst, f.TOS, dev)
 	if rt == nil {
 		return RouteInfo{}, syscall.EINVAL

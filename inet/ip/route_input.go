@@ -20,7 +20,6 @@ func (n *Net) routeInput(b *skb.Buff, src, dst header.Addr, tos uint8, dev *napi
 	if dst.IsMulticast() {
 		return n.routeInputMC(b, d, src, dst, tos)
 	}
-	n.RouteStats.InSlowTot.Add(1)
 	if src.IsMulticast() || src.IsLBcast() {
 		return n.martianSource(d, src, dst, skb.IPInvalidSource)
 	}

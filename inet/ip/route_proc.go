@@ -96,6 +96,7 @@ func wire(a header.Addr) uint32 {
 // procRtCache is the text of /proc/net/stat/rt_cache (Linux:
 // rt_cpu_seq_show), as of one processor.
 func (n *Net) procRtCache(b []byte) []byte {
+	n.settleRxCount()
 	s := &n.RouteStats
 	b = append(b, "entries  in_hit   in_slow_tot in_slow_mc in_no_route in_brd   in_martian_dst in_martian_src out_hit  out_slow_tot out_slow_mc gc_total gc_ignored gc_goal_miss gc_dst_overflow in_hlist_search out_hlist_search\n"...)
 	v := func(c *atomic.Uint64) uint32 { return uint32(c.Load()) }
