@@ -110,7 +110,7 @@ const userHZ = 10 * time.Millisecond
 
 // FrameTruesize is what Linux counts for a full Ethernet frame
 // (SKB_TRUESIZE(ETH_FRAME_LEN)): unres_qlen counts in it.
-const FrameTruesize = 2112
+const FrameTruesize = 2090
 
 func (p *Parms) entries(name string) []sysctl.Entry {
 	const most = 1<<31 - 1

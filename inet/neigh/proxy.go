@@ -29,7 +29,7 @@ type proxyTable = atomic.Pointer[map[proxyKey]proxy]
 
 // AddProxy has this host answer for addr on dev, or on every device when dev is
 // nil (Linux: pneigh_create). An entry that exists, for the device or for all,
-// gets flags and protocol. ENOBUFS beyond 16384 entries.
+// gets the flags, and the protocol unless it is 0. ENOBUFS beyond 16384 entries.
 func (t *Table) AddProxy(dev *napi.NetDevice, addr header.Addr, flags uint32, proto uint8) error {
 	return t.changeProxies(func(m map[proxyKey]proxy) error {
 		k := proxyKey{dev, addr}
@@ -40,6 +40,9 @@ func (t *Table) AddProxy(dev *napi.NetDevice, addr header.Addr, flags uint32, pr
 			} else if len(m) >= maxProxies {
 				return syscall.ENOBUFS
 			}
+		}
+		if proto == 0 {
+			proto = m[k].proto
 		}
 		m[k] = proxy{flags | NTFProxy, proto}
 		return nil

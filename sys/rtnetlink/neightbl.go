@@ -194,9 +194,6 @@ func (r *Route) setNeighTbl(q *request) error {
 		if err != nil {
 			return err
 		}
-		if pa.Has(ndtpaIntervalProbe) && binary.NativeEndian.Uint64(pa[ndtpaIntervalProbe]) < 1 {
-			return q.Ack.BadVal(syscall.ERANGE, pa[ndtpaIntervalProbe], "integer out of range")
-		}
 		p := t.Defaults()
 		if i := int32(pa.U32(ndtpaIfindex)); i != 0 {
 			dev := r.dev.DevByIndex(i)
