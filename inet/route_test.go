@@ -9,6 +9,7 @@ import (
 	"barewire/inet/fib"
 	"barewire/inet/header"
 	"barewire/inet/ip"
+	"barewire/inet/neigh"
 )
 
 func ip4(a, b, c, d byte) header.Addr { return header.AddrFrom4([4]byte{a, b, c, d}) }
@@ -146,6 +147,13 @@ func TestException_pmtuAndRedirect_keptAndFlushed(t *testing.T) {
 	if get(dst).Gateway != peerIP {
 		t.Error("a stranger's redirect was followed")
 	}
+	get(dst).Redirect(dst, peerIP, peerIP+5)
+	if get(dst).Gateway != peerIP {
+		t.Error("a redirect to who is not there was followed")
+	}
+	nb, err := n.Neigh.Get(h.port.dev, peerIP+5)
+	check(t, err)
+	nb.Update(peerMAC, neigh.NUDReachable, true)
 	get(dst).Redirect(dst, peerIP, peerIP+5)
 	if rt := get(dst); rt.Gateway != peerIP+5 || rt.MTU() != 552 || get(dst+1).Gateway != peerIP {
 		t.Errorf("after a redirect by %v, MTU %d", rt.Gateway, rt.MTU())

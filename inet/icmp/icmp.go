@@ -146,10 +146,16 @@ func (i *ICMP) unreach(b *skb.Buff, h header.ICMP) {
 	case header.ICMPDestUnreach:
 		if code == header.ICMPFragNeeded {
 			switch i.conf.NoPMTUDisc.Load() {
-			case 2, 3: // 3 would ask the protocol to vouch for it; none can yet
+			case 0:
+				info = mtu
+			case 2:
 				b.Consume()
 				return
-			case 0:
+			case 3: // only from protocols that can tell a forgery
+				if p := i.ip.Proto(header.IPv4(q).Protocol()); p == nil || !p.StrictTag {
+					b.Consume()
+					return
+				}
 				info = mtu
 			}
 		}

@@ -165,7 +165,7 @@ func (s *Sock) Send(b *skb.Buff, id *Ident, w *Way) error {
 	if x.Opt != nil {
 		total += x.Opt.Len
 	}
-	x.DF = s.DontFragment(total, w.Rt.MTU())
+	x.DF = s.DontFragment(total, w.Rt)
 	if id.Connected() {
 		x.ID, x.FixedID = s.NextID(), true
 	}

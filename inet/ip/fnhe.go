@@ -118,28 +118,54 @@ func (rt *Rtable) learn(dst header.Addr, change func(x *Rtable)) bool {
 	return true
 }
 
+// MTULocked reports whether nothing is to be learnt about the path's MTU any
+// more: the route says so, or it is at its least, where it may be less still
+// (Linux: ip_mtu_locked). Then DF is not set either.
+func (rt *Rtable) MTULocked() bool {
+	return rt.locked && !rt.Expired() || rt.info != nil && rt.info.Metric(fib.RTAXLock)&(1<<fib.RTAXMTU) != 0
+}
+
+// Exception returns what is known of this one destination, and for how many
+// nanoseconds yet: a smaller MTU than the route's, 0 for none, and whether that
+// is locked. ok is false when the decision is the route's own.
+func (rt *Rtable) Exception() (pmtu int, locked bool, left int64, ok bool) {
+	if rt.expires == 0 || rt.Expired() {
+		return 0, false, 0, false
+	}
+	return rt.pmtu, rt.locked, rt.expires - rt.net.Dev.Clock().Now(), true
+}
+
 // UpdatePMTU notes that the path to dst takes packets of mtu bytes at most
-// (Linux: ip_rt_update_pmtu; RFC 1191). What is larger than now is not
-// believed, what is less than net.ipv4.route.min_pmtu is taken as that, and all
-// is forgotten after mtu_expires. Any context.
+// (Linux: __ip_rt_update_pmtu; RFC 1191). What is larger than now is not
+// believed. What is less than net.ipv4.route.min_pmtu, like the 0 of routers
+// that know no better, is taken as that and locked. All is forgotten after
+// mtu_expires. Any context.
 func (rt *Rtable) UpdatePMTU(dst header.Addr, mtu int) {
 	n := rt.net
-	if rt.info != nil && rt.info.Metric(fib.RTAXLock)&(1<<fib.RTAXMTU) != 0 {
-		return
-	}
 	old := rt.MTU()
-	if mtu <= 0 || old < mtu {
+	if rt.MTULocked() || old < mtu {
 		return
 	}
+	locked := false
 	if least := int(n.Route.MinPMTU.Load()); mtu < least {
-		mtu = min(old, least)
+		locked, mtu = true, min(old, least)
 	}
 	life, now := n.Route.MTUExpires.Load(), n.Dev.Clock().Now()
-	if rt.pmtu == mtu && now < rt.expires-life/2 {
+	if rt.pmtu == mtu && !locked && now < rt.expires-life/2 {
 		return // known, and for a while yet
 	}
-	if rt.learn(dst, func(x *Rtable) { x.pmtu, x.expires = mtu, now+max(life, 1) }) {
-		n.RouteStats.PMTU.Add(1)
+	change := func(x *Rtable) { x.pmtu, x.locked, x.expires = mtu, locked, now+max(life, 1) }
+	if rt.info == nil || len(rt.info.NHs) < 2 {
+		if rt.learn(dst, change) {
+			n.RouteStats.PMTU.Add(1)
+		}
+		return
+	}
+	// Which way the next packet goes may depend on more than its destination.
+	for k := range rt.info.NHs {
+		if s, ok := rt.info.NHs[k].Priv.(*nhState); ok && s.out.learn(dst, change) {
+			n.RouteStats.PMTU.Add(1)
+		}
 	}
 }
 
@@ -159,6 +185,11 @@ func (rt *Rtable) Redirect(dst, from, gw header.Addr) {
 			return
 		}
 	} else if n.AddrType(gw) != fib.Unicast {
+		return
+	}
+	// Only to who is there: the first redirect asks, a later one is followed.
+	nb, err := n.Neigh.Get(rt.Dev, gw)
+	if err != nil || !nb.Resolve() {
 		return
 	}
 	expires := n.Dev.Clock().Now() + max(n.Route.GCTimeout.Load(), 1)

@@ -89,7 +89,7 @@ func (n *Net) sendError(b *skb.Buff, typ, code uint8, info uint32) {
 // does not apply to packets that only pass, unless ip_forward_use_pmtu says
 // so: everybody could slow down everybody.
 func (n *Net) pathMTU(rt *Rtable, forwarded bool) int {
-	if forwarded && n.Conf.ForwardUsePMTU.Load() == 0 {
+	if forwarded && n.Conf.ForwardUsePMTU.Load() == 0 && !rt.locked {
 		return rt.linkMTU()
 	}
 	return rt.MTU()

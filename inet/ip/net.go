@@ -29,6 +29,10 @@ type Protocol struct {
 	// the quoted IP header, of which the header and eight more bytes are
 	// linear. It borrows b. info is the MTU or the pointer of the message.
 	Err func(b *skb.Buff, typ, code uint8, info uint32)
+	// StrictTag says that Err checks more of the quote than addresses and ports
+	// before it believes that a packet was too large, as TCP does with the
+	// sequence number (Linux: icmp_strict_tag_validation; ip_no_pmtu_disc 3).
+	StrictTag bool
 }
 
 // ErrorSender makes ICMP errors about a packet (Linux: icmp_send). It borrows

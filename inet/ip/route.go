@@ -43,6 +43,7 @@ type Rtable struct {
 	info    *fib.Info    // the route, nil if there is none
 	mtu     int          // metric of the route, 0 for the device's
 	pmtu    int          // of an exception, 0 for none
+	locked  bool         // of an exception: pmtu is the least, not what was said
 	expires int64        // of an exception, on the instance's clock; 0 never
 	in, out uint8
 }
@@ -61,7 +62,11 @@ func (rt *Rtable) linkMTU() int {
 	if rt.mtu != 0 {
 		return min(rt.mtu, rt.Dev.MTU())
 	}
-	return min(rt.Dev.MTU(), header.IPv4MaxPacket)
+	mtu := min(rt.Dev.MTU(), header.IPv4MaxPacket)
+	if rt.Gateway != 0 && mtu > 576 && rt.MTULocked() {
+		return 576 // what every path takes (RFC 1122 section 3.3.3)
+	}
+	return mtu
 }
 
 // Expired reports whether the exception the decision stands for is over: who

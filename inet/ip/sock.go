@@ -249,14 +249,14 @@ func (s *Sock) IgnoreDF() bool {
 	return d < PMTUDiscDo || d == PMTUDiscOmit
 }
 
-// DontFragment reports whether a packet of n bytes gets the DF bit on a path
-// with the given MTU (Linux: ip_dont_fragment and __ip_make_skb).
-func (s *Sock) DontFragment(n, mtu int) bool {
+// DontFragment reports whether a packet of n bytes gets the DF bit on a way
+// (Linux: ip_dont_fragment and __ip_make_skb).
+func (s *Sock) DontFragment(n int, rt *Rtable) bool {
 	switch s.disc.Load() {
 	case PMTUDiscDo, PMTUDiscProbe:
 		return true
 	case PMTUDiscWant:
-		return n <= mtu
+		return n <= rt.MTU() && !rt.MTULocked()
 	}
 	return false
 }

@@ -167,7 +167,7 @@ func (p *Ping) Err(b *skb.Buff, typ, code uint8, info uint32) {
 	if s == nil {
 		return
 	}
-	p.ip.PathError(b, typ, code, info)
+	s.PathError(b, typ, code, info)
 	if typ == header.ICMPSourceQuench || typ == header.ICMPRedirect {
 		return
 	}

@@ -110,7 +110,7 @@ func (r *Raw) Err(b *skb.Buff, typ, code uint8, info uint32) {
 	dev := b.DevIndex()
 	for _, s := range r.load(uint16(q.Protocol())) {
 		if s.match(uint16(q.Protocol()), q.Dst(), q.Src(), dev) {
-			s.IP.PathError(b, typ, code, info)
+			s.PathError(b, typ, code, info)
 			s.icmpErr(b, q, typ, code, info)
 		}
 	}

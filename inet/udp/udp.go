@@ -194,14 +194,13 @@ func (u *UDP) err(b *skb.Buff, typ, code uint8, info uint32) {
 		u.ip.MIB.ICMP.InErrors.Add(1)
 		return
 	}
-	u.ip.PathError(b, typ, code, info)
+	sk.PathError(b, typ, code, info)
 	if typ == header.ICMPSourceQuench || typ == header.ICMPRedirect {
 		return // quench is obsolete (RFC 6633), a redirect is the route's matter
 	}
 	errno, hard := ip.ErrnoOf(typ, code)
 	if typ == header.ICMPDestUnreach && code == header.ICMPFragNeeded {
-		// No next hop has an MTU below the least (RFC 791).
-		if info < 68 || sk.PMTUDisc() == ip.PMTUDiscDont {
+		if sk.PMTUDisc() == ip.PMTUDiscDont {
 			return
 		}
 		hard = true

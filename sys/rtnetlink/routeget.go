@@ -104,8 +104,16 @@ func putRtable(b *netlink.Builder, f *fib.Flow, iif int32, flags uint32, info *i
 	if rt.Gateway != 0 {
 		b.AttrBE32(rtaGateway, uint32(rt.Gateway))
 	}
-	if info.Res.Info != nil && rt.Type == fib.Unicast {
-		putMetrics(b, &info.Res.Metrics)
+	pmtu, locked, left, learnt := rt.Exception()
+	if i := rt.Route(); i != nil {
+		m := i.Metrics
+		if pmtu != 0 {
+			m[fib.RTAXMTU] = uint32(pmtu)
+		}
+		if locked {
+			m[fib.RTAXLock] |= 1 << fib.RTAXMTU
+		}
+		putMetrics(b, &m)
 	}
 	if f.Mark != 0 {
 		b.AttrU32(rtaMark, f.Mark)
@@ -116,6 +124,9 @@ func putRtable(b *netlink.Builder, f *fib.Flow, iif int32, flags uint32, info *i
 		b.AttrU32(rtaUID, 0)
 	}
 	var c [32]byte // struct rta_cacheinfo
+	if learnt {
+		binary.NativeEndian.PutUint32(c[8:], uint32(left/(1e9/userHZ)))
+	}
 	b.Attr(rtaCacheInfo, c[:]...)
 	b.End()
 }

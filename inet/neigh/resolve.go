@@ -1,0 +1,11 @@
+package neigh
+
+// Resolve reports whether the link address is known, and asks for it when it is
+// not (Linux: neigh_event_send without a packet). Any context.
+func (n *Neigh) Resolve() bool {
+	if n.state.Load()&nudValid != 0 {
+		return true
+	}
+	n.eventSend(nil)
+	return false
+}
