@@ -20,9 +20,14 @@
 // neighbours cannot push out those that work, it makes creation fail with
 // ENOBUFS, counted and logged, until its own entries have failed.
 //
-// What the administrator entered as PERMANENT, or as learnt elsewhere, is
-// neither collected nor counted, as in Linux. Proxy entries are bounded to
-// 16384.
+// What the administrator entered as PERMANENT, or as learnt or validated
+// elsewhere, is neither collected nor counted, as in Linux. Proxy entries are
+// bounded to 16384.
+//
+// Periodic collection runs every half of base_reachable_time, once there are
+// gc_thresh1 entries, and takes what is FAILED or was not used for
+// gc_stale_time. Neighbours with NTF_MANAGED are asked every
+// interval_probe_time_ms, so that they are known before they are needed.
 //
 // # Settings
 //
