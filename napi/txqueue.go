@@ -194,6 +194,7 @@ func (q *TxQueue) hardXmit(batch []*skb.Buff, fresh int) int {
 	bytes := uint64(0) // before, as the driver may have freed them on return
 	for _, b := range batch {
 		bytes += uint64(b.Len())
+		b.TxStamp(skb.TxSoftware)
 	}
 	took := d.Ops.StartXmit(d, q, batch)
 	for _, b := range batch[took:] {
@@ -243,6 +244,7 @@ func (n *Net) DevQueueXmit(b *skb.Buff) error {
 		b.Free(skb.DevReady)
 		return syscall.ENODEV
 	}
+	b.TxStamp(skb.TxSched)
 	if err := d.validate(b); err != nil {
 		d.Stats.TxDropped.Add(1)
 		return err

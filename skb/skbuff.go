@@ -99,10 +99,37 @@ type Buff struct {
 	IPSummed IPSummed
 	L4Hash   bool
 	IgnoreDF bool
+	TxFlags  TxFlags // with Sk: which times of sending its program wants
+	TSKey    uint32  // number of the packet among those, for the program
 
 	queued uint32 // Len when it was put on its List
 	users  int32  // atomic once the Buff is known to others
 	cache  *Cache
+}
+
+// TxFlags are the moments of a packet's way out that its sock wants to hear of
+// (Linux: SKBTX_*). Clones and copies do not carry them.
+type TxFlags uint8
+
+const (
+	TxSched    TxFlags = 1 << iota // it enters the device's queue (SKBTX_SCHED_TSTAMP)
+	TxSoftware                     // the driver gets it (SKBTX_SW_TSTAMP)
+)
+
+// TxStamper is a Sk that hears of those moments. TxStamp is called before the
+// packet goes on; b stays the caller's.
+type TxStamper interface{ TxStamp(b *Buff, at TxFlags) }
+
+// TxStamp tells the packet's sock that it is at a moment, if it wants to know
+// (Linux: __skb_tstamp_tx).
+func (b *Buff) TxStamp(at TxFlags) {
+	if b.TxFlags&at == 0 {
+		return
+	}
+	b.TxFlags &^= at // a packet tried twice is still one
+	if s, ok := b.Sk.(TxStamper); ok {
+		s.TxStamp(b, at)
+	}
 }
 
 // Len returns all bytes of the packet, linear and in fragments.
@@ -128,6 +155,9 @@ func (b *Buff) Tailroom() int {
 
 // Truesize returns the memory the packet costs, metadata included.
 func (b *Buff) Truesize() int { return int(b.truesize) }
+
+// Cache returns where the packet's memory comes from.
+func (b *Buff) Cache() *Cache { return b.cache }
 
 // DevIndex returns the index of the device the packet arrived on or leaves
 // by, 0 when it has none.

@@ -170,6 +170,7 @@ func (s *Sock) Send(b *skb.Buff, id *Ident, w *Way) error {
 		x.ID, x.FixedID = s.NextID(), true
 	}
 	s.SetOwnerW(b)
+	s.WantTimes(b, &w.C.Cookie)
 	s.IP.Push(b, w.Rt, x)
 	return s.IP.LocalOut(b)
 }

@@ -13,34 +13,28 @@ import (
 // Cookie is what a send may say beside the destination (Linux: struct
 // ipcm_cookie). [Sock.InitCookie] fills in what the sock says.
 type Cookie struct {
-	Src      header.Addr
-	OIF      int32
-	TTL      uint8 // 0 for the sock's
-	TOS      int16 // -1 for the sock's
-	Proto    int   // raw sockets: the protocol of the header
-	OnLink   bool  // not through a gateway
-	Mark     uint32
-	Priority uint32
-	Opt      *header.OptionSet // IP options, nil for none
+	Src    header.Addr
+	OIF    int32
+	TTL    uint8             // 0 for the sock's
+	TOS    int16             // -1 for the sock's
+	Proto  int               // raw sockets: the protocol of the header
+	OnLink bool              // not through a gateway
+	Opt    *header.OptionSet // IP options, nil for none
+
+	sock.Cookie // what is not IP's
 }
 
 // InitCookie makes the cookie of a send with flags MSG_* (Linux: ipcm_init_sk).
 func (s *Sock) InitCookie(flags int) Cookie {
 	return Cookie{
-		TOS: -1, OIF: s.BoundDev(), Mark: s.Mark(), Priority: s.Priority(), Proto: s.Protocol,
+		TOS: -1, OIF: s.BoundDev(), Cookie: s.Sock.InitCookie(), Proto: s.Protocol,
 		OnLink: flags&syscall.MSG_DONTROUTE != 0 || s.Flag(sock.FlagDontRoute), Opt: s.snd.Load(),
 	}
 }
 
-// Numbers of ancillary data package syscall lacks.
-const (
-	soPriority     = 12
-	soTimestamping = 37
-)
-
 // ParseControl reads the ancillary data of a send (Linux: ip_cmsg_send,
 // sock_cmsg_send): of SOL_IP IP_PKTINFO, IP_TTL, IP_TOS, IP_RETOPTS and, on raw
-// sockets, IP_PROTOCOL; of SOL_SOCKET SO_MARK, SO_PRIORITY and SO_TIMESTAMPING.
+// sockets, IP_PROTOCOL; of SOL_SOCKET what [sock.Sock.ParseCmsg] knows.
 // EINVAL for anything malformed or unknown of these levels; items of other
 // levels are ignored, as in Linux.
 func (s *Sock) ParseControl(c *Cookie, control []byte) error {
@@ -52,7 +46,7 @@ func (s *Sock) ParseControl(c *Cookie, control []byte) error {
 		control = rest
 		switch m.Level {
 		case syscall.SOL_SOCKET:
-			err = c.socketControl(&m)
+			err = s.ParseCmsg(&c.Cookie, &m)
 		case syscall.SOL_IP:
 			err = s.ipControl(c, &m)
 		}
@@ -60,27 +54,6 @@ func (s *Sock) ParseControl(c *Cookie, control []byte) error {
 			return err
 		}
 	}
-}
-
-func (c *Cookie) socketControl(m *sock.Cmsg) error {
-	switch m.Type {
-	case syscall.SCM_RIGHTS, syscall.SCM_CREDENTIALS:
-		return nil // mean something to unix sockets only
-	case syscall.SO_MARK, soPriority, soTimestamping:
-	default:
-		return syscall.EINVAL
-	}
-	if len(m.Data) != 4 {
-		return syscall.EINVAL
-	}
-	v := binary.LittleEndian.Uint32(m.Data)
-	switch m.Type {
-	case syscall.SO_MARK:
-		c.Mark = v
-	case soPriority:
-		c.Priority = v
-	}
-	return nil
 }
 
 func (s *Sock) ipControl(c *Cookie, m *sock.Cmsg) error {

@@ -102,9 +102,11 @@ func (s *Sock) RecvError(m *sock.Msg) (int, error) {
 	if sock.CopyToIter(b, 0, n, m.Iov) < n {
 		return 0, syscall.EFAULT
 	}
-	s.Sock.RecvControl(m, b)
-	sa := Sockaddr{Family: syscall.AF_INET, Port: e.Port, Addr: header.Addr(e.Addr)}
-	m.NameLen = sa.Put(m.Name[:])
+	s.RecvTimestamp(m, b)
+	if e.Origin == sock.OriginICMP || e.Origin == sock.OriginLocal {
+		sa := Sockaddr{Family: syscall.AF_INET, Port: e.Port, Addr: header.Addr(e.Addr)}
+		m.NameLen = sa.Put(m.Name[:])
+	}
 	var p [sock.ExtErrLen + SockaddrLen]byte
 	e.Put(p[:])
 	if e.Origin == sock.OriginICMP {

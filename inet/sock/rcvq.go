@@ -5,7 +5,6 @@ import (
 	"sync/atomic"
 	"syscall"
 
-	"barewire/napi"
 	"barewire/skb"
 )
 
@@ -251,9 +250,9 @@ func (sk *Sock) MovePeekOffset(flags, n int) {
 // SO_RCVMARK the packet's mark.
 func (sk *Sock) RecvControl(m *Msg, b *skb.Buff) {
 	if sk.stamp.Load() != tsNone || sk.stamping.Load() != 0 {
-		sk.recvTimestamp(m, b)
-	} else if sk.lastStamp.Load() != 0 {
-		sk.lastStamp.Store(napi.WallNow(sk.clock))
+		sk.RecvTimestamp(m, b)
+	} else {
+		sk.noteStamp()
 	}
 	var p [4]byte
 	if n := b.CB[0]; n != 0 && sk.Flag(FlagRxqOvfl) {

@@ -118,7 +118,8 @@ type Sock struct {
 	stamp       atomic.Uint32 // tsNone, tsMicro, tsNano
 	stamping    atomic.Uint32 // SO_TIMESTAMPING
 	stampingNew atomic.Bool
-	lastStamp   atomic.Int64 // wall clock ns for SIOCGSTAMP, 0 unused, -1 wanted
+	tskey       atomic.Uint32 // number of the next packet whose times are wanted
+	lastStamp   atomic.Int64  // wall clock ns for SIOCGSTAMP, or stampNone and so on
 
 	noSpace atomic.Bool // somebody waits for write space
 	notify  atomic.Pointer[func(uint16)]

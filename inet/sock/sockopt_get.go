@@ -32,11 +32,12 @@ func (s *Socket) getSockOpt(name int, buf []byte) (int, error) {
 		stamp(tsNano)
 	case soTimestampNew:
 		stamp(tsMicro | stampNew)
+		stamp(tsNano | stampNew) // as in Linux
 	case soTimestampNSNew:
 		stamp(tsNano | stampNew)
 	case soTimestamping, soTimestampingNew:
 		var p [8]byte // struct so_timestamping: flags, bind_phc
-		if sk.stampingNew.Load() == (name == soTimestampingNew) {
+		if name == soTimestamping || sk.stampingNew.Load() {
 			putUint32(p[:], sk.stamping.Load())
 		}
 		return copy(buf, p[:]), nil

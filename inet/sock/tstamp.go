@@ -2,8 +2,8 @@ package sock
 
 import (
 	"syscall"
-	"time"
 
+	"barewire/napi"
 	"barewire/skb"
 )
 
@@ -51,14 +51,17 @@ func (sk *Sock) setTimestamp(kind uint32, on bool) {
 	sk.stamp.Store(kind)
 }
 
-// setTimestamping is sock_set_timestamping. What only a device or the sending
-// side could tell is accepted and never delivered.
+// setTimestamping is sock_set_timestamping. What only a device's clock could
+// tell is accepted and never delivered.
 func (sk *Sock) setTimestamping(v int, isNew bool) error {
 	switch {
 	case v&^timestampingMask != 0,
 		v&TimestampingOptIDTCP != 0 && v&TimestampingOptID == 0,
 		v&TimestampingOptStats != 0 && v&TimestampingOptTSOnly == 0:
 		return syscall.EINVAL
+	}
+	if v&TimestampingOptID != 0 && sk.stamping.Load()&TimestampingOptID == 0 {
+		sk.tskey.Store(0)
 	}
 	sk.stamping.Store(uint32(v))
 	sk.stampingNew.Store(isNew)
@@ -82,11 +85,12 @@ func (sk *Sock) Stamp(b *skb.Buff) {
 // are compared when a packet is read, so that setting the clock does not have
 // to reach every stack.
 func (sk *Sock) wallTime(mono int64) int64 {
-	return time.Now().UnixNano() - (sk.clock.Now() - mono)
+	return napi.WallNow(sk.clock) - (sk.clock.Now() - mono)
 }
 
-// recvTimestamp is __sock_recv_timestamp.
-func (sk *Sock) recvTimestamp(m *Msg, b *skb.Buff) {
+// RecvTimestamp puts the time of a packet into m as the program asked for it
+// (Linux: __sock_recv_timestamp).
+func (sk *Sock) RecvTimestamp(m *Msg, b *skb.Buff) {
 	kind, flags := sk.stamp.Load(), sk.stamping.Load()
 	if kind == tsNone && flags&TimestampingSoftware == 0 {
 		return
@@ -98,7 +102,7 @@ func (sk *Sock) recvTimestamp(m *Msg, b *skb.Buff) {
 	case kind == tsNone:
 		return // queued before the option was set
 	default:
-		at = time.Now().UnixNano()
+		at = napi.WallNow(sk.clock)
 	}
 	sec, nsec := uint64(at/1e9), uint64(at%1e9)
 	var p [48]byte
@@ -130,6 +134,24 @@ func pick(kind uint32, old, new int) int {
 	return old
 }
 
+// What lastStamp holds beside a time.
+const (
+	stampNone   = iota // no packet was read
+	stampMissed        // one was, and its time is not known
+	stampWanted        // none was since the program asked: the next leaves its time
+)
+
+// noteStamp notes the time of a packet that is read, for SIOCGSTAMP.
+func (sk *Sock) noteStamp() {
+	switch sk.lastStamp.Load() {
+	case stampMissed:
+	case stampNone:
+		sk.lastStamp.Store(stampMissed)
+	default:
+		sk.lastStamp.Store(napi.WallNow(sk.clock))
+	}
+}
+
 // GetStamp is sock_gettstamp (SIOCGSTAMP, SIOCGSTAMPNS): the time of the packet
 // read last, ENOENT before the first. nano chooses the unit of the second word.
 func (sk *Sock) GetStamp(arg []byte, nano bool) error {
@@ -137,12 +159,13 @@ func (sk *Sock) GetStamp(arg []byte, nano bool) error {
 		return syscall.EFAULT
 	}
 	at := sk.lastStamp.Load()
-	if at == 0 {
-		sk.lastStamp.Store(-1) // from now on packets leave their time
+	switch at {
+	case stampNone, stampWanted:
+		sk.lastStamp.Store(stampWanted)
 		return syscall.ENOENT
-	}
-	if at < 0 {
-		return syscall.ENOENT
+	case stampMissed: // of no use, but what Linux says
+		at = napi.WallNow(sk.clock)
+		sk.lastStamp.Store(at)
 	}
 	frac := uint64(at % 1e9)
 	if !nano {

@@ -1,0 +1,61 @@
+package sock
+
+import (
+	"syscall"
+
+	"barewire/skb"
+)
+
+// When packets were sent, told on the error queue (Linux: skb_tstamp_tx,
+// Documentation/networking/timestamping.rst).
+
+// What ee_info says of a time (Linux: SCM_TSTAMP_*).
+const (
+	tstampSnd   = 0
+	tstampSched = 1
+)
+
+// WantTimes marks a packet, which sk owns, with the moments the program wants to
+// hear of (Linux: sock_tx_timestamp, and the key of ip_append_data).
+func (sk *Sock) WantTimes(b *skb.Buff, c *Cookie) {
+	if c.Stamping&txRecord == 0 {
+		return
+	}
+	if c.Stamping&TimestampingTxSoftware != 0 {
+		b.TxFlags |= skb.TxSoftware
+	}
+	if c.Stamping&TimestampingTxSched != 0 {
+		b.TxFlags |= skb.TxSched
+	}
+	switch {
+	case c.Stamping&TimestampingOptID == 0:
+	case c.HasTSKey:
+		b.TSKey = c.TSKey
+	default:
+		b.TSKey = sk.tskey.Add(1) - 1
+	}
+}
+
+// TxStamp implements skb.TxStamper: it puts the time on the error queue, with
+// the frame as it is unless the program wants the time only.
+func (sk *Sock) TxStamp(b *skb.Buff, at skb.TxFlags) {
+	flags := sk.stamping.Load()
+	var c *skb.Buff
+	if flags&TimestampingOptTSOnly != 0 {
+		c = b.Cache().Alloc(0)
+	} else {
+		c = b.Clone()
+	}
+	if c == nil {
+		return
+	}
+	c.Tstamp = sk.clock.Now()
+	e := ExtErr{Errno: syscall.ENOMSG, Origin: OriginTimestamping, Info: tstampSnd}
+	if at == skb.TxSched {
+		e.Info = tstampSched
+	}
+	if flags&TimestampingOptID != 0 {
+		e.Data = b.TSKey
+	}
+	sk.QueueErr(c, &e)
+}
