@@ -32,7 +32,6 @@ const (
 	groupReqLen         = 8 + storageLen
 	groupSourceReqLen   = groupReqLen + storageLen
 	groupFilterLen      = groupReqLen + 8 // struct group_filter without sources
-	maxOption           = 20480           // net.core.optmem_max
 	groupFilterModeOff  = groupReqLen
 	groupFilterCountOff = groupReqLen + 4
 )
@@ -142,7 +141,7 @@ func (m *IGMP) optFilter(s *ip.Sock, val []byte) error {
 		return syscall.EINVAL
 	}
 	n := binary.LittleEndian.Uint32(val[12:])
-	if len(val) > maxOption || n >= 0x3ffffffc || int64(n) > int64(m.maxMSF.Load()) {
+	if len(val) > int(m.ip.Limits.OptmemMax.Load()) || n >= 0x3ffffffc || int64(n) > int64(m.maxMSF.Load()) {
 		return syscall.ENOBUFS
 	}
 	if len(val) < msfilterLen+4*int(n) {
@@ -162,7 +161,7 @@ func (m *IGMP) optGroupFilter(s *ip.Sock, val []byte) error {
 		return syscall.EINVAL
 	}
 	n := binary.LittleEndian.Uint32(val[groupFilterCountOff:])
-	if len(val) > maxOption || n >= 0x1ffffff || int64(n) > int64(m.maxMSF.Load()) {
+	if len(val) > int(m.ip.Limits.OptmemMax.Load()) || n >= 0x1ffffff || int64(n) > int64(m.maxMSF.Load()) {
 		return syscall.ENOBUFS
 	}
 	if len(val) < groupFilterLen+storageLen*int(n) {
@@ -233,10 +232,7 @@ func (m *IGMP) getGroupFilter(s *ip.Sock, buf []byte) (int, error) {
 	}
 	room := int(min(binary.LittleEndian.Uint32(buf[groupFilterCountOff:]), uint32((len(buf)-groupFilterLen)/storageLen)))
 	g, ok := storage(buf[8:])
-	if !ok {
-		return 0, syscall.EADDRNOTAVAIL
-	}
-	if !g.IsMulticast() {
+	if !ok || !g.IsMulticast() {
 		return 0, syscall.EINVAL
 	}
 	l := m.members(s)
