@@ -13,9 +13,9 @@
 // sender's context: nothing there blocks or takes the family's lock, which is
 // for configuration and is taken inside the devices' configuration lock.
 //
-// A program may map a receive ring of any version instead of receiving packet
-// by packet (ring.go).
+// A program may map rings of any version instead of receiving and sending
+// packet by packet (ring.go, ringv3.go, txring.go).
 //
-// Not there: SOCK_PACKET (ESOCKTNOSUPPORT), the transmit ring and fanout,
-// PACKET_COPY_THRESH, virtio-net headers, QDISC_BYPASS (ENOPROTOOPT).
+// Not there: SOCK_PACKET (ESOCKTNOSUPPORT), fanout (ENOPROTOOPT), the copy of a
+// packet that is cut in a ring (PACKET_COPY_THRESH).
 package packet

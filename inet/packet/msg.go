@@ -34,7 +34,7 @@ func (k *Sock) RecvMsg(m *sock.Msg, flags int) (int, error) {
 		return 0, syscall.ENODEV
 	}
 	if flags&syscall.MSG_ERRQUEUE != 0 {
-		return 0, syscall.EAGAIN // nothing is ever put there
+		return k.recvError(m)
 	}
 	b, err := k.RecvDatagram(flags)
 	if b == nil {
@@ -91,6 +91,26 @@ func checksumStatus(b *skb.Buff) uint32 {
 	return 0
 }
 
+// recvError is MSG_ERRQUEUE: when a packet was sent, with SO_TIMESTAMPING
+// (Linux: sock_recv_errqueue).
+func (k *Sock) recvError(m *sock.Msg) (int, error) {
+	b, e := k.DequeueErr()
+	if b == nil {
+		return 0, syscall.EAGAIN
+	}
+	defer b.Consume()
+	n, err := m.CopyDatagram(b, 0, 0)
+	if err != nil {
+		return 0, err
+	}
+	k.RecvTimestamp(m, b)
+	var p [sock.ExtErrLen]byte
+	e.Put(p[:])
+	m.PutCmsg(solPacket, optTxTimestamp, p[:])
+	m.Flags |= syscall.MSG_ERRQUEUE
+	return n, nil
+}
+
 // putAuxdata adds struct tpacket_auxdata.
 func (k *Sock) putAuxdata(m *sock.Msg, b *skb.Buff) {
 	status := tpUser | checksumStatus(b)
@@ -110,21 +130,37 @@ func (k *Sock) putAuxdata(m *sock.Msg, b *skb.Buff) {
 
 // SendMsg transmits one frame (Linux: packet_snd): with SOCK_RAW the data
 // begins with the link header; with SOCK_DGRAM the header is made from the
-// destination address, which then is needed. Errors: EINVAL for a bad address
-// or a frame shorter than its header, ENXIO without a device, ENETDOWN,
+// destination address, which then is needed. With a transmit ring the frames
+// that are ready there are sent instead (txring.go). Errors: EINVAL for a bad
+// address or a frame shorter than its header, ENXIO without a device, ENETDOWN,
 // EMSGSIZE beyond the MTU, EAGAIN, ENOBUFS, and those of the device's queue.
 func (k *Sock) SendMsg(m *sock.Msg, flags int) (int, error) {
+	if r := k.tx.Load(); r != nil {
+		return k.sendRing(r, m, flags)
+	}
 	dev, a, err := k.destination(m)
 	if err != nil {
 		return 0, err
 	}
-	raw := k.typ == syscall.SOCK_RAW
-	n := m.Len()
+	c := k.InitCookie()
+	if err := k.ParseControl(&c, m.Control); err != nil {
+		return 0, err
+	}
 	it := sock.Iter{Iov: m.Iov}
+	if err := k.xmit(&it, m.Len(), dev, &a, &c, m.NameLen != 0, flags); err != nil {
+		return 0, err
+	}
+	return m.Len(), nil
+}
+
+// xmit makes a frame of the n bytes of it and transmits it. named says that the
+// program gave the address a.
+func (k *Sock) xmit(it *sock.Iter, n int, dev *napi.NetDevice, a *sockaddrLL, c *sock.Cookie, named bool, flags int) (err error) {
+	raw := k.typ == syscall.SOCK_RAW
 	var csum vnetCsum
 	if hdr := int(k.vnetHdr.Load()); hdr > 0 {
-		if csum, n, err = takeVnetHdr(&it, n, hdr); err != nil {
-			return 0, err
+		if csum, n, err = takeVnetHdr(it, n, hdr); err != nil {
+			return err
 		}
 	}
 	room := dev.MTU()
@@ -132,21 +168,21 @@ func (k *Sock) SendMsg(m *sock.Msg, flags int) (int, error) {
 		room += dev.HardHeaderLen
 	}
 	if n > room+4 {
-		return 0, syscall.EMSGSIZE
+		return syscall.EMSGSIZE
 	}
 	if err := k.WaitSendSpace(flags); err != nil {
-		return 0, err
+		return err
 	}
 	b := it.NewPacket(k.p.net.SKB(), n, skb.MaxHeader)
 	if b == nil {
-		return 0, syscall.ENOBUFS
+		return syscall.ENOBUFS
 	}
 	b.Dev, b.Protocol = dev, a.protocol
-	b.Priority, b.Mark = k.Priority(), k.Mark()
+	b.Priority, b.Mark = c.Priority, c.Mark
 	if raw {
 		if !b.MayPull(max(dev.HardHeaderLen, 1)) {
 			b.Free(skb.PktTooSmall)
-			return 0, syscall.EINVAL
+			return syscall.EINVAL
 		}
 		var typ uint16
 		if dev.HardHeaderLen == napi.EthHdrLen {
@@ -156,7 +192,7 @@ func (k *Sock) SendMsg(m *sock.Msg, flags int) (int, error) {
 		}
 		if n > room && typ != napi.ETH_P_8021Q {
 			b.Free(skb.PktTooBig)
-			return 0, syscall.EMSGSIZE
+			return syscall.EMSGSIZE
 		}
 		if a.protocol == 0 || a.protocol == napi.ETH_P_ALL {
 			b.Protocol = typ
@@ -165,26 +201,24 @@ func (k *Sock) SendMsg(m *sock.Msg, flags int) (int, error) {
 		b.SetNetworkHeader(dev.HardHeaderLen)
 		if csum.want && !b.SetCsumPartial(csum.start, csum.offset) {
 			b.Free(skb.PktTooSmall)
-			return 0, syscall.EINVAL
+			return syscall.EINVAL
 		}
 	} else {
 		if n > room {
 			b.Free(skb.PktTooBig)
-			return 0, syscall.EMSGSIZE
+			return syscall.EMSGSIZE
 		}
 		b.ResetNetworkHeader()
 		dst := [etherAddrs]byte(a.addr[:etherAddrs])
-		if m.NameLen == 0 && dev.Flags()&(napi.IFF_LOOPBACK|napi.IFF_NOARP) == 0 {
+		if !named && dev.Flags()&(napi.IFF_LOOPBACK|napi.IFF_NOARP) == 0 {
 			b.Free(skb.NotSpecified)
-			return 0, syscall.EINVAL // eth_header wants to know whom
+			return syscall.EINVAL // eth_header wants to know whom
 		}
 		dev.HardHeader(b, a.protocol, &dst, nil)
 	}
 	k.SetOwnerW(b)
-	if err := k.p.net.DevQueueXmit(b); err != nil {
-		return 0, err
-	}
-	return m.Len(), nil
+	k.WantTimes(b, c)
+	return k.p.net.DevQueueXmit(b)
 }
 
 // destination finds the device and the address of a message.

@@ -21,9 +21,11 @@ const (
 	optVersion        = 10
 	optHdrlen         = 11
 	optReserve        = 12
+	optTxRing         = 13
 	optLoss           = 14
 	optCopyThresh     = 7
 	optVnetHdr        = 15
+	optTxTimestamp    = 16 // type of the error queue's control message
 	optTimestamp      = 17
 	optTxHasOff       = 19
 	optQdiscBypass    = 20
@@ -61,6 +63,12 @@ func (g *membership) apply(delta int) error {
 		return g.dev.SetPromisc(delta)
 	case mrAllmulti:
 		return g.dev.SetAllMulti(delta)
+	case mrMulticast:
+		if g.addr[0]&1 == 0 {
+			return nil // no group: the device's filter is what it was
+		}
+	default:
+		return nil // as in Linux
 	}
 	a := [etherAddrs]byte(g.addr[:etherAddrs])
 	if delta < 0 {
@@ -80,10 +88,13 @@ func (k *Sock) membership(val []byte, add bool) error {
 		alen: binary.LittleEndian.Uint16(val[6:]),
 		addr: [8]byte(val[8:16]), users: 1,
 	}
+	if len(val) < 8+int(g.alen) {
+		return syscall.EINVAL
+	}
 	if g.dev = k.p.net.DevByIndex(index); g.dev == nil && add {
 		return syscall.ENODEV
 	}
-	if add && (g.alen > etherAddrs || g.typ > mrUnicast || g.typ == mrMulticast && g.alen != etherAddrs) {
+	if add && (g.alen > etherAddrs || (g.typ == mrMulticast || g.typ == mrUnicast) && g.alen != etherAddrs) {
 		return syscall.EINVAL
 	}
 	k.p.mu.Lock()
@@ -102,7 +113,7 @@ func (k *Sock) membership(val []byte, add bool) error {
 		return nil
 	}
 	if !add {
-		return syscall.EADDRNOTAVAIL
+		return nil // as in Linux there is no telling
 	}
 	if len(k.members) >= maxMembers {
 		return syscall.ENOBUFS
@@ -129,7 +140,7 @@ func (k *Sock) dropMemberships(dev *napi.NetDevice) {
 }
 
 // SetSockOpt is packet_setsockopt. ENOPROTOOPT for options and levels it does
-// not know, the transmit ring and fanout among them; EBUSY for what a ring
+// not know, fanout among them; EBUSY for what a ring
 // depends on while there is one.
 func (k *Sock) SetSockOpt(level, name int, val []byte) error {
 	if level != solPacket {
@@ -138,8 +149,8 @@ func (k *Sock) SetSockOpt(level, name int, val []byte) error {
 	switch name {
 	case optAddMembership, optDropMembership:
 		return k.membership(val, name == optAddMembership)
-	case optRxRing:
-		return k.setRing(val)
+	case optRxRing, optTxRing:
+		return k.setRing(val, name == optTxRing)
 	case optVersion, optReserve, optLoss:
 		if len(val) != 4 {
 			return syscall.EINVAL
@@ -184,7 +195,7 @@ func (k *Sock) SetSockOpt(level, name int, val []byte) error {
 		}
 		k.p.mu.Lock()
 		defer k.p.mu.Unlock()
-		if k.ring.Load() != nil {
+		if k.ring.Load() != nil || k.tx.Load() != nil {
 			return syscall.EBUSY
 		}
 		switch name {
@@ -200,10 +211,13 @@ func (k *Sock) SetSockOpt(level, name int, val []byte) error {
 }
 
 // setKept keeps an option that changes nothing here: a packet is never copied
-// to the socket besides the ring, no clock of a card is read, no transmit ring
-// has frames at offsets, and every device's queue is a plain FIFO. Packet.mu is
-// held.
+// to the socket besides the ring, no clock of a card is read, and every device's
+// queue is a plain FIFO. PACKET_TX_HAS_OFF is read where a ring is sent; it is
+// not changed while there is one. Packet.mu is held.
 func (k *Sock) setKept(name int, v int32) error {
+	if name == optTxHasOff && (k.ring.Load() != nil || k.tx.Load() != nil) {
+		return nil // as in Linux, without a word
+	}
 	if name == optTxHasOff || name == optQdiscBypass {
 		if v != 0 {
 			v = 1

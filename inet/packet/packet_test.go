@@ -251,13 +251,13 @@ func TestErrnos(t *testing.T) {
 		{"send to no such device", send(s, make([]byte, 60), gone), syscall.ENXIO},
 		{"shorter than a header", send(s, make([]byte, 13), ll(0, w.a)), syscall.EINVAL},
 		{"connect", s.Connect(ll(0, w.a), 0), syscall.EOPNOTSUPP},
-		{"transmit ring", s.SetSockOpt(263, 13, make([]byte, 28)), syscall.ENOPROTOOPT},
+		{"end of no transmit ring", s.SetSockOpt(263, 13, make([]byte, 28)), nil},
 		{"end of no ring", s.SetSockOpt(263, 5, make([]byte, 28)), nil},
 		{"fanout", s.SetSockOpt(263, 18, one(1)), syscall.ENOPROTOOPT},
 		{"version 3", s.SetSockOpt(263, 10, one(3)), syscall.EINVAL},
 		{"version", s.SetSockOpt(263, 10, one(2)), nil},
 		{"level", s.SetSockOpt(6, 1, one(1)), syscall.ENOPROTOOPT},
-		{"drop of none", s.SetSockOpt(263, 2, mreq(w.a, 1)), syscall.EADDRNOTAVAIL},
+		{"drop of none", s.SetSockOpt(263, 2, mreq(w.a, 1)), nil},
 		{"short membership", s.SetSockOpt(263, 1, mreq(w.a, 1)[:15]), syscall.EINVAL},
 	} {
 		if c.got != c.want {

@@ -39,7 +39,7 @@ const (
 
 func tpacketAlign(n uint64) uint64 { return (n + tpacketAlignment - 1) &^ (tpacketAlignment - 1) }
 
-// ring is a receive ring. Its geometry does not change.
+// ring is a receive ring, or a transmit ring. Its geometry does not change.
 type ring struct {
 	version   uint32
 	hdrlen    uint32 // TPACKET_HDRLEN of the version: header and sender
@@ -103,22 +103,25 @@ func newRing(q *ringRequest, version, reserve uint32, room int64) (*ring, error)
 		blockSize: q.blockSize, blocks: q.blocks, frameSize: q.frameSize, frames: q.frames,
 		perBlock: q.blockSize / q.frameSize, priv: q.priv, rxhash: q.features&fillRxhash != 0,
 	}
-	b := make([]byte, size+ringPage)
-	skip := -uintptr(unsafe.Pointer(unsafe.SliceData(b))) % ringPage
-	r.mem = b[skip : skip+uintptr(size) : skip+uintptr(size)]
+	r.mem = ringMemory(int(size))
 	return r, nil
 }
 
-// setRing is PACKET_RX_RING: a new ring, or with no blocks the end of the one
-// there is. EBUSY while there is one already, or it is mapped.
-func (k *Sock) setRing(val []byte) error {
+// setRing is PACKET_RX_RING and PACKET_TX_RING: a new ring, or with no blocks
+// the end of the one there is. EBUSY while there is one already, or memory of
+// the socket is mapped.
+func (k *Sock) setRing(val []byte, tx bool) error {
 	k.p.mu.Lock()
 	defer k.p.mu.Unlock()
 	q, ok := parseRingRequest(k.version, val)
 	if !ok {
 		return syscall.EINVAL
 	}
-	old := k.ring.Load()
+	at := &k.ring
+	if tx {
+		at = &k.tx
+	}
+	old := at.Load()
 	if k.mapped > 0 || old != nil && q.blocks != 0 {
 		return syscall.EBUSY
 	}
@@ -126,40 +129,77 @@ func (k *Sock) setRing(val []byte) error {
 		if q.frames != 0 {
 			return syscall.EINVAL
 		}
-		k.dropRing()
+		k.dropRing(at)
 	} else {
 		r, err := newRing(&q, k.version, k.reserve, k.p.maxRings-k.p.rings)
 		if err != nil {
 			return err
 		}
-		if r.version == tpacketV3 {
+		if tx && (q.retire|q.priv|q.features) != 0 {
+			return syscall.EINVAL // blocks are for receiving
+		}
+		if !tx && r.version == tpacketV3 {
 			r.initBlocks(k, q.retire)
 			k.froze.Store(0)
 		}
 		k.p.rings += int64(len(r.mem))
-		k.ring.Store(r)
+		at.Store(r)
+		k.joinRings()
 	}
-	// What came before is not in the ring.
+	if !tx {
+		k.purge()
+	}
+	return nil
+}
+
+// purge frees what has been received but not into the ring. An error that waits
+// to be told goes on waiting.
+func (k *Sock) purge() {
 	pending := syscall.Errno(0)
 	for {
 		b, err := k.RecvDatagram(syscall.MSG_DONTWAIT)
 		switch e, _ := err.(syscall.Errno); {
 		case b != nil:
 			b.Consume()
-		case e != syscall.EAGAIN: // was waiting to be told, and still is
+		case e != syscall.EAGAIN:
 			pending = e
 		default:
 			if pending != 0 {
 				k.SetError(pending)
 			}
-			return nil
+			return
 		}
 	}
 }
 
-// dropRing ends the ring, if there is one. The caller holds Packet.mu.
-func (k *Sock) dropRing() {
-	r := k.ring.Swap(nil)
+// joinRings lays two rings one behind the other, as they are mapped. The caller
+// holds Packet.mu.
+func (k *Sock) joinRings() {
+	rx, tx := k.ring.Load(), k.tx.Load()
+	if rx == nil || tx == nil {
+		return
+	}
+	rx.mu.Lock()
+	defer rx.mu.Unlock()
+	tx.mu.Lock()
+	defer tx.mu.Unlock()
+	n := len(rx.mem)
+	all := ringMemory(n + len(tx.mem))
+	copy(all, rx.mem)
+	copy(all[n:], tx.mem)
+	rx.mem, tx.mem = all[:n:n], all[n:]
+}
+
+// ringMemory is n zeroed bytes that begin on a page.
+func ringMemory(n int) []byte {
+	b := make([]byte, n+ringPage)
+	skip := int(-uintptr(unsafe.Pointer(unsafe.SliceData(b))) % ringPage)
+	return b[skip : skip+n : skip+n]
+}
+
+// dropRing ends a ring of k's, if it is there. The caller holds Packet.mu.
+func (k *Sock) dropRing(at *atomic.Pointer[ring]) {
+	r := at.Swap(nil)
 	if r == nil {
 		return
 	}
@@ -167,23 +207,32 @@ func (k *Sock) dropRing() {
 	r.mu.Lock()
 	r.closed = true
 	r.mu.Unlock()
-	if r.version == tpacketV3 {
+	if at == &k.ring && r.version == tpacketV3 {
 		r.block.timer.Del()
 	}
 }
 
-// Mmap gives the memory of the ring to a program (Linux: packet_mmap). unmap is
-// called when it has gone from the program's address space. EINVAL without a
-// ring, for an offset and for a size that is not the ring's.
+// Mmap gives the memory of the rings to a program, that of the receive ring
+// first (Linux: packet_mmap). unmap is called when it has gone from the
+// program's address space. EINVAL without a ring, for an offset and for a size
+// that is not that of all.
 func (k *Sock) Mmap(off int64, n int) (mem []byte, unmap func(), err error) {
 	k.p.mu.Lock()
 	defer k.p.mu.Unlock()
-	r := k.ring.Load()
-	if r == nil || off != 0 || n != len(r.mem) {
+	size := 0
+	for _, r := range []*ring{k.ring.Load(), k.tx.Load()} {
+		if r == nil {
+			continue
+		}
+		if size += len(r.mem); mem == nil {
+			mem = r.mem
+		}
+	}
+	if mem == nil || off != 0 || n != size {
 		return nil, nil, syscall.EINVAL
 	}
 	k.mapped++
-	return r.mem, func() {
+	return unsafe.Slice(unsafe.SliceData(mem), size), func() { // joined, if there are two
 		k.p.mu.Lock()
 		k.mapped--
 		k.p.mu.Unlock()
@@ -225,6 +274,7 @@ type entry struct {
 	snaplen uint32 // bytes the filter keeps
 	length  uint32 // bytes there are
 	status  uint32
+	vnet    uint32 // bytes of a virtio-net header in front of the packet
 	mac     uint64 // where the packet goes, from the frame's start
 	net     uint64
 	at      time.Time
@@ -243,7 +293,8 @@ func (k *Sock) rcvRing(r *ring, b *skb.Buff) {
 	if k.typ == syscall.SOCK_DGRAM {
 		e.net = tpacketAlign(uint64(r.hdrlen)) + minMacLen + uint64(r.reserve)
 	} else {
-		e.net = tpacketAlign(uint64(r.hdrlen)+max(maclen, minMacLen)) + uint64(r.reserve)
+		e.vnet = uint32(k.vnetHdr.Load())
+		e.net = tpacketAlign(uint64(r.hdrlen)+max(maclen, minMacLen)) + uint64(r.reserve) + uint64(e.vnet)
 	}
 	e.mac = e.net - maclen
 	if e.net > 0xffff { // tp_net has 16 bits
@@ -289,7 +340,7 @@ func (e *entry) fit(room uint64) {
 		return
 	}
 	if e.mac > room {
-		e.mac, e.snaplen = room, 0
+		e.mac, e.snaplen, e.vnet = room, 0, 0
 		return
 	}
 	e.snaplen = uint32(room - e.mac)
@@ -304,7 +355,7 @@ func (r *ring) putFrame(e *entry) bool {
 	}
 	r.head = (r.head + 1) % r.frames
 	f := r.mem[at : at+uint64(r.frameSize)]
-	e.b.CopyBits(0, f[e.mac:e.mac+uint64(e.snaplen)])
+	e.copyTo(f)
 	le := binary.LittleEndian
 	sec, nsec := uint32(e.at.Unix()), uint32(e.at.Nanosecond())
 	if r.version == tpacketV1 {
@@ -332,4 +383,13 @@ func (r *ring) putFrame(e *entry) bool {
 	e.from.put((*[sizeofLL]byte)(f[tpacketHdrSize[r.version]:]))
 	atomic.StoreUint32(r.word(at), e.status) // last: it is the program's now
 	return true
+}
+
+// copyTo writes the packet to its place in a frame.
+func (e *entry) copyTo(f []byte) {
+	e.b.CopyBits(0, f[e.mac:e.mac+uint64(e.snaplen)])
+	if e.vnet > 0 {
+		h := vnetHdr(e.b)
+		copy(f[e.mac-uint64(e.vnet):e.mac], h[:])
+	}
 }

@@ -354,6 +354,7 @@ func TestRing_sizes_asLinux(t *testing.T) {
 			}
 		}
 		req = req[:pick(28, 28, 16, 12)]
+		kind := int(pick(optRxRing, optRxRing, optTxRing))
 		fd, err := syscall.Socket(syscall.AF_PACKET, syscall.SOCK_RAW, 0)
 		if err != nil {
 			t.Skip(err)
@@ -364,14 +365,14 @@ func TestRing_sizes_asLinux(t *testing.T) {
 		for _, o := range []struct {
 			name int
 			val  []byte
-		}{{optVersion, word(version)}, {optReserve, word(reserve)}, {optRxRing, req}, {optReserve, word(0)}, {optRxRing, make([]byte, 28)}} {
+		}{{optVersion, word(version)}, {optReserve, word(reserve)}, {kind, req}, {optReserve, word(0)}, {kind, make([]byte, 28)}} {
 			here = append(here, s.SetSockOpt(solPacket, o.name, o.val))
 			linux = append(linux, setsockopt(fd, o.name, o.val))
 		}
 		must(t, s.Release())
 		syscall.Close(fd)
 		if h, l := fmt.Sprint(here), fmt.Sprint(linux); h != l && !strings.Contains(h+l, "cannot allocate memory") {
-			t.Fatalf("version %d, reserve %d, request %x: %v here, %v in Linux", version+1, reserve, req, here, linux)
+			t.Fatalf("version %d, reserve %d, ring %d, request %x: %v here, %v in Linux", version+1, reserve, kind, req, here, linux)
 		}
 		if here[2] == nil {
 			good++

@@ -123,7 +123,7 @@ func (r *ring) putBlock(k *Sock, e *entry) (ok, tell bool) {
 	at := r.blockAt(r.head)
 	d := r.mem[at : at+uint64(r.blockSize)]
 	f := d[o.next : o.next+n]
-	e.b.CopyBits(0, f[e.mac:e.mac+uint64(e.snaplen)])
+	e.copyTo(f)
 	le := binary.LittleEndian
 	le.PutUint32(f[0:], uint32(n))
 	le.PutUint32(f[4:], uint32(e.at.Unix()))

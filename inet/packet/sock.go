@@ -2,6 +2,7 @@ package packet
 
 import (
 	"slices"
+	"sync"
 	"sync/atomic"
 	"syscall"
 
@@ -39,6 +40,8 @@ type Sock struct {
 	froze      atomic.Uint32 // times a ring of version 3 had no block
 	loss       atomic.Bool   // PACKET_LOSS, of a transmit ring
 	ring       atomic.Pointer[ring]
+	tx         atomic.Pointer[ring]
+	sending    sync.Mutex // one sender empties the transmit ring at a time
 }
 
 // hook has packets arrive (Linux: register_prot_hook). The caller holds mu.
@@ -121,7 +124,8 @@ func (k *Sock) Getname(peer bool, buf []byte) (int, error) {
 func (k *Sock) Release() error {
 	k.p.mu.Lock()
 	k.unhook()
-	k.dropRing()
+	k.dropRing(&k.ring)
+	k.dropRing(&k.tx)
 	k.dropMemberships(nil)
 	k.p.socks = slices.DeleteFunc(k.p.socks, func(o *Sock) bool { return o == k })
 	k.p.mu.Unlock()
@@ -134,6 +138,9 @@ func (k *Sock) Poll() uint16 {
 	ev := k.DatagramPoll()
 	if r := k.ring.Load(); r != nil && r.readable() {
 		ev |= sock.EventIn | sock.EventRdNorm
+	}
+	if r := k.tx.Load(); r != nil && ev&sock.EventOut == 0 && r.sendable() {
+		ev |= sock.EventOut | sock.EventWrNorm
 	}
 	return ev
 }
@@ -172,8 +179,8 @@ func (k *Sock) rcv(b *skb.Buff, dev *napi.NetDevice) {
 		}
 	}
 	n := b.Len()
-	if !k.RunFilter(b, 0) {
-		b.Consume() // not a drop: nobody asked for it
+	if n == 0 || !k.RunFilter(b, 0) {
+		b.Consume() // not a drop: nobody asked for it; of nothing no filter keeps anything
 		return
 	}
 	index := dev.Ifindex()

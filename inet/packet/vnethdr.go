@@ -15,8 +15,10 @@ const (
 	vnetHdrLen    = 10
 	vnetHdrMrgLen = 12
 
-	vnetNeedsCsum = 1 // flags
-	vnetDataValid = 2
+	vnetNeedsCsum      = 1 // flags
+	vnetDataValid      = 2
+	leastNetworkHeader = 20 // of IPv4; Linux asks no less of other packets
+
 	vnetFlagsAt   = 0
 	vnetGSOTypeAt = 1
 	vnetStartAt   = 6
@@ -32,7 +34,7 @@ func (k *Sock) setVnetHdr(name int, v int32) error {
 	case name == optVnetHdrSize && v != 0 && v != vnetHdrLen && v != vnetHdrMrgLen:
 		return syscall.EINVAL
 	}
-	if k.ring.Load() != nil {
+	if k.ring.Load() != nil || k.tx.Load() != nil {
 		return syscall.EBUSY
 	}
 	k.vnetHdr.Store(v)
@@ -46,7 +48,13 @@ func (k *Sock) putVnetHdr(m *sock.Msg, b *skb.Buff, size int) error {
 	if m.Len() < size || b.IsGSO() {
 		return syscall.EINVAL
 	}
-	var h [vnetHdrMrgLen]byte
+	h := vnetHdr(b)
+	skipIov(m, h[:size])
+	return nil
+}
+
+// vnetHdr is the header of a received packet.
+func vnetHdr(b *skb.Buff) (h [vnetHdrMrgLen]byte) {
 	switch b.IPSummed {
 	case skb.ChecksumPartial:
 		h[vnetFlagsAt] = vnetNeedsCsum
@@ -55,8 +63,7 @@ func (k *Sock) putVnetHdr(m *sock.Msg, b *skb.Buff, size int) error {
 	case skb.ChecksumUnnecessary:
 		h[vnetFlagsAt] = vnetDataValid
 	}
-	skipIov(m, h[:size])
-	return nil
+	return h
 }
 
 // skipIov fills the first bytes of a message, which is long enough, and takes
@@ -82,7 +89,8 @@ type vnetCsum struct {
 
 // takeVnetHdr reads the header off the front of a frame to send (Linux:
 // packet_parse_headers, virtio_net_hdr_to_skb). EINVAL when it is not all
-// there, or asks for segments, which no program can here.
+// there, would sum from within the network header, or asks for segments, which
+// no program can here.
 func takeVnetHdr(it *sock.Iter, n, size int) (c vnetCsum, rest int, err error) {
 	if n < size {
 		return c, 0, syscall.EINVAL
@@ -94,6 +102,9 @@ func takeVnetHdr(it *sock.Iter, n, size int) (c vnetCsum, rest int, err error) {
 	}
 	if h[vnetFlagsAt]&vnetNeedsCsum != 0 {
 		c = vnetCsum{true, int(binary.LittleEndian.Uint16(h[vnetStartAt:])), int(binary.LittleEndian.Uint16(h[vnetOffsetAt:]))}
+		if c.start < leastNetworkHeader {
+			return c, 0, syscall.EINVAL
+		}
 	}
 	return c, n - size, nil
 }
