@@ -138,7 +138,7 @@ func TestLinux_pathErrors_sameExceptions(t *testing.T) {
 	set("conf.all.shared_media", "0")
 	set("conf.tap0.shared_media", "0")
 	redirects("secure")
-	check(t, l.ns.IP("route", "add", "9.0.0.0/8", "via", (peerIP + 1).String()))
+	check(t, l.ns.IP("route", "add", "9.0.0.0/8", "via", (peerIP+1).String()))
 	check(t, h.route(ip4(9, 0, 0, 0), 8, peerIP+1))
 	redirects("secure, to a router")
 	set("conf.all.secure_redirects", "0")

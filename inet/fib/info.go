@@ -89,14 +89,17 @@ func (i *Info) Gateway() header.Addr {
 // upper 31 bits count (Linux: fib_select_multipath). Nexthops that are dead, or
 // without carrier where those are ignored, take no part.
 func (i *Info) Select(hash uint32) *Nexthop {
-	h := int64(hash >> 1)
 	for k := range i.NHs {
-		if nh := &i.NHs[k]; h <= nh.upper.Load() {
+		if nh := &i.NHs[k]; nh.Takes(hash) {
 			return nh
 		}
 	}
 	return nil
 }
+
+// Takes reports whether a nexthop is the one for a flow hash, if none before it
+// is.
+func (nh *Nexthop) Takes(hash uint32) bool { return int64(hash>>1) <= nh.upper.Load() }
 
 // rebalance divides the flow hashes among the nexthops by weight (Linux:
 // fib_rebalance). ignoreDown says whether a device's nexthops without carrier

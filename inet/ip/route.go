@@ -177,8 +177,12 @@ type RouteConf struct {
 	MinAdvMSS  atomic.Int32
 	GCTimeout  atomic.Int64 // ns: how long a redirect is followed
 
-	// MultipathHash is fib_multipath_hash_policy: 0 addresses, 1 also ports.
+	// MultipathHash is fib_multipath_hash_policy: 0 addresses, 1 also ports, 2
+	// addresses inside a tunnel, 3 the fields of HashFields.
 	MultipathHash atomic.Int32
+	HashFields    atomic.Int32
+	HashSeed      atomic.Int64 // 0: random
+	UseNeigh      atomic.Int32
 }
 
 // RouteStats counts received packets that were routed or refused (Linux:

@@ -70,9 +70,7 @@ func (n *Net) routeInput(b *skb.Buff, src, dst header.Addr, tos uint8, dev *napi
 		return n.martianDestination(d, src, dst, skb.IPInvalidDest)
 	}
 	if len(res.NHs) > 1 {
-		if nh := res.Select(n.flowHash(&f)); nh != nil {
-			res.NH = nh
-		}
+		n.selectNexthop(&res, &f, b)
 	}
 	near, why := n.validateSource(b, d, src, dst, tos, res.NH.OIF)
 	if why != 0 {

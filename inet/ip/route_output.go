@@ -89,9 +89,7 @@ func (n *Net) routeOutput(f *fib.Flow) (rt *Rtable, res fib.Result, err syscall.
 		return nil, res, syscall.EINVAL
 	}
 	if len(res.NHs) > 1 && f.OIF == 0 {
-		if nh := res.Select(n.flowHash(f)); nh != nil {
-			res.NH = nh
-		}
+		n.selectNexthop(&res, f, nil)
 	}
 	if f.Src == 0 {
 		f.Src = n.prefSrc(&res, f.Dst)
@@ -186,18 +184,6 @@ func (n *Net) prefSrc(res *fib.Result, dst header.Addr) header.Addr {
 		hop = res.NH.Gateway
 	}
 	return n.SelectAddr(res.NH.Dev, hop, res.Scope)
-}
-
-// flowHash is what one nexthop of several is chosen by (Linux:
-// fib_multipath_hash): the same for all packets of a conversation, and not to
-// be guessed from outside.
-func (n *Net) flowHash(f *fib.Flow) uint32 {
-	h := n.hashKey ^ uint64(f.Src)<<32 ^ uint64(f.Dst)
-	h = mix(h)
-	if n.Route.MultipathHash.Load() == 1 {
-		h = mix(h ^ uint64(f.SPort)<<32 ^ uint64(f.DPort)<<16 ^ uint64(f.Proto))
-	}
-	return uint32(h >> 32)
 }
 
 // mix spreads every bit over all (the finaliser of splitmix64).

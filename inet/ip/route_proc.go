@@ -23,6 +23,7 @@ func (n *Net) initRoute() {
 	c.MinPMTU.Store(552)
 	c.MinAdvMSS.Store(256)
 	c.GCTimeout.Store(int64(5 * time.Minute))
+	c.HashFields.Store(fieldDefault)
 	const most = 1<<31 - 1
 	flush := sysctl.Entry{Name: "net.ipv4.route.flush", Get: func() string { return "" }, Set: func(s string) error {
 		var v atomic.Int32
@@ -37,7 +38,10 @@ func (n *Net) initRoute() {
 		sysctl.Int("net.ipv4.route.min_pmtu", &c.MinPMTU, 68, most),
 		sysctl.Int("net.ipv4.route.min_adv_mss", &c.MinAdvMSS, 0, most),
 		sysctl.Duration("net.ipv4.route.gc_timeout", &c.GCTimeout, time.Second),
-		sysctl.Int("net.ipv4.fib_multipath_hash_policy", &c.MultipathHash, 0, 1),
+		sysctl.Int("net.ipv4.fib_multipath_hash_policy", &c.MultipathHash, hashL3, hashCustom),
+		sysctl.Int("net.ipv4.fib_multipath_hash_fields", &c.HashFields, 1, fieldsAll),
+		sysctl.Long("net.ipv4.fib_multipath_hash_seed", &c.HashSeed, 0, 1<<32-1),
+		sysctl.Int("net.ipv4.fib_multipath_use_neigh", &c.UseNeigh, 0, 1),
 	)
 	n.Dev.Proc().Register("route", n.procRoute)
 	n.Dev.Proc().Register("stat/rt_cache", n.procRtCache)
