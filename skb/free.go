@@ -45,6 +45,10 @@ func (b *Buff) Consume() {
 // lock on the cache and one on the page pool (Linux: napi_consume_skb). Nil
 // entries are ignored; bs is not changed.
 func (c *Cache) ConsumeBatch(bs []*Buff) {
+	if len(bs) == 1 { // a quiet device: nothing to gather
+		bs[0].Consume()
+		return
+	}
 	k := bulk{cache: c}
 	n := 0
 	for _, b := range bs {

@@ -2,6 +2,7 @@ package sock
 
 import (
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"barewire/napi"
@@ -17,6 +18,10 @@ type waitQueue struct {
 	head  *waiter
 	tail  *waiter
 	idle  *waiter // kept for reuse, so that blocking calls do not allocate
+
+	// n is how many wait. Who makes the condition true looks at it afterwards
+	// and mostly need not take the lock (Linux: wq_has_sleeper).
+	n atomic.Int32
 }
 
 type waiter struct {
@@ -43,6 +48,7 @@ func (q *waitQueue) enter() *waiter {
 	}
 	q.tail = w
 	w.queued = true
+	q.n.Add(1)
 	q.mu.Unlock()
 	return w
 }
@@ -76,10 +82,14 @@ func (q *waitQueue) unlink(w *waiter) {
 	}
 	w.next, w.prev = nil, nil
 	w.queued = false
+	q.n.Add(-1)
 }
 
 // wakeOne wakes the goroutine that waits longest (wake_up).
 func (q *waitQueue) wakeOne() {
+	if q.n.Load() == 0 {
+		return
+	}
 	q.mu.Lock()
 	w := q.head
 	if w != nil {

@@ -7,6 +7,7 @@ import (
 	"barewire/inet/ip"
 	"barewire/inet/mib"
 	"barewire/inet/sock"
+	"barewire/napi"
 	"barewire/skb"
 )
 
@@ -19,6 +20,7 @@ type UDP struct {
 	proto  uint8
 	lite   bool
 
+	rx         rxCount
 	inuse      atomic.Int64 // socks with a port
 	rmemMin    atomic.Int32 // kept: the memory bound has no such exception here
 	wmemMin    atomic.Int32 // kept, as in Linux, without a use
@@ -31,6 +33,7 @@ type UDP struct {
 func New(n *ip.Net, memory int64) (*UDP, error) {
 	u := &UDP{ip: n, stats: &n.MIB.UDP, table: &table{}, memory: sock.NewMemory(memory), proto: header.ProtoUDP}
 	u.table.init(n.Dev)
+	u.initRxCount()
 	u.register()
 	return u, n.AddProtocol(header.ProtoUDP, &ip.Protocol{Handler: u.rcv, Err: u.err})
 }
@@ -41,9 +44,31 @@ func (u *UDP) NewLite() (*UDP, error) {
 	n := u.ip
 	l := &UDP{ip: n, stats: &n.MIB.UDPLite, table: &table{}, memory: u.memory, proto: header.ProtoUDPLite, lite: true}
 	l.table.init(n.Dev)
+	l.initRxCount()
 	n.Dev.Proc().Register("udplite", l.show)
 	n.AddSockstat(ip.SockstatUDPLite, l.sockstat)
 	return l, n.AddProtocol(header.ProtoUDPLite, &ip.Protocol{Handler: l.rcv, Err: l.err})
+}
+
+// rxCount adds up what every datagram counts while a poll lasts. Softirq context
+// only.
+type rxCount struct {
+	napi.PollEnd
+	in uint64 // InDatagrams
+}
+
+func (u *UDP) initRxCount() {
+	u.rx.Init(func() {
+		u.stats.InDatagrams.Add(u.rx.in)
+		u.rx.in = 0
+	})
+}
+
+// received counts a datagram for a sock.
+func (u *UDP) received() {
+	if u.rx.in++; u.rx.in == 1 {
+		u.ip.Dev.SoftNet().AtPollEnd(&u.rx.PollEnd)
+	}
 }
 
 // Memory returns the bound on packet memory of all receive queues.
@@ -127,7 +152,7 @@ func checksumOK(b *skb.Buff, h header.UDP, src, dst header.Addr) bool {
 // it the checksum covered. Consumes b.
 func (u *UDP) queueRcv(sk *Sock, b *skb.Buff, cov int) {
 	if fn := sk.encap.Load(); fn != nil && (*fn)(b) {
-		u.stats.InDatagrams.Add(1)
+		u.received()
 		return
 	}
 	if u.lite && !sk.enough(cov, b.Len()) {
@@ -149,7 +174,7 @@ func (u *UDP) queueRcv(sk *Sock, b *skb.Buff, cov int) {
 	b.Pull(header.UDPLen)
 	switch sk.QueueRcv(b) {
 	case sock.Queued:
-		u.stats.InDatagrams.Add(1)
+		u.received()
 	case sock.QueueFull:
 		u.stats.RcvbufErrors.Add(1)
 		u.inError(b, skb.SocketRcvbuff)
