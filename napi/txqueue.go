@@ -117,7 +117,13 @@ func (q *TxQueue) xmit(b *skb.Buff) error {
 		b.Free(skb.DevReady)
 		return syscall.ENETDOWN
 	}
-	if q.queue.Len() >= q.dev.QueueLen() {
+	// A length of 0 is "no queue" to who sets it, as of a veth, and not "nothing
+	// passes"; here packets may have to wait for the end of a poll.
+	limit := q.dev.QueueLen()
+	if limit == 0 {
+		limit = DefaultTxQueueLen
+	}
+	if q.queue.Len() >= limit {
 		q.mu.Unlock()
 		q.Dropped.Add(1)
 		b.Free(skb.QdiscDrop)

@@ -219,10 +219,10 @@ func (s *Sock) SendMsg(m *sock.Msg, flags int) (int, error) {
 	if group != 0 {
 		s.t.broadcast(s.Protocol, int(group), s.Port(), s, data)
 	}
+	// A message to a group goes to its port as well, which is the kernel's for
+	// who sends to the address it bound.
 	if port == 0 {
-		if group == 0 {
-			s.requests(data)
-		}
+		s.requests(data)
 		return n, nil
 	}
 	to := s.t.lookup(s.Protocol, port)

@@ -101,5 +101,10 @@ func run() error {
 	if err := netlink.LinkDel(d); err != nil {
 		return fmt.Errorf("LinkDel: %w", err)
 	}
+	for _, f := range []func() error{subscribed, namespaces, generic} {
+		if err := f(); err != nil {
+			return err
+		}
+	}
 	return nil
 }
