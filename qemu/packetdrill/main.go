@@ -3,6 +3,9 @@
 //
 //	go run ./qemu/packetdrill [-kernel barewire|linux] [-v] FILE|DIR...
 //
+// The Linux kernel runs in real time: on a busy machine -tolerance 20ms -tries 3
+// judge it fairly.
+//
 // It prints a line for each script, PASS, FAIL or UNSUPPORTED with the reason,
 // and a summary, and ends with status 1 when a script failed.
 package main
@@ -25,7 +28,9 @@ import (
 func main() {
 	kernel := flag.String("kernel", "barewire", "what is judged: barewire or linux")
 	verbose := flag.Bool("v", false, "the reasons of all scripts that do not pass, whole")
-	jobs := flag.Int("j", 2, "scripts at once, for barewire")
+	tolerance := flag.Duration("tolerance", 0, "the least by which times may differ, whatever a script says")
+	tries := flag.Int("tries", 1, "how often a script is run before it has failed")
+	jobs := flag.Int("j", 2, "scripts at once")
 	flag.Usage = func() {
 		fmt.Fprintln(os.Stderr, "usage: packetdrill [-kernel barewire|linux] [-v] [-j N] FILE|DIR...")
 		flag.PrintDefaults()
@@ -43,10 +48,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "packetdrill:", err)
 		os.Exit(2)
 	}
-	if *kernel == "linux" {
-		*jobs = 1 // its time is real
-	}
-	count := judge(files, make, max(*jobs, 1), *verbose)
+	count := judge(files, run.Judge{Make: make, Tolerance: *tolerance, Tries: *tries}, max(*jobs, 1), *verbose)
 	fmt.Printf("%d scripts: %d pass, %d fail, %d unsupported\n", len(files), count["PASS"], count["FAIL"], count["UNSUPPORTED"])
 	if count["FAIL"] > 0 {
 		os.Exit(1)
@@ -72,7 +74,7 @@ func scripts(paths []string) ([]string, error) {
 }
 
 // judge runs the scripts and prints in their order.
-func judge(files []string, kernel run.Maker, jobs int, verbose bool) map[string]int {
+func judge(files []string, by run.Judge, jobs int, verbose bool) map[string]int {
 	results := make([]chan error, len(files))
 	work := make(chan int)
 	var wg sync.WaitGroup
@@ -82,7 +84,7 @@ func judge(files []string, kernel run.Maker, jobs int, verbose bool) map[string]
 	for range jobs {
 		wg.Go(func() {
 			for i := range work {
-				results[i] <- run.File(kernel, files[i])
+				results[i] <- by.File(files[i])
 			}
 		})
 	}

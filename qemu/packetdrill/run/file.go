@@ -1,8 +1,10 @@
 package run
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"time"
 
 	"barewire/qemu/packetdrill/pdl"
 )
@@ -13,10 +15,31 @@ type Maker func(Config) (Kernel, error)
 // Kernels are the kernels there are, by name. read-only.
 var Kernels = map[string]Maker{"barewire": NewBarewire, "linux": NewLinux}
 
+// Judge runs scripts against a kernel.
+type Judge struct {
+	Make Maker
+	// Tolerance is the least by which times may differ, whatever a script says:
+	// for a kernel in real time on a busy machine.
+	Tolerance time.Duration
+	// Tries is how often a script is run before it has failed; 0 is once.
+	Tries int
+}
+
 // File runs the script in a file. What the runner does not know of the language
 // is a *pdl.Unsupported; any other error says what the kernel did that the
 // script does not want.
-func File(make Maker, name string) error {
+func (j Judge) File(name string) error {
+	var err error
+	for range max(j.Tries, 1) {
+		var u *pdl.Unsupported
+		if err = j.once(name); err == nil || errors.As(err, &u) {
+			break
+		}
+	}
+	return err
+}
+
+func (j Judge) once(name string) error {
 	text, err := os.ReadFile(name)
 	if err != nil {
 		return err
@@ -29,7 +52,8 @@ func File(make Maker, name string) error {
 	if err != nil {
 		return err
 	}
-	k, err := make(c)
+	c.Tolerance = max(c.Tolerance, j.Tolerance)
+	k, err := j.Make(c)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"barewire/qemu/packetdrill/pdl"
 	"barewire/qemu/packetdrill/run"
@@ -34,13 +35,33 @@ func kernels(t *testing.T, f func(t *testing.T, kernel string, make run.Maker)) 
 
 // Scripts of what both kernels do. That Linux passes shows that they are right.
 func TestFile_right_passes(t *testing.T) {
-	kernels(t, func(t *testing.T, _ string, make run.Maker) {
+	kernels(t, func(t *testing.T, kernel string, make run.Maker) {
 		for _, name := range scripts(t, "udp/*.pkt") {
-			if err := run.File(make, name); err != nil {
+			j := run.Judge{Make: make}
+			if kernel == "linux" {
+				j.Tolerance, j.Tries = 20*time.Millisecond, 3
+			}
+			if err := j.File(name); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
 	})
+}
+
+// What the scripts of TCP want is what Linux does.
+func TestFile_linuxTCP_scriptsAreRight(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("a network namespace needs root")
+	}
+	j := run.Judge{Make: run.NewLinux, Tolerance: 20 * time.Millisecond, Tries: 4}
+	for _, name := range scripts(t, "tcp/*/*.pkt") {
+		t.Run(filepath.Base(name), func(t *testing.T) {
+			t.Parallel() // they sleep most of the time
+			if err := j.File(name); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 }
 
 // Scripts that want what neither kernel does, each for another reason: a judge
@@ -48,7 +69,7 @@ func TestFile_right_passes(t *testing.T) {
 func TestFile_wrong_fails(t *testing.T) {
 	kernels(t, func(t *testing.T, kernel string, make run.Maker) {
 		for _, name := range scripts(t, "wrong/*.pkt") {
-			if err := run.File(make, name); err == nil {
+			if err := (run.Judge{Make: make}).File(name); err == nil {
 				t.Errorf("%s passes", name)
 			}
 		}
@@ -68,7 +89,7 @@ func TestFile_unknownCommand_isUnsupported(t *testing.T) {
 			t.Fatal(err)
 		}
 		var u *pdl.Unsupported
-		if err := run.File(run.NewBarewire, name); !errors.As(err, &u) {
+		if err := (run.Judge{Make: run.NewBarewire}).File(name); !errors.As(err, &u) {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
