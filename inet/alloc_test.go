@@ -119,48 +119,6 @@ func BenchmarkPing(b *testing.B) {
 	}
 }
 
-func BenchmarkUDPReceive(b *testing.B) {
-	h := quietHost(b)
-	s := h.udpSocket(0, 7)
-	f := fromPeerUDP(1, 7, make([]byte, 64))
-	m := &sock.Msg{Iov: [][]byte{make([]byte, 2048)}}
-	b.ReportAllocs()
-	for b.Loop() {
-		h.arrive(f)
-		s.RecvMsg(m, syscall.MSG_DONTWAIT)
-	}
-}
-
-// udpReceiveBar is the most a datagram may cost from the device to the
-// program's buffer, in ns.
-const udpReceiveBar = 250
-
-// BenchmarkUDPReceiveBurst is UDPReceive with as many packets per interrupt as
-// a busy device has: what one costs when the softirq's own work is shared.
-func BenchmarkUDPReceiveBurst(b *testing.B) {
-	const burst = 64
-	h := quietHost(b)
-	s := h.udpSocket(0, 7)
-	f := fromPeerUDP(1, 7, make([]byte, 64))
-	m := &sock.Msg{Iov: [][]byte{make([]byte, 2048)}}
-	b.ReportAllocs()
-	n := 0
-	for b.Loop() {
-		h.port.mu.Lock()
-		h.port.rx.PushBack(h.buff(f))
-		h.port.mu.Unlock()
-		if n++; n%burst != 0 {
-			continue
-		}
-		h.port.napi.Schedule()
-		h.net.SoftNet().DoSoftirq()
-		for range burst {
-			s.RecvMsg(m, syscall.MSG_DONTWAIT)
-		}
-	}
-	b.ReportMetric(udpReceiveBar, "bar-ns/op")
-}
-
 func benchSend(b *testing.B, size int, connected bool) {
 	h := quietHost(b)
 	s := h.udpSocket(0, 7)

@@ -2,23 +2,26 @@ package inet_test
 
 import (
 	"net/netip"
+	"syscall"
 	"testing"
 
 	"barewire/inet"
 	"barewire/inet/header"
 	"barewire/inet/neigh"
+	"barewire/inet/sock"
 	"barewire/napi"
 	"barewire/skb"
 )
 
 // benchNIC is a device whose receive ring holds as many copies of one frame as
-// it is told, and whose transmit ring completes at once. The frame's headers
-// are written anew each time; the rest of it is the device's business. Buffers
-// are posted by the ringful, as drivers do.
+// it is told, and whose transmit ring completes at once. As much of the frame as
+// is read or changed is written anew each time; the rest is the device's
+// business. Buffers are posted by the ringful, as drivers do.
 type benchNIC struct {
 	dev   *napi.NetDevice
 	napi  *napi.NAPI
 	frame []byte
+	fresh int // bytes of it that are written
 	left  int
 	sent  int
 	calls int // of StartXmit
@@ -57,7 +60,7 @@ func (d *benchNIC) Poll(n *napi.NAPI, budget int) int {
 		b := d.ring[d.empty]
 		d.empty++
 		b.Reserve(skb.Pad)
-		copy(b.Put(len(d.frame)), d.frame[:42])
+		copy(b.Put(len(d.frame)), d.frame[:d.fresh])
 		napi.EthTypeTrans(b, d.dev)
 		n.Receive(b)
 	}
@@ -70,6 +73,20 @@ func (d *benchNIC) Poll(n *napi.NAPI, budget int) int {
 // benchRouter is a router between two benchNICs; frames of size bytes of IP
 // arrive on the first and leave by the second.
 func benchRouter(t testing.TB, size int) (n *napi.Net, in, out *benchNIC) {
+	h, in, out := benchHost(t)
+	dst := hostIP + 0x100 + 8 // 192.0.3.9
+	nb, err := h.IP().Neigh.Get(out.dev, dst)
+	check(t, err)
+	nb.Update(peerMAC, neigh.NUDPermanent, true)
+	in.frame = ethFrame(hostMAC, peerMAC, header.EthPIP,
+		ipPacket(header.Fields{Protocol: 17, Src: peerIP, Dst: dst}, udpPacket(peerIP, dst, 1, 2, make([]byte, size-28))))
+	in.fresh = 42
+	return h.net, in, out
+}
+
+// benchHost is a host, and router, with two benchNICs: 192.0.2.1/24 and
+// 192.0.3.1/24.
+func benchHost(t testing.TB) (h *host, in, out *benchNIC) {
 	n, err := napi.New(napi.Config{})
 	check(t, err)
 	s, err := inet.New(inet.Config{Net: n})
@@ -88,12 +105,6 @@ func benchRouter(t testing.TB, size int) (n *napi.Net, in, out *benchNIC) {
 		check(t, s.AddAddr(d.dev, netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2 + byte(i), 1}), 24)))
 	}
 	in, out = nics[0], nics[1]
-	dst := hostIP + 0x100 + 8 // 192.0.3.9
-	nb, err := s.IP().Neigh.Get(out.dev, dst)
-	check(t, err)
-	nb.Update(peerMAC, neigh.NUDPermanent, true)
-	in.frame = ethFrame(hostMAC, peerMAC, header.EthPIP,
-		ipPacket(header.Fields{Protocol: 17, Src: peerIP, Dst: dst}, udpPacket(peerIP, dst, 1, 2, make([]byte, size-28))))
 	t.Cleanup(func() {
 		in.dev.Close()
 		out.dev.Close()
@@ -102,10 +113,10 @@ func benchRouter(t testing.TB, size int) (n *napi.Net, in, out *benchNIC) {
 			t.Errorf("%d pages not returned", p)
 		}
 	})
-	return n, in, out
+	return &host{TB: t, Net: s, net: n}, in, out
 }
 
-// pass has count frames arrive and forwards them.
+// pass has count frames arrive and handles them.
 func pass(n *napi.Net, in *benchNIC, count int) {
 	for in.left = count; in.left > 0; {
 		n.SoftNet().IRQEnter()
@@ -155,3 +166,33 @@ func BenchmarkForward64(b *testing.B)         { benchForward(b, 64, 64) }
 func BenchmarkForward1500(b *testing.B)       { benchForward(b, 1500, 64) }
 func BenchmarkForwardSingle64(b *testing.B)   { benchForward(b, 64, 1) }
 func BenchmarkForwardSingle1500(b *testing.B) { benchForward(b, 1500, 1) }
+
+// udpReceiveBar is the most a datagram may cost from the device to the
+// program's buffer, in ns.
+const udpReceiveBar = 250
+
+// benchReceive has datagrams of 64 bytes arrive, batch of them in a poll, and
+// reads them.
+func benchReceive(b *testing.B, batch int) {
+	h, in, _ := benchHost(b)
+	s := h.udpSocket(0, 7)
+	in.frame = fromPeerUDP(1, 7, make([]byte, 64))
+	in.fresh = len(in.frame)
+	m := &sock.Msg{Iov: [][]byte{make([]byte, 2048)}}
+	b.ReportAllocs()
+	for n := 0; b.Loop(); {
+		if n++; n%batch != 0 {
+			continue
+		}
+		pass(h.net, in, batch)
+		for range batch {
+			if n, _ := s.RecvMsg(m, syscall.MSG_DONTWAIT); n != 64 {
+				b.Fatal(n)
+			}
+		}
+	}
+	b.ReportMetric(udpReceiveBar, "bar-ns")
+}
+
+func BenchmarkUDPReceive(b *testing.B)       { benchReceive(b, 64) }
+func BenchmarkUDPReceiveSingle(b *testing.B) { benchReceive(b, 1) }
