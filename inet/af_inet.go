@@ -153,37 +153,3 @@ func (d *dgram) Ioctl(cmd uint, arg []byte) error {
 	}
 	return d.sk.QueueIoctl(cmd, arg)
 }
-
-// stream is the operations of TCP sockets while there is no TCP: such a socket
-// exists, so that programs which try whether the family works find that it
-// does, takes options, and refuses everything else with EOPNOTSUPP.
-type stream struct {
-	sock.NoOps
-	sk ip.Sock
-}
-
-func createStream(n *Net, s *sock.Socket) error {
-	st := &stream{}
-	st.sk.InitSock(n.ip, sock.Config{Type: syscall.SOCK_STREAM, Protocol: header.ProtoTCP})
-	s.SK = &st.sk.Sock
-	s.Ops = st
-	return nil
-}
-
-func (s *stream) Release() error {
-	s.sk.Destroy()
-	return nil
-}
-
-func (s *stream) Getname(peer bool, buf []byte) (int, error) { return s.sk.Getname(peer, buf) }
-
-func (s *stream) SetSockOpt(level, name int, val []byte) error {
-	return s.sk.SetSockOpt(level, name, val)
-}
-
-func (s *stream) GetSockOpt(level, name int, b []byte) (int, error) {
-	return s.sk.GetSockOpt(level, name, b)
-}
-
-// Poll is what tcp_poll says of a socket in state CLOSE.
-func (s *stream) Poll() uint16 { return sock.EventOut | sock.EventWrNorm | sock.EventHup }

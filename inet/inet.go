@@ -19,6 +19,7 @@ import (
 	"barewire/inet/ping"
 	"barewire/inet/raw"
 	"barewire/inet/sock"
+	"barewire/inet/tcp"
 	"barewire/inet/udp"
 	"barewire/napi"
 	"barewire/netfilter"
@@ -36,6 +37,9 @@ type Config struct {
 	// UDPMemory bounds the packet memory of all UDP receive queues, in bytes;
 	// 0 means 24 MiB or half of the page pool, whichever is less.
 	UDPMemory int64
+	// TCPMemory bounds the packet memory of all TCP queues, in bytes; 0 means
+	// half of the page pool.
+	TCPMemory int64
 	// FragMemory bounds the memory of fragments that wait for others, in
 	// bytes; 0 means 4 MiB, as in Linux, or an eighth of the page pool.
 	FragMemory int64
@@ -55,6 +59,7 @@ type Net struct {
 	ipmr     *ipmr.Router
 	udp      *udp.UDP
 	lite     *udp.UDP
+	tcp      *tcp.TCP
 	raw      *raw.Raw
 	ping     *ping.Ping
 	packet   *packet.Packet
@@ -80,6 +85,9 @@ func New(c Config) (*Net, error) {
 	if c.UDPMemory == 0 {
 		c.UDPMemory = min(24<<20, memory/2)
 	}
+	if c.TCPMemory == 0 {
+		c.TCPMemory = memory / 2
+	}
 	if c.FragMemory == 0 {
 		c.FragMemory = min(ip.DefaultFragMemory, memory/8)
 	}
@@ -102,9 +110,11 @@ func New(c Config) (*Net, error) {
 	if n.lite, err = n.udp.NewLite(); err != nil {
 		return nil, fmt.Errorf("inet: udplite: %w", err)
 	}
+	if n.tcp, err = tcp.New(n.ip, tcp.Config{Memory: c.TCPMemory}); err != nil {
+		return nil, fmt.Errorf("inet: tcp: %w", err)
+	}
 	n.raw = raw.New(n.ip, n.udp.Memory())
 	n.ping = ping.New(n.ip, n.udp.Memory())
-	c.Net.Proc().Register("tcp", showTCP)
 	c.Net.Proc().Register("unix", showUnix)
 	n.ip.AddSockstat(ip.SockstatSockets, func(b []byte) []byte {
 		return fmt.Appendf(b, "sockets: used %d\n", n.ip.Limits.InUse())
@@ -146,6 +156,7 @@ func (n *Net) Close() {
 	}
 	n.dev.SoftNet().Synchronize()
 	n.ipmr.Close()
+	n.tcp.Close()
 	n.igmp.Close()
 	n.arp.Close()
 	n.ip.Neigh.Close()

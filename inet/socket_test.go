@@ -87,19 +87,6 @@ func TestSocket_create_errorsAsLinux(t *testing.T) {
 	}
 }
 
-func TestSocket_stream_refusesUntilThereIsTCP(t *testing.T) {
-	h := newHost(t)
-	s, err := h.SockCreate(syscall.AF_INET, syscall.SOCK_STREAM, 0)
-	check(t, err)
-	defer s.Release()
-	if err := s.Connect(sockaddr(peerIP, 80), 0); err != syscall.EOPNOTSUPP {
-		t.Errorf("connect: %v", err)
-	}
-	if err := s.Listen(1); err != syscall.EOPNOTSUPP {
-		t.Errorf("listen: %v", err)
-	}
-}
-
 func TestSocket_released_callsFailQuietly(t *testing.T) {
 	h := newHost(t)
 	s := h.udpSocket(0, 7)

@@ -40,6 +40,8 @@ type Net struct {
 	sysctl sysctl.Table
 	proc   proc.Table
 
+	segment Segmenter // before packets flow
+
 	devs   atomic.Pointer[devTable]
 	ptypes atomic.Pointer[ptypeTable]
 

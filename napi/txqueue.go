@@ -242,8 +242,8 @@ func (q *TxQueue) deactivate() {
 // DevQueueXmit transmits a packet (Linux: dev_queue_xmit). b.Dev is set and
 // the link header stands at Data. Consumes b. Errors: ENETDOWN when the device
 // is not up, ENOBUFS when its queue is full, ENOMEM when the packet could not
-// be made fit for the device, EMSGSIZE when it is a super-packet the device
-// cannot cut, EINVAL when its checksum request is wrong.
+// be made fit for the device, EMSGSIZE when it is a super-packet nobody
+// can cut, EINVAL when its checksum request is wrong.
 func (n *Net) DevQueueXmit(b *skb.Buff) error {
 	d, ok := b.Dev.(*NetDevice)
 	if !ok {
@@ -251,6 +251,9 @@ func (n *Net) DevQueueXmit(b *skb.Buff) error {
 		return syscall.ENODEV
 	}
 	b.TxStamp(skb.TxSched)
+	if b.IsGSO() && d.Features()&FeatureTSO == 0 {
+		return n.xmitGSO(d, b)
+	}
 	if err := d.validate(b); err != nil {
 		d.Stats.TxDropped.Add(1)
 		return err
@@ -262,11 +265,6 @@ func (n *Net) DevQueueXmit(b *skb.Buff) error {
 // It consumes b on error.
 func (d *NetDevice) validate(b *skb.Buff) error {
 	f := d.Features()
-	if b.IsGSO() && f&FeatureTSO == 0 {
-		// Cutting is up to the protocol, which asked for what is not there.
-		b.Free(skb.PktTooBig)
-		return syscall.EMSGSIZE
-	}
 	if b.IsNonlinear() && (f&FeatureSG == 0 || b.Shinfo().FragList != nil && f&FeatureFragList == 0) {
 		if !b.Linearize() {
 			b.Free(skb.NoMem)

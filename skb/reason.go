@@ -51,6 +51,19 @@ const (
 	DupFrag
 	DeviceBroken
 	FragTooFar
+	TCPFlags
+	TCPRFC7323PAWS
+	TCPInvalidSequence
+	TCPReset
+	TCPInvalidSYN
+	TCPOldData
+	TCPOFODrop
+	TCPOFOMerge
+	TCPClose
+	TCPListenOverflow
+	TCPMinTTL
+	SocketBacklog
+	TCPAbortOnData
 	IPLocalnet
 	IPInvalidDest
 	NumReasons
@@ -67,7 +80,7 @@ var reasonNames = [NumReasons]string{ // read-only
 	"IP_LOCAL_SOURCE", "IP_INVALID_SOURCE", "IP_OUTNOROUTES", "PKT_TOO_BIG",
 	"QDISC_DROP", "QUEUE_PURGE", "ARP_INVALID", "ICMP_IGNORED",
 	"FRAG_REASM_TIMEOUT", "FRAG_REASM_LIMIT", "DUP_FRAG", "DEVICE_BROKEN",
-	"FRAG_TOO_FAR", "IP_LOCALNET", "IP_INVALID_DEST",
+	"FRAG_TOO_FAR", "TCP_FLAGS", "TCP_RFC7323_PAWS", "TCP_INVALID_SEQUENCE", "TCP_RESET", "TCP_INVALID_SYN", "TCP_OLD_DATA", "TCP_OFO_DROP", "TCP_OFOMERGE", "TCP_CLOSE", "TCP_LISTEN_OVERFLOW", "TCP_MINTTL", "SOCKET_BACKLOG", "TCP_ABORT_ON_DATA", "IP_LOCALNET", "IP_INVALID_DEST",
 }
 
 // String returns Linux's name of the reason without its prefix.

@@ -265,6 +265,9 @@ func (s *Sock) DontFragment(n int, rt *Rtable) bool {
 // inet_id).
 func (s *Sock) NextID() uint16 { return uint16(s.id.Add(1)) }
 
+// NextIDs is NextID for n packets: it returns the first one's.
+func (s *Sock) NextIDs(n int) uint16 { return uint16(s.id.Add(uint32(n)) - uint32(n)) }
+
 // SeedID makes the identifications of a new connection start anywhere.
 func (s *Sock) SeedID() {
 	var r [2]byte
@@ -287,6 +290,27 @@ func (s *Sock) CachedRoute(id *Ident) (*Rtable, header.Addr) {
 func (s *Sock) CacheRoute(id *Ident, rt *Rtable, src header.Addr, gen uint32) {
 	s.route.Store(&cachedRoute{rt: rt, ident: id, gen: gen, src: src})
 }
+
+// Inherit copies the options of a listener to the sock of a connection it took
+// (Linux: the inet part of inet_csk_clone_lock).
+func (s *Sock) Inherit(l *Sock) {
+	s.Sock.InheritFrom(&l.Sock)
+	s.opts.Store(l.opts.Load())
+	s.tos.Store(l.tos.Load())
+	s.ttl.Store(l.ttl.Load())
+	s.disc.Store(l.disc.Load())
+	s.minT.Store(l.minT.Load())
+	s.ports.Store(l.ports.Load())
+	s.mcTTL.Store(l.mcTTL.Load())
+	s.mcDev.Store(l.mcDev.Load())
+	s.ucDev.Store(l.ucDev.Load())
+}
+
+// SetSendOptions replaces what IP_OPTIONS set, nil for none.
+func (s *Sock) SetSendOptions(o *header.OptionSet) { s.snd.Store(o) }
+
+// ForgetRoute drops the kept route (Linux: sk_dst_reset).
+func (s *Sock) ForgetRoute() { s.route.Store(nil) }
 
 // Bind is inet_bind without the port: it checks the address of sa and returns
 // the identity it makes. EADDRNOTAVAIL when the address is not of this host.

@@ -113,3 +113,21 @@ func (sk *Sock) InheritFrom(l *Sock) {
 	sk.stamp.Store(l.stamp.Load())
 	sk.stamping.Store(l.stamping.Load())
 }
+
+// Charge takes n bytes of the bound, or reports that it is reached.
+func (m *Memory) Charge(n int64) bool { return m.charge(n) }
+
+// ForceCharge takes n bytes even beyond the bound, for what must not fail.
+func (m *Memory) ForceCharge(n int64) { m.used.Add(n) }
+
+// Uncharge gives n bytes back.
+func (m *Memory) Uncharge(n int64) { m.uncharge(n) }
+
+// Stream returns the stream protocol's part, nil for others.
+func (sk *Sock) Stream() Stream { return sk.stream }
+
+// Sibling makes the socket of a connection that s, a listener, took: of the
+// same family, type and protocol, over sk and with calls ops.
+func (s *Socket) Sibling(sk *Sock, ops Ops) *Socket {
+	return &Socket{Family: s.Family, Type: s.Type, Protocol: s.Protocol, SK: sk, Ops: ops, devIoctl: s.devIoctl}
+}

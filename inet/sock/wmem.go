@@ -56,6 +56,10 @@ func (sk *Sock) SetOwnerW(b *skb.Buff) {
 	sk.wmem.Add(int64(b.Truesize()))
 }
 
+// FreeW is what the destructor of a packet charged by SetOwnerW does, for a
+// protocol with one of its own; it wakes nobody.
+func (sk *Sock) FreeW(b *skb.Buff) { sk.wmem.Add(-int64(b.Truesize())) }
+
 // wfree is the destructor of packets charged by SetOwnerW (Linux: sock_wfree).
 func wfree(b *skb.Buff) {
 	sk := b.Sk.(*Sock)

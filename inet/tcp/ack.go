@@ -1,0 +1,543 @@
+package tcp
+
+import (
+	"barewire/inet/header"
+	"barewire/inet/mib"
+	"barewire/skb"
+)
+
+// What one ACK turned out to be: found once, carried as flags (Linux: FLAG_*).
+const (
+	flagData           = 0x01 // carried data
+	flagWinUpdate      = 0x02
+	flagDataAcked      = 0x04 // acknowledged new data
+	flagRetransAcked   = 0x08 // ... some of which was retransmitted
+	flagSynAcked       = 0x10
+	flagDataSacked     = 0x20 // new SACK
+	flagECE            = 0x40
+	flagLostRetrans    = 0x80 // a retransmission is known to be lost
+	flagSlowpath       = 0x100
+	flagOrigSackAcked  = 0x200 // never retransmitted data was (S)ACKed
+	flagUnaAdvanced    = 0x400
+	flagDsacking       = 0x800 // SACK blocks contained a D-SACK
+	flagSetXmitTimer   = 0x1000
+	flagSackReneging   = 0x2000
+	flagUpdateTSRecent = 0x4000
+	flagNoChallenge    = 0x8000
+	flagMaybeDelayed   = 0x10000
+	flagDsackTLP       = 0x20000
+
+	flagAcked    = flagDataAcked | flagSynAcked
+	flagNotDup   = flagData | flagWinUpdate | flagAcked
+	flagCAAlert  = flagDataSacked | flagECE | flagDsacking
+	flagProgress = flagAcked | flagDataSacked
+)
+
+// sackState is what the work on one ACK has found so far (Linux: struct
+// tcp_sacktag_state).
+type sackState struct {
+	firstSackT, lastSackT int64 // us: transmission of what was newly SACKed
+	reord                 uint32
+	sackDelivered         uint32
+	flag                  int
+	rs                    rateSample
+}
+
+// What to send after an ACK (Linux: REXMIT_*).
+const (
+	rexmitNone = iota
+	rexmitLost
+	rexmitNew
+)
+
+// tcpAck takes the acknowledgment of a segment (Linux: tcp_ack). It returns a
+// number above 0 for one that counts, 0 for an old one, below 0 for one that is
+// not acceptable.
+func (s *Sock) tcpAck(b *skb.Buff, opts *parsedOpts, flag int) int {
+	t := s.tcp
+	cb := rx(b)
+	priorUna := s.sndUna
+	ackSeq, ack := cb.seq, cb.ack
+	isSack := s.isSack()
+	priorPackets := s.packetsOut
+	delivered, lost := s.delivered, s.lost
+	rexmit := rexmitNone
+	var st sackState
+
+	if before(ack, priorUna) {
+		// RFC 5961 section 5.2: too old is answered with a challenge.
+		most := min(uint64(s.maxWnd), s.bytesAcked)
+		if before(ack, priorUna-uint32(most)) {
+			if flag&flagNoChallenge == 0 {
+				s.sendChallengeAck()
+			}
+			return -1
+		}
+		if isSack && opts.sack != nil {
+			flag |= s.sacktag(b, opts.sack, priorUna, &st)
+			s.fastretransAlert(priorUna, s.numDupack(b, flag), &flag, &rexmit)
+			s.newlyDelivered(delivered, flag)
+			s.xmitRecovery(rexmit)
+		}
+		return 0
+	}
+	if after(ack, s.sndNxt) {
+		return -1
+	}
+	if after(ack, priorUna) {
+		flag |= flagUnaAdvanced
+		s.retransmits = 0
+	}
+	priorFack := s.sndUna
+	if isSack {
+		priorFack = s.highestSackSeq()
+	}
+	st.rs.priorInFlight = s.inFlight()
+	if flag&flagUpdateTSRecent != 0 {
+		s.replaceTSRecent(cb.seq)
+	}
+	if flag&(flagSlowpath|flagUnaAdvanced) == flagUnaAdvanced {
+		// The window is as it was, the acknowledgment moved: bulk sending.
+		s.sndWl1 = ackSeq
+		s.unaUpdate(ack)
+		flag |= flagWinUpdate
+		t.inc(mib.TCPHPAcks)
+	} else {
+		if ackSeq != cb.end {
+			flag |= flagData
+		} else {
+			t.inc(mib.TCPPureAcks)
+		}
+		flag |= s.ackUpdateWindow(b, ack, ackSeq)
+		if opts.sack != nil && isSack {
+			flag |= s.sacktag(b, opts.sack, priorUna, &st)
+		}
+		if s.ecnEcho(cb) {
+			flag |= flagECE
+		}
+	}
+	s.softErr = 0
+	s.SetSoftError(0)
+	s.probesOut = 0
+	s.rcvTstamp = t.now()
+	if priorPackets == 0 {
+		if flag&flagDsacking != 0 {
+			s.fastretransAlert(priorUna, s.numDupack(b, flag), &flag, &rexmit)
+			s.newlyDelivered(delivered, flag)
+		}
+		// The answer to a probe of a closed window, maybe.
+		s.ackProbe()
+		if s.tlpHighSeq != 0 {
+			s.processTLPAck(ack, flag)
+		}
+		return 1
+	}
+	flag |= s.cleanRtxQueue(priorFack, priorUna, &st, flag&flagECE != 0)
+	s.rackUpdateReoWnd(&st.rs)
+	if s.tlpHighSeq != 0 {
+		s.processTLPAck(ack, flag)
+	}
+	if flag&flagNotDup == 0 || flag&flagCAAlert != 0 || s.caState != caOpen {
+		s.fastretransAlert(priorUna, s.numDupack(b, flag), &flag, &rexmit)
+	}
+	if flag&flagSetXmitTimer != 0 {
+		s.setXmitTimer()
+	}
+	if flag&flagProgress != 0 || flag&flagNotDup == 0 {
+		s.confirmNeigh()
+	}
+	d := s.newlyDelivered(delivered, flag)
+	st.rs.ackDelayed = flag&flagMaybeDelayed != 0
+	s.rateGen(d, s.lost-lost, s.isSackReneg, &st.rs)
+	s.congControl(ack, d, flag, &st.rs)
+	s.xmitRecovery(rexmit)
+	return 1
+}
+
+// numDupack returns how many duplicate ACKs a segment counts for (RFC 5681
+// section 2).
+func (s *Sock) numDupack(b *skb.Buff, flag int) uint32 {
+	if flag&(flagUnaAdvanced|flagNotDup|flagDsacking) != 0 {
+		return 0
+	}
+	n := uint32(1)
+	if flag&flagData == 0 {
+		n = max(1, uint32(rx(b).gsoSegs))
+	}
+	return n
+}
+
+// newlyDelivered counts what this ACK delivered (Linux: tcp_newly_delivered).
+func (s *Sock) newlyDelivered(prior uint32, flag int) uint32 {
+	d := s.delivered - prior
+	s.tcp.add(mib.TCPDelivered, int(d))
+	if flag&flagECE != 0 {
+		s.tcp.add(mib.TCPDeliveredCE, int(d))
+	}
+	return d
+}
+
+func (s *Sock) countDelivered(n uint32, ece bool) {
+	s.delivered += n
+	if ece {
+		s.deliveredCE += n
+	}
+}
+
+// unaUpdate is tcp_snd_una_update.
+func (s *Sock) unaUpdate(ack uint32) {
+	s.bytesAcked += uint64(ack - s.sndUna)
+	s.sndUna = ack
+}
+
+// ackUpdateWindow takes the window of a segment if it is newer than the last
+// (Linux: tcp_ack_update_window; RFC 9293 section 3.10.7.4).
+func (s *Sock) ackUpdateWindow(b *skb.Buff, ack, ackSeq uint32) int {
+	flag := 0
+	w := s.windowOf(b)
+	if after(ack, s.sndUna) || after(ackSeq, s.sndWl1) || ackSeq == s.sndWl1 && (w > s.sndWnd || w == 0) {
+		flag = flagWinUpdate
+		s.sndWl1 = ackSeq
+		if s.sndWnd != w {
+			s.sndWnd = w
+			// What the fast path expects contains the window.
+			s.pred = predict{}
+			s.fastPathCheck()
+			if !s.wq.empty() && s.wq.sendHead() != nil {
+				s.slowStartAfterIdleCheck()
+			}
+			if w > s.maxWnd {
+				s.maxWnd = w
+				s.syncMSS(s.pmtu)
+			}
+		}
+	}
+	s.unaUpdate(ack)
+	return flag
+}
+
+// windowOf returns the window of a segment in bytes.
+func (s *Sock) windowOf(b *skb.Buff) uint32 {
+	w := uint32(header.TCP(b.TransportHeader()).Window())
+	if rx(b).flags&header.TCPSyn == 0 {
+		w <<= s.opt.sndWScale
+	}
+	return w
+}
+
+// ackProbe looks at the window after an answer to a probe (Linux:
+// tcp_ack_probe).
+func (s *Sock) ackProbe() {
+	b := s.wq.sendHead()
+	if b == nil {
+		return
+	}
+	if !after(tx(b).end, s.wndEnd()) {
+		s.backoff, s.probesSince = 0, 0
+		s.clearTimer(timeProbe0)
+		return // sending goes on when this segment is done with
+	}
+	when := s.probe0When(s.rtoMax)
+	s.resetTimer(timeProbe0, s.clampProbe0(when))
+}
+
+// cleanRtxQueue takes what was acknowledged off the queue (Linux:
+// tcp_clean_rtx_queue).
+func (s *Sock) cleanRtxQueue(priorFack, priorUna uint32, st *sackState, ece bool) int {
+	flag := 0
+	fully := true
+	var firstAckT, lastAckT int64
+	priorSacked := s.sackedOut
+	reord := s.sndNxt
+	pktsAcked := uint32(0)
+	for {
+		b := s.wq.rtxHead()
+		if b == nil {
+			break
+		}
+		cb := tx(b)
+		sacked := cb.sacked
+		acked := uint32(0)
+		// A super-skb may be acknowledged in part.
+		if after(cb.end, s.sndUna) {
+			if cb.segs == 1 || !after(s.sndUna, cb.seq) {
+				break
+			}
+			if acked = s.tsoAcked(b); acked == 0 {
+				break
+			}
+			fully = false
+		} else {
+			acked = segs(b)
+		}
+		if sacked&(sackedRetrans|everRetrans|repaired) != 0 {
+			if sacked&sackedRetrans != 0 {
+				s.retransOut -= acked
+			}
+			flag |= flagRetransAcked
+		} else if sacked&sackedAcked == 0 {
+			lastAckT = b.Tstamp
+			if firstAckT == 0 {
+				firstAckT = lastAckT
+			}
+			if before(cb.seq, reord) {
+				reord = cb.seq
+			}
+			if !after(cb.end, s.highSeq) {
+				flag |= flagOrigSackAcked
+			}
+		}
+		if sacked&sackedAcked != 0 {
+			s.sackedOut -= acked
+		} else if s.isSack() {
+			s.countDelivered(acked, ece)
+			if sacked&(sackedRetrans|everRetrans) == 0 || !s.echoBefore(b.Tstamp) {
+				s.rackAdvance(sacked, cb.end, b.Tstamp)
+			}
+		}
+		if sacked&sackedLost != 0 {
+			s.lostOut -= acked
+		}
+		s.packetsOut -= acked
+		pktsAcked += acked
+		s.rateSkbDelivered(b, &st.rs)
+		// The SYN is not data: it opens the congestion window no further.
+		if cb.flags&header.TCPSyn == 0 {
+			flag |= flagDataAcked
+		} else {
+			flag |= flagSynAcked
+			s.retransStamp = 0
+		}
+		if !fully {
+			break
+		}
+		s.wq.pop()
+		s.freeTx(b)
+	}
+	if between(s.sndUp, priorUna, s.sndUna) {
+		s.sndUp = s.sndUna
+	}
+	if b := s.wq.rtxHead(); b != nil && tx(b).sacked&sackedAcked != 0 {
+		flag |= flagSackReneging
+	}
+	now := s.mstamp
+	seqRTT, sackRTT, caRTT := int64(-1), int64(-1), int64(-1)
+	if firstAckT != 0 && flag&flagRetransAcked == 0 {
+		seqRTT = now - firstAckT
+		caRTT = now - lastAckT
+		if pktsAcked == 1 && fully && priorSacked == 0 && s.sndUna-priorUna < uint32(s.mssCache) &&
+			st.rs.priorDelivered+1 == s.delivered && (flag|st.flag)&(flagCAAlert|flagSynAcked) == 0 {
+			// One packet alone: its ACK may have been delayed.
+			flag |= flagMaybeDelayed
+		}
+	}
+	if st.firstSackT != 0 {
+		sackRTT = now - st.firstSackT
+		caRTT = now - st.lastSackT
+	}
+	rttUpdated := s.ackUpdateRTT(flag, seqRTT, sackRTT, caRTT, &st.rs)
+	if flag&flagAcked != 0 {
+		flag |= flagSetXmitTimer
+		if s.mtuProbing() && !after(s.mtuProbeEnd(), s.sndUna) {
+			s.mtuProbeSuccess()
+		}
+		if !s.isSack() {
+			s.removeRenoSacks(pktsAcked, ece)
+			// A partial ACK may mean that a retransmission was lost.
+			if flag&flagRetransAcked != 0 {
+				flag &^= flagOrigSackAcked
+			}
+		} else if before(reord, priorFack) {
+			s.checkSackReordering(reord, false)
+		}
+	} else if b := s.wq.rtxHead(); b != nil && rttUpdated && sackRTT >= 0 && sackRTT > now-b.Tstamp {
+		// The SACK is of something sent after the last transmission of the
+		// head: the timer starts again from now, lest it fire too early.
+		flag |= flagSetXmitTimer
+	}
+	if s.ca.pktsAcked != nil {
+		s.ca.pktsAcked(s, pktsAcked, st.rs.rtt, st.rs.inFlightAt)
+	}
+	return flag | st.flag&(flagDsacking|flagDsackTLP)
+}
+
+// tsoAcked removes what was acknowledged of a super-skb and returns the packets
+// that are gone (Linux: tcp_tso_acked).
+func (s *Sock) tsoAcked(b *skb.Buff) uint32 {
+	old := segs(b)
+	if !s.trimHead(b, int(s.sndUna-tx(b).seq)) {
+		return 0
+	}
+	return old - segs(b)
+}
+
+// ackUpdateRTT takes RTT samples in microseconds, each negative if there is
+// none (Linux: tcp_ack_update_rtt; RFC 6298, RFC 7323 section 4).
+func (s *Sock) ackUpdateRTT(flag int, seqRTT, sackRTT, caRTT int64, rs *rateSample) bool {
+	if seqRTT < 0 {
+		seqRTT = sackRTT
+	}
+	if seqRTT < 0 && s.opt.sawTS && s.opt.rcvTSecr != 0 && flag&flagAcked != 0 {
+		seqRTT = s.rttByTS(1)
+		caRTT = seqRTT
+	}
+	rs.rtt = caRTT
+	if seqRTT < 0 {
+		return false
+	}
+	s.updateRTTMin(caRTT, flag)
+	s.rttEstimate(seqRTT)
+	s.setRTO()
+	s.backoff = 0
+	return true
+}
+
+// rttByTS is the round trip by the echoed timestamp in us, at least least ms;
+// negative when it makes no sense (Linux: tcp_rtt_tsopt_us).
+func (s *Sock) rttByTS(least int64) int64 {
+	d := int32(uint32(s.mstamp/1000) - (s.opt.rcvTSecr))
+	if d < 0 {
+		return -1
+	}
+	return max(int64(d), least) * 1000
+}
+
+func (s *Sock) updateRTTMin(rtt int64, flag int) {
+	if flag&flagMaybeDelayed != 0 && rtt > int64(s.rttMin.get()) {
+		return
+	}
+	if rtt <= 0 {
+		rtt = 1000 // as good as the clock of 1 ms is
+	}
+	s.rttMin.runningMin(int64(s.tcp.conf.minRTTWlen.Load())*1e6, s.mstamp, uint32(rtt))
+}
+
+// rttEstimate is tcp_rtt_estimator: Jacobson's filter with Linux's care about
+// the variance when the RTT falls.
+func (s *Sock) rttEstimate(rtt int64) {
+	m := rtt
+	srtt := int64(s.srtt)
+	if srtt != 0 {
+		m -= srtt >> 3
+		srtt += m
+		if m < 0 {
+			// A falling RTT is no reason for a longer timeout.
+			m = -m - int64(s.mdev>>2)
+			if m > 0 {
+				m >>= 3
+			}
+		} else {
+			m -= int64(s.mdev >> 2)
+		}
+		s.mdev = uint32(int64(s.mdev) + m)
+		if s.mdev > s.mdevMax {
+			s.mdevMax = s.mdev
+			s.rttvar = max(s.rttvar, s.mdevMax)
+		}
+		if after(s.sndUna, s.rttSeq) {
+			if s.mdevMax < s.rttvar {
+				s.rttvar -= (s.rttvar - s.mdevMax) >> 2
+			}
+			s.rttSeq = s.sndNxt
+			s.mdevMax = uint32(s.rtoMin / 1000)
+		}
+	} else {
+		srtt = m << 3
+		s.mdev = uint32(m << 1)
+		s.rttvar = max(s.mdev, uint32(s.rtoMin/1000))
+		s.mdevMax = s.rttvar
+		s.rttSeq = s.sndNxt
+	}
+	s.srtt = uint32(max(1, srtt))
+}
+
+// calcRTO is __tcp_set_rto, in whole milliseconds as Linux's ticks are.
+func (s *Sock) calcRTO() int64 {
+	us := int64(s.srtt>>3) + int64(s.rttvar)
+	return (us + 999) / 1000 * ms
+}
+
+func (s *Sock) setRTO() { s.rto = min(s.calcRTO(), s.rtoMax) }
+
+// rtoDelta returns the microseconds left until the head's timeout (Linux:
+// tcp_rto_delta_us).
+func (s *Sock) rtoDelta() int64 {
+	b := s.wq.rtxHead()
+	if b == nil {
+		return s.rto / 1000
+	}
+	return b.Tstamp + s.rto/1000 - s.mstamp
+}
+
+// rearmRTO restarts the retransmission timer (Linux: tcp_rearm_rto; RFC 6298
+// section 5).
+func (s *Sock) rearmRTO() {
+	if s.packetsOut == 0 {
+		s.clearTimer(timeRetrans)
+		return
+	}
+	rto := s.rto
+	if s.pending == timeReo || s.pending == timeLossProbe {
+		// Those took its place: what is left of its time counts.
+		rto = (max(s.rtoDelta(), 1) + 999) / 1000 * ms
+	}
+	s.resetTimer(timeRetrans, rto)
+}
+
+// setXmitTimer is tcp_set_xmit_timer.
+func (s *Sock) setXmitTimer() {
+	if !s.scheduleLossProbe(true) {
+		s.rearmRTO()
+	}
+}
+
+// minmax is the least of the samples of a window of time, kept as the best
+// three (Linux: lib/win_minmax.c).
+type minmax struct {
+	s [3]struct {
+		t int64
+		v uint32
+	}
+}
+
+func (m *minmax) get() uint32 { return m.s[0].v }
+
+func (m *minmax) reset(t int64, v uint32) {
+	for i := range m.s {
+		m.s[i].t, m.s[i].v = t, v
+	}
+}
+
+func (m *minmax) runningMin(win, t int64, v uint32) {
+	if v <= m.s[0].v || t-m.s[2].t > win {
+		m.reset(t, v)
+		return
+	}
+	if v <= m.s[1].v {
+		m.s[2].t, m.s[2].v = t, v
+		m.s[1] = m.s[2]
+	} else if v <= m.s[2].v {
+		m.s[2].t, m.s[2].v = t, v
+	}
+	m.slide(win, t, v)
+}
+
+func (m *minmax) slide(win, t int64, v uint32) {
+	dt := t - m.s[0].t
+	n := struct {
+		t int64
+		v uint32
+	}{t, v}
+	switch {
+	case dt > win:
+		m.s[0], m.s[1], m.s[2] = m.s[1], m.s[2], n
+		if t-m.s[0].t > win {
+			m.s[0], m.s[1] = m.s[1], m.s[2]
+			m.s[2] = n
+		}
+	case m.s[1].t == m.s[0].t && dt > win/4:
+		m.s[1], m.s[2] = n, n
+	case m.s[2].t == m.s[1].t && dt > win/2:
+		m.s[2] = n
+	}
+}

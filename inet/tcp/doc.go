@@ -1,0 +1,61 @@
+// Package tcp is TCP of one stack: the state machine of RFC 9293 with the choices
+// of current Linux where the RFCs leave room (net/ipv4/tcp*.c).
+//
+// # Structures
+//
+// A [Sock] is sock → inet (ip.Sock) → connection (conn) → tcp, each embedding the
+// one above. What is no connection yet is a request, what is none any more a
+// timewait: small types of their own, since anybody can make them. All three are
+// entries of the established hash; listeners have a table by port, and local
+// ports a third (hash.go). The tables draw their hash keys when the stack is
+// made.
+//
+// # Locks
+//
+// Everything of a Sock is guarded by its owner lock. A system call owns the sock
+// (lock, unlock) and may then take its time; softirq code holds the short lock
+// (BHLock) and, if the sock is owned, leaves its segment on the backlog or its
+// timer as a deferred bit, which unlock works off. Softirq code never blocks. No
+// lock is held across a wake-up: events are noted (wake) and told when the lock
+// is given up. What others may know without the lock is published then
+// (publish), which makes [Sock.Poll] free of locks.
+//
+// Order of locks: a sock's, then hashinfo.bmu, then a shard of the hash or
+// hashinfo.lmu; a request's or timewait's own lock before its shard.
+//
+// # A segment's way
+//
+// In: rcv → established hash → rcvEstablished (fast path, else validateIncoming,
+// tcpAck, dataQueue) or rcvStateProcess → receive queue → RecvMsg copies once.
+// Out: SendMsg copies once into page fragments of a super-skb → writeXmit →
+// transmit clones it, pushes the header → ip.Net.LocalOut; a device without TSO
+// gets pieces (offload.go). The super-skb stays in the send queue until it is
+// acknowledged.
+//
+// # Files
+//
+//	tcp.go secret.go sysctl.go proc.go  the instance, its keys, settings, files
+//	sock.go queue.go hash.go            structures, queues, tables
+//	options.go                          options, read and written
+//	ipv4.go                             from and to the IP layer, RST, ICMP errors, connect
+//	request.go                          SYN queue, accept queue, SYN-ACK, the new connection
+//	timewait.go                         TIME_WAIT and FIN_WAIT2 of orphans
+//	state.go                            every state but ESTABLISHED
+//	input.go receive.go                 receiving: checks, queues, ACK policy, windows, urgent data
+//	ack.go                              acknowledgments, RTT and RTO
+//	sack.go recovery.go rack.go         scoreboard, recovery machine with PRR, F-RTO and undo, RACK-TLP
+//	rate.go cong.go cubic.go            delivery rate, congestion control
+//	output.go xmit.go offload.go        segments, what may go, cutting
+//	timer.go                            retransmission, probing, delayed ACK, keepalive
+//	sendmsg.go recvmsg.go sockopt.go    the socket's side
+//	close.go                            listen, accept, connect, shutdown, close
+//	misc.go                             small queues, ECN
+//
+// # Not yet
+//
+// SYN cookies (a full SYN queue drops), Fast Open, MD5, BBR, pacing by timer,
+// path MTU probing (RFC 4821), SACK compression, merging of received and of
+// SACKed segments, collapse of small segments in a full receive buffer, metrics
+// kept per destination, MSG_ZEROCOPY, timestamping of bytes, AccECN, repair,
+// SO_REUSEPORT selectors, a lookup before routing (early demux), GRO.
+package tcp

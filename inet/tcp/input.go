@@ -1,0 +1,613 @@
+package tcp
+
+import (
+	"syscall"
+
+	"barewire/inet/header"
+	"barewire/inet/mib"
+	"barewire/inet/sock"
+	"barewire/skb"
+)
+
+// predict is the header the fast path expects (Linux: pred_flags): on while
+// nothing is out of order, urgent or at its limit.
+type predict struct {
+	on     bool
+	window uint16 // as it stands in the header
+}
+
+func (s *Sock) fastPathOn() {
+	s.pred = predict{true, uint16(s.sndWnd >> s.opt.sndWScale)}
+}
+
+// fastPathCheck is tcp_fast_path_check.
+func (s *Sock) fastPathCheck() {
+	if len(s.ofo.q) == 0 && s.rcvWnd != 0 && s.rmem < s.ReceiveBuffer() && s.urgData == 0 {
+		s.fastPathOn()
+	}
+}
+
+// discard ends a segment that is refused.
+func discard(b *skb.Buff, r skb.Reason) { b.Free(r) }
+
+// rcvEstablished takes a segment for an open connection (Linux:
+// tcp_rcv_established): the expected ones by a short way, the header prediction
+// of Van Jacobson. Consumes b.
+func (s *Sock) rcvEstablished(b *skb.Buff) {
+	t := s.tcp
+	cb := rx(b)
+	h := header.TCP(b.TransportHeader())
+	h = h[:h.HeaderLen()]
+	s.refresh()
+	s.opt.sawTS = false
+	n := len(h)
+	if s.pred.on && cb.flags&^header.TCPPsh == header.TCPAck &&
+		h.Window() == s.pred.window && n == s.headerLen && cb.seq == s.rcvNxt && !after(cb.ack, s.sndNxt) {
+		ok := true
+		if s.opt.tsOK {
+			ok = s.fastTS(h) && int32(s.opt.rcvTSval-s.opt.tsRecent) >= 0
+		}
+		if ok {
+			if b.Len() == n {
+				// An ACK without data, for a sender.
+				if n == header.TCPMinLen+tsOptLen && s.rcvNxt == s.rcvWup {
+					s.storeTSRecent()
+				}
+				var none parsedOpts
+				s.tcpAck(b, &none, 0)
+				b.Consume()
+				s.dataSndCheck()
+				return
+			}
+			// Data in order, for a receiver.
+			if b.Len()-n <= s.space0() && !(s.rmem+rxTruesize(b) > s.ReceiveBuffer()) && s.chargeRx(b) {
+				if n == header.TCPMinLen+tsOptLen && s.rcvNxt == s.rcvWup {
+					s.storeTSRecent()
+				}
+				s.rcvRTTMeasureTS(b)
+				t.inc(mib.TCPHPHits)
+				b.Pull(n)
+				s.queueRcv(b)
+				s.eventDataRecv(b)
+				if cb.ack != s.sndUna {
+					var none parsedOpts
+					s.tcpAck(b, &none, flagData)
+					s.dataSndCheck()
+					if !s.ackScheduled() {
+						s.dataReady()
+						return
+					}
+				} else {
+					s.sndWl1 = cb.seq
+				}
+				s.ackSndCheck(false)
+				s.dataReady()
+				return
+			}
+		}
+	}
+	if b.Len() < n {
+		discard(b, skb.PktTooSmall)
+		return
+	}
+	if cb.flags&(header.TCPAck|header.TCPRst|header.TCPSyn) == 0 {
+		discard(b, skb.TCPFlags)
+		return
+	}
+	var o parsedOpts
+	if !s.validateIncoming(b, h, &o) {
+		return
+	}
+	if s.tcpAck(b, &o, flagSlowpath|flagUpdateTSRecent) < 0 {
+		discard(b, skb.NotSpecified)
+		return
+	}
+	s.rcvRTTMeasureTS(b)
+	s.rcvUrg(b, h)
+	s.dataQueue(b, h)
+	s.dataSndCheck()
+	s.ackSndCheck(false)
+}
+
+// fastTS reads the timestamp option where it nearly always stands (Linux:
+// tcp_parse_aligned_timestamp).
+func (s *Sock) fastTS(h header.TCP) bool {
+	o := h.Options()
+	if len(o) < tsOptLen || o[0] != header.TCPOptNOP || o[1] != header.TCPOptNOP || o[2] != header.TCPOptTimestamp || o[3] != 10 {
+		return false
+	}
+	s.opt.sawTS = true
+	s.opt.rcvTSval = be32(o[4:])
+	s.opt.rcvTSecr = be32(o[8:])
+	if s.opt.rcvTSecr != 0 {
+		s.opt.rcvTSecr -= s.tsOffset
+	}
+	return true
+}
+
+func be32(p []byte) uint32 {
+	return uint32(p[0])<<24 | uint32(p[1])<<16 | uint32(p[2])<<8 | uint32(p[3])
+}
+
+// readOptions parses a segment's options and keeps its timestamps.
+func (s *Sock) readOptions(h header.TCP, o *parsedOpts) {
+	parseOptions(h, o)
+	s.opt.sawTS = false
+	if o.hasTS && s.opt.tsOK {
+		s.opt.sawTS = true
+		s.opt.rcvTSval, s.opt.rcvTSecr = o.tsval, o.tsecr
+		if o.tsecr != 0 {
+			s.opt.rcvTSecr -= s.tsOffset
+		}
+	}
+	if !s.opt.sackOK {
+		o.sack = nil
+	}
+}
+
+// storeTSRecent is tcp_store_ts_recent.
+func (s *Sock) storeTSRecent() {
+	s.opt.tsRecent = s.opt.rcvTSval
+	s.opt.tsRecentStamp = s.tcp.now()
+}
+
+// replaceTSRecent is tcp_replace_ts_recent (RFC 7323 section 4.3).
+func (s *Sock) replaceTSRecent(seq uint32) {
+	if s.opt.sawTS && !after(seq, s.rcvWup) && s.pawsCheck(0) {
+		s.storeTSRecent()
+	}
+}
+
+// pawsCheck reports whether the timestamp is recent enough, or what we have is
+// too old to judge by (Linux: tcp_paws_check).
+func (s *Sock) pawsCheck(win int32) bool {
+	return int32(s.opt.tsRecent-s.opt.rcvTSval) <= win ||
+		s.opt.tsRecentStamp == 0 || s.tcp.now() >= s.opt.tsRecentStamp+paws24Days || s.opt.tsRecent == 0
+}
+
+// pawsDiscard is tcp_paws_discard: an old duplicate, unless it is an ACK that
+// was overtaken.
+func (s *Sock) pawsDiscard(b *skb.Buff, h header.TCP) bool {
+	return s.opt.sawTS && !s.pawsCheck(pawsWindow) && !s.disorderedAck(b, h)
+}
+
+// disorderedAck is tcp_disordered_ack.
+func (s *Sock) disorderedAck(b *skb.Buff, h header.TCP) bool {
+	cb := rx(b)
+	return cb.flags&header.TCPAck != 0 && cb.seq == cb.end && cb.seq == s.rcvNxt && cb.ack == s.sndUna &&
+		!s.mayUpdateWindow(cb.ack, cb.seq, uint32(h.Window())<<s.opt.sndWScale) &&
+		int64(int32(s.opt.tsRecent-s.opt.rcvTSval)) <= s.rto*1024/1e6*1000/1024
+}
+
+func (s *Sock) mayUpdateWindow(ack, seq, w uint32) bool {
+	return after(ack, s.sndUna) || after(seq, s.sndWl1) || seq == s.sndWl1 && (w > s.sndWnd || w == 0)
+}
+
+// sequenceOK reports whether a segment touches the window (Linux:
+// tcp_sequence; RFC 9293 section 3.4).
+func (s *Sock) sequenceOK(seq, end uint32) bool {
+	return !before(end, s.rcvWup) && !after(seq, s.rcvNxt+s.receiveWindow())
+}
+
+// oowRatelimited reports whether an answer to a segment out of window is one
+// too many (Linux: tcp_oow_rate_limited).
+func (s *Sock) oowRatelimited(b *skb.Buff, counter int) bool {
+	cb := rx(b)
+	if cb.seq != cb.end && cb.flags&header.TCPSyn == 0 {
+		return false // data: the sender needs to know
+	}
+	return s.tcp.oowLimited(counter, &s.lastOOW)
+}
+
+func (t *TCP) oowLimited(counter int, last *int64) bool {
+	now := t.now()
+	if *last != 0 {
+		if d := now - *last; 0 <= d && d < int64(t.conf.invalidRatelimit.Load())*ms {
+			t.inc(counter)
+			return true
+		}
+	}
+	*last = now
+	return false
+}
+
+// validateIncoming makes the checks of RFC 9293 section 3.10.7.4 that come
+// before the acknowledgment: PAWS, sequence, RST, SYN (Linux:
+// tcp_validate_incoming). When it returns false b is gone.
+func (s *Sock) validateIncoming(b *skb.Buff, h header.TCP, o *parsedOpts) bool {
+	t := s.tcp
+	cb := rx(b)
+	rst, syn := cb.flags&header.TCPRst != 0, cb.flags&header.TCPSyn != 0
+	s.readOptions(h, o)
+	if s.pawsDiscard(b, h) {
+		if !rst {
+			if syn {
+				s.synChallenge(b)
+				return false
+			}
+			t.inc(mib.PAWSEstab)
+			if !s.oowRatelimited(b, mib.TCPACKSkippedPAWS) {
+				s.sendDupack(b)
+			}
+			discard(b, skb.TCPRFC7323PAWS)
+			return false
+		}
+		// An old RST is looked at all the same.
+	}
+	if !s.sequenceOK(cb.seq, cb.end) {
+		// RFC 9293: answer with an ACK, unless it was a RST.
+		if !rst {
+			if syn {
+				s.synChallenge(b)
+				return false
+			}
+			if !s.oowRatelimited(b, mib.TCPACKSkippedSeq) {
+				s.sendDupack(b)
+			}
+		} else if s.resetCheck(cb) {
+			s.reset()
+		}
+		discard(b, skb.TCPInvalidSequence)
+		return false
+	}
+	if rst {
+		// RFC 5961 section 3.2: only the exact sequence number resets; others
+		// in the window are challenged.
+		if cb.seq == s.rcvNxt || s.resetCheck(cb) {
+			s.reset()
+			discard(b, skb.TCPReset)
+			return false
+		}
+		if s.isSack() && s.numSacks > 0 {
+			most := s.sacks[0].end
+			for _, x := range s.sacks[1:s.numSacks] {
+				if after(x.end, most) {
+					most = x.end
+				}
+			}
+			if cb.seq == most {
+				s.reset()
+				discard(b, skb.TCPReset)
+				return false
+			}
+		}
+		s.sendChallengeAck()
+		discard(b, skb.TCPReset)
+		return false
+	}
+	if syn {
+		// RFC 5961 section 4.2.
+		if s.State() == SynRecv && cb.flags&header.TCPAck != 0 && cb.seq+1 == cb.end && cb.seq+1 == s.rcvNxt && cb.ack == s.sndNxt {
+			return true // the SYN-ACK of a simultaneous open
+		}
+		s.synChallenge(b)
+		return false
+	}
+	return true
+}
+
+func (s *Sock) synChallenge(b *skb.Buff) {
+	s.tcp.inc(mib.TCPSYNChallenge)
+	s.sendChallengeAck()
+	discard(b, skb.TCPInvalidSYN)
+}
+
+// resetCheck accepts a RST that follows the FIN it came with (Linux:
+// tcp_reset_check).
+func (s *Sock) resetCheck(cb *rxCB) bool {
+	return cb.seq == s.rcvNxt-1 && inStates(s.State(), fCloseWait|fLastAck|fClosing)
+}
+
+// reset is what a RST does (Linux: tcp_reset).
+func (s *Sock) reset() {
+	var err syscall.Errno
+	switch s.State() {
+	case SynSent:
+		err = syscall.ECONNREFUSED
+	case CloseWait:
+		err = syscall.EPIPE
+	case Close:
+		return
+	default:
+		err = syscall.ECONNRESET
+	}
+	s.StoreError(err)
+	s.writeQueuePurge()
+	s.done()
+	if !s.Flag(sock.FlagDead) {
+		s.wake(wakeErr)
+	}
+}
+
+// challengeLimit bounds challenge ACKs of the stack (RFC 5961 section 7).
+type challengeLimit struct {
+	stamp int64
+	count uint32
+}
+
+// sendChallengeAck is tcp_send_challenge_ack.
+func (s *Sock) sendChallengeAck() {
+	t := s.tcp
+	if t.oowLimited(mib.TCPACKSkippedChallenge, &s.lastOOW) {
+		return
+	}
+	if limit := t.conf.challengeLimit.Load(); limit != 1<<31-1 && !t.challenge.allow(t, uint32(limit)) {
+		return
+	}
+	t.inc(mib.TCPChallengeACK)
+	s.sendAck()
+}
+
+// allow counts per second, from a random half of the limit on, so that nobody
+// can count what others were sent.
+func (c *challengeLimit) allow(t *TCP, limit uint32) bool {
+	now := t.now() / sec
+	if now != c.stamp {
+		c.stamp = now
+		half := (limit + 1) / 2
+		c.count = half + t.random()%max(limit, 1)
+	}
+	if c.count == 0 {
+		return false
+	}
+	c.count--
+	return true
+}
+
+// sendDupack answers a segment that was nothing new (Linux: tcp_send_dupack):
+// with a D-SACK if it repeated data.
+func (s *Sock) sendDupack(b *skb.Buff) {
+	cb := rx(b)
+	if cb.end != cb.seq && before(cb.seq, s.rcvNxt) {
+		s.tcp.inc(mib.DelayedACKLost)
+		s.enterQuickack(maxQuickacks)
+		if s.isSack() && s.tcp.conf.dsack.Load() != 0 {
+			end := cb.end
+			if after(end, s.rcvNxt) {
+				end = s.rcvNxt
+			}
+			s.dsackSet(cb.seq, end)
+		}
+	}
+	s.sendAck()
+}
+
+// dsackSet notes data that came twice (Linux: tcp_dsack_set; RFC 2883).
+func (s *Sock) dsackSet(start, end uint32) {
+	if !s.isSack() || s.tcp.conf.dsack.Load() == 0 {
+		return
+	}
+	if before(start, s.rcvNxt) {
+		s.tcp.inc(mib.TCPDSACKOldSent)
+	} else {
+		s.tcp.inc(mib.TCPDSACKOfoSent)
+	}
+	s.hasDup = true
+	s.sackDup = sackBlock{start, end}
+}
+
+func (s *Sock) dsackExtend(start, end uint32) {
+	if !s.hasDup {
+		s.dsackSet(start, end)
+		return
+	}
+	d := &s.sackDup
+	if !(after(start, d.end) || before(end, d.start)) {
+		if before(start, d.start) {
+			d.start = start
+		}
+		if after(end, d.end) {
+			d.end = end
+		}
+	}
+}
+
+// dataQueue takes the data of a segment in the window (Linux: tcp_data_queue).
+// Consumes b.
+func (s *Sock) dataQueue(b *skb.Buff, h header.TCP) {
+	t := s.tcp
+	cb := rx(b)
+	if cb.seq == cb.end {
+		b.Consume()
+		return
+	}
+	b.Pull(len(h))
+	s.hasDup = false
+	switch {
+	case cb.seq == s.rcvNxt:
+		if s.receiveWindow() == 0 {
+			// Linux takes a bare FIN into a closed window.
+			if b.Len() != 0 || cb.flags&header.TCPFin == 0 {
+				t.inc(mib.TCPZeroWindowDrop)
+				s.outOfWindow(b)
+				return
+			}
+		}
+		s.queueInOrder(b)
+	case !after(cb.end, s.rcvNxt):
+		// All of it came before.
+		t.inc(mib.DelayedACKLost)
+		s.dsackSet(cb.seq, cb.end)
+		s.outOfWindow(b)
+	case !before(cb.seq, s.rcvNxt+s.receiveWindow()):
+		s.outOfWindow(b)
+	case before(cb.seq, s.rcvNxt):
+		// The front came before.
+		s.dsackSet(cb.seq, s.rcvNxt)
+		if s.receiveWindow() == 0 {
+			t.inc(mib.TCPZeroWindowDrop)
+			s.outOfWindow(b)
+			return
+		}
+		off := int(s.rcvNxt - cb.seq)
+		if b.Len() >= off && b.PullAny(off) {
+			cb.seq = s.rcvNxt
+			s.queueInOrder(b)
+			return
+		}
+		discard(b, skb.NoMem)
+	default:
+		s.ofoQueue(b)
+	}
+}
+
+// queueInOrder queues a segment that begins at rcvNxt, and what waited for it.
+func (s *Sock) queueInOrder(b *skb.Buff) {
+	if !s.chargeRx(b) {
+		// No memory: say so with a zero window, at once.
+		s.ack.pending |= ackNoMem | ackNow
+		s.scheduleAck()
+		s.wake(wakeData)
+		s.tcp.inc(mib.TCPRcvQDrop)
+		discard(b, skb.ProtoMem)
+		return
+	}
+	cb := rx(b)
+	n, fin := b.Len(), cb.flags&header.TCPFin != 0
+	s.queueRcv(b)
+	if n > 0 {
+		s.eventDataRecv(b)
+	}
+	if fin {
+		s.fin()
+	}
+	if len(s.ofo.q) > 0 {
+		s.ofoDrain()
+		// RFC 5681 section 4.2: the ACK of a filled gap is immediate.
+		if len(s.ofo.q) == 0 {
+			s.ack.pending |= ackNow
+		}
+	}
+	if s.numSacks > 0 {
+		s.sackRemove()
+	}
+	s.fastPathCheck()
+	if !s.Flag(sock.FlagDead) {
+		s.dataReady()
+	}
+}
+
+// outOfWindow answers at once and drops.
+func (s *Sock) outOfWindow(b *skb.Buff) {
+	s.enterQuickack(maxQuickacks)
+	s.scheduleAck()
+	discard(b, skb.TCPOldData)
+}
+
+// queueRcv puts a segment in order on the receive queue (Linux:
+// tcp_queue_rcv). The charge was taken.
+func (s *Sock) queueRcv(b *skb.Buff) {
+	cb := rx(b)
+	s.rcvNxt = cb.end
+	s.bytesRecv += uint64(b.Len())
+	s.rq.PushBack(b)
+}
+
+// dataReady tells the reader if there is enough for it (Linux: tcp_data_ready).
+func (s *Sock) dataReady() {
+	if s.enoughToRead() || s.Flag(sock.FlagDead) || s.ShutdownBits()&sock.RcvShutdown != 0 {
+		s.wake(wakeData)
+	}
+}
+
+func (s *Sock) enoughToRead() bool {
+	avail := int32(s.rcvNxt - s.copied)
+	if avail <= 0 {
+		return false
+	}
+	return int(avail) >= min(s.Lowat(), s.ReceiveBuffer()>>1) || s.rcvFull() || int(s.receiveWindow()) <= int(s.ack.rcvMSS)
+}
+
+// rcvFull is tcp_rmem_pressure.
+func (s *Sock) rcvFull() bool {
+	if s.underPressure() {
+		return true
+	}
+	buf := s.ReceiveBuffer()
+	return s.rmem > buf-(buf>>3)
+}
+
+// fin is what a FIN does (Linux: tcp_fin; RFC 9293 section 3.10.7.4, eighth).
+func (s *Sock) fin() {
+	s.scheduleAck()
+	s.StoreShutdown(sock.RcvShutdown)
+	switch s.State() {
+	case SynRecv, Established:
+		s.setState(CloseWait)
+		s.enterPingpong()
+	case CloseWait, Closing, LastAck:
+		// A FIN again: nothing new.
+	case FinWait1:
+		// Both close at once.
+		s.sendAck()
+		s.setState(Closing)
+	case FinWait2:
+		s.sendAck()
+		s.timeWait(TimeWait, 0)
+	}
+	// Nothing can be behind the FIN.
+	s.ofoPurge()
+	if s.isSack() {
+		s.numSacks, s.hasDup = 0, false
+	}
+	if !s.Flag(sock.FlagDead) {
+		s.wake(wakeState)
+	}
+}
+
+// dataSndCheck sends what the ACK made possible (Linux: tcp_data_snd_check).
+func (s *Sock) dataSndCheck() {
+	if s.wq.sendHead() != nil {
+		s.pushPending(s.currentMSS(), s.nonagle)
+	}
+	s.checkSpace()
+}
+
+// ackSndCheck sends an ACK if one is due (Linux: tcp_ack_snd_check,
+// __tcp_ack_snd_check; RFC 9293 section 3.8.6.3).
+func (s *Sock) ackSndCheck(_ bool) {
+	if !s.ackScheduled() {
+		return
+	}
+	rcvd := s.rcvNxt - s.rcvWup
+	if rcvd > uint32(s.ack.rcvMSS) && (int(s.rcvNxt-s.copied) < s.Lowat() || s.computeWindow() >= s.rcvWnd) ||
+		s.inQuickack() || s.ack.pending&ackNow != 0 {
+		s.sendAck()
+		return
+	}
+	if len(s.ofo.q) > 0 {
+		s.ofoAck()
+		return
+	}
+	s.sendDelayedAck()
+}
+
+// eventDataRecv learns from arriving data how to acknowledge it (Linux:
+// tcp_event_data_recv).
+func (s *Sock) eventDataRecv(b *skb.Buff) {
+	s.scheduleAck()
+	s.measureRcvMSS(b)
+	s.rcvRTTMeasure()
+	now := s.tcp.now()
+	a := &s.ack
+	if a.ato == 0 {
+		// The first data: the sender is in slow start and wants ACKs.
+		s.incQuickack(maxQuickacks)
+		a.ato = atoMin
+	} else {
+		m := now - a.lrcvtime
+		if m <= atoMin/2 {
+			a.ato = a.ato>>1 + atoMin/2
+		} else if m < a.ato {
+			a.ato = min(a.ato>>1+m, s.rto)
+		} else if m > s.rto {
+			// Too long a gap: the sender may have restarted slowly.
+			s.incQuickack(maxQuickacks)
+		}
+	}
+	a.lrcvtime = now
+	s.ecnDataRecv(b)
+	if b.Len() >= 128 {
+		s.growWindow(b, true)
+	}
+}

@@ -1,0 +1,564 @@
+package tcp
+
+import (
+	"sync"
+	"sync/atomic"
+	"unsafe"
+
+	"barewire/inet/header"
+	"barewire/inet/ip"
+	"barewire/inet/mib"
+	"barewire/inet/sock"
+	"barewire/napi"
+	"barewire/skb"
+)
+
+// request is a SYN that was answered: much less than a sock, since anybody can
+// make one (Linux: struct tcp_request_sock). It begins with its timer. Softirq
+// context only, but for drop.
+type request struct {
+	timer    napi.Timer
+	e        entry
+	listener *Sock
+	mu       sync.Mutex
+	dead     bool
+
+	rcvISN, sntISN uint32
+	mss            uint16
+	rcvWnd         uint32
+	winClamp       uint32
+	sndWScale      uint8
+	rcvWScale      uint8
+	tsOK, wscaleOK bool
+	sackOK, ecnOK  bool
+	acked          bool
+	tos            uint8
+	tsRecent       uint32
+	tsOffset       uint32
+	numTimeout     uint8
+	numRetrans     uint8
+	sent           int64 // us: SYN-ACK
+	lastOOW        int64
+	mark           uint32
+	iif            int32
+	opt            *header.OptionSet
+}
+
+// acceptQueue is the two queues of a listener (Linux: struct
+// request_sock_queue): requests are in the established hash and only counted
+// here.
+type acceptQueue struct {
+	qlen, young atomic.Int32
+	max         atomic.Int32 // sk_max_ack_backlog
+
+	mu     sync.Mutex
+	list   []*Sock
+	closed bool
+	n      atomic.Int32
+}
+
+func (q *acceptQueue) full() bool { return q.n.Load() > q.max.Load() }
+
+func (q *acceptQueue) synFull() bool { return q.qlen.Load() >= q.max.Load() }
+
+// push adds a connection; false when the listener is gone.
+func (q *acceptQueue) push(s *Sock) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return false
+	}
+	q.list = append(q.list, s)
+	q.n.Add(1)
+	return true
+}
+
+// pop takes the oldest connection, nil if there is none.
+func (q *acceptQueue) pop() *Sock {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.list) == 0 {
+		return nil
+	}
+	s := q.list[0]
+	q.list[0] = nil
+	if q.list = q.list[1:]; len(q.list) == 0 {
+		q.list = nil
+	}
+	q.n.Add(-1)
+	return s
+}
+
+// close refuses more and returns what nobody accepted.
+func (q *acceptQueue) close() []*Sock {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	l := q.list
+	q.list, q.closed = nil, true
+	q.n.Store(0)
+	return l
+}
+
+// listenDrop counts a connection that was refused (Linux: tcp_listendrop).
+func (s *Sock) listenDrop() {
+	s.AddDrop()
+	s.tcp.inc(mib.ListenDrops)
+}
+
+// connRequest takes a SYN for a listener (Linux: tcp_conn_request). Consumes b.
+func (t *TCP) connRequest(l *Sock, b *skb.Buff, h header.TCP) {
+	t.connRequestISN(l, b, h, 0)
+}
+
+// connRequestISN is connRequest with an initial sequence number, 0 for a fresh
+// one.
+func (t *TCP) connRequestISN(l *Sock, b *skb.Buff, h header.TCP, isn uint32) {
+	rt := ip.RtableOf(b)
+	q := l.extra
+	if rt == nil || rt.Flags&(ip.RTCFBroadcast|ip.RTCFMulticast) != 0 {
+		l.listenDrop()
+		discard(b, skb.NotSpecified)
+		return
+	}
+	if q.synFull() && isn == 0 {
+		t.inc(mib.TCPReqQFullDrop)
+		l.listenDrop()
+		discard(b, skb.TCPListenOverflow)
+		return
+	}
+	if q.full() {
+		t.inc(mib.ListenOverflows)
+		l.listenDrop()
+		discard(b, skb.TCPListenOverflow)
+		return
+	}
+	if isn == 0 && t.conf.syncookies.Load() == 0 {
+		// The last quarter is not for those we know nothing about.
+		if most := t.conf.maxSynBacklog.Load(); most-q.qlen.Load() < most>>2 {
+			l.listenDrop()
+			discard(b, skb.TCPListenOverflow)
+			return
+		}
+	}
+	var o parsedOpts
+	parseOptions(h, &o)
+	cb := rx(b)
+	in := header.IPv4(b.NetworkHeader())
+	r := &request{listener: l, rcvISN: cb.seq, mark: l.Mark(), iif: b.DevIndex()}
+	r.e = entry{key: tuple{laddr: in.Dst(), raddr: in.Src(), lport: h.DstPort(), rport: h.SrcPort()}, dev: l.BoundDev(), req: r}
+	c := &t.conf
+	r.mss = mssDefault
+	if o.mss != 0 {
+		r.mss = o.mss
+		if l.userMSS != 0 {
+			r.mss = uint16(min(int(o.mss), l.userMSS))
+		}
+	}
+	r.tsOK = o.hasTS && c.timestamps.Load() != 0
+	r.sackOK = o.sackOK && c.sack.Load() != 0
+	if r.wscaleOK = o.wscaleOK && c.windowScaling.Load() != 0; r.wscaleOK {
+		r.sndWScale = o.wscale
+	}
+	r.tsRecent = o.tsval
+	r.tos = l.TOS()
+	if r.tsOK {
+		r.tsOffset = t.tsOffset(&r.e.key)
+	}
+	if isn == 0 {
+		isn = t.initSeq(&r.e.key)
+	}
+	r.sntISN = isn
+	r.ecnRequest(cb, in)
+	var opt header.OptionSet
+	if t.ip.EchoOptions(&opt, b) && opt.Len > 0 {
+		r.opt = &opt
+	}
+	out := r.route()
+	if out == nil {
+		l.listenDrop()
+		discard(b, skb.IPOutNoRoutes)
+		return
+	}
+	r.initRwin(out)
+	r.timer.Init(t.timers, reqTimer)
+	r.mu.Lock()
+	if !t.tab.insert(&r.e, nil) {
+		r.mu.Unlock()
+		discard(b, skb.NotSpecified)
+		return
+	}
+	q.qlen.Add(1)
+	q.young.Add(1)
+	r.timer.Mod(t.now() + timeoutInit)
+	r.mu.Unlock()
+	r.sendSynAck(out)
+	b.Consume()
+}
+
+// initRwin is tcp_openreq_init_rwin.
+func (r *request) initRwin(rt *ip.Rtable) {
+	l := r.listener
+	full := l.fullSpace()
+	mss := r.advMSS(rt)
+	clamp := l.winClamp
+	if clamp == 0 {
+		clamp = rt.Metric(metricWindow)
+	}
+	if l.Flag(sock.FlagRcvBufLock) && (clamp > uint32(full) || clamp == 0) {
+		clamp = uint32(full)
+	}
+	if r.tsOK {
+		mss -= tsOptLen
+	}
+	r.rcvWnd, r.winClamp, r.rcvWScale = l.tcp.selectInitialWindow(full, mss, clamp, r.wscaleOK, rt.Metric(metricInitRwnd))
+}
+
+func (r *request) advMSS(rt *ip.Rtable) int {
+	m := int(rt.Metric(metricAdvMSS))
+	if u := r.listener.userMSS; u != 0 && u < m {
+		m = u
+	}
+	return m
+}
+
+// sendSynAck sends the SYN-ACK (Linux: tcp_v4_send_synack, tcp_make_synack).
+func (r *request) sendSynAck(rt *ip.Rtable) bool {
+	t := r.listener.tcp
+	if rt == nil {
+		if rt = r.route(); rt == nil {
+			return false
+		}
+	}
+	now := t.now()
+	if r.sent == 0 {
+		r.sent = now / 1000
+	}
+	o := outOpts{mss: uint16(r.advMSS(rt)), sackOK: r.sackOK, wscale: r.wscaleOK, ws: r.rcvWScale}
+	if r.tsOK {
+		o.ts, o.tsval, o.tsecr = true, uint32(now/1e6)+r.tsOffset, r.tsRecent
+	}
+	p := reply{key: r.e.key, seq: r.sntISN, ack: r.rcvISN + 1, flags: header.TCPSyn | header.TCPAck,
+		win: uint16(min(r.rcvWnd, 65535)), tos: r.tos, mark: r.mark, opts: &o, opt: r.opt, sk: r.listener, dev: r.e.dev}
+	if r.ecnOK {
+		p.flags |= header.TCPEce
+	}
+	return t.sendReplyTo(&p, rt)
+}
+
+// route finds the way back to the peer (Linux: inet_csk_route_req).
+func (r *request) route() *ip.Rtable {
+	l := r.listener
+	f := l.flowTo(&r.e.key, r.opt)
+	rt, _, err := l.RouteOutput(&f)
+	if err != 0 {
+		return nil
+	}
+	return rt
+}
+
+// reqTimer sends the SYN-ACK again or gives up (Linux: reqsk_timer_handler).
+func reqTimer(tm *napi.Timer) {
+	r := (*request)(unsafe.Pointer(tm))
+	l := r.listener
+	t := l.tcp
+	q := l.extra
+	if l.State() != Listen {
+		r.drop()
+		return
+	}
+	most := int(l.synRetries)
+	if most == 0 {
+		most = int(t.conf.synackRetries.Load())
+	}
+	// When the queue is half full old requests make room for young ones.
+	if n := q.qlen.Load(); n<<1 > max(8, q.max.Load()) {
+		for young := q.young.Load() << 1; most > 2; most-- {
+			if n < young {
+				break
+			}
+			young <<= 1
+		}
+	}
+	expire, resend := int(r.numTimeout) >= most, true
+	if d := int(l.deferAcc); d != 0 {
+		expire = expire && (!r.acked || int(r.numTimeout) >= d)
+		resend = !r.acked || int(r.numTimeout) >= d-1
+	}
+	t.inc(mib.TCPTimeouts)
+	if !expire && (!resend || r.rtxSynAck() || r.acked) {
+		if r.numTimeout == 0 {
+			q.young.Add(-1)
+		}
+		r.numTimeout++
+		r.mu.Lock()
+		if !r.dead {
+			r.timer.Mod(t.now() + r.timeout())
+		}
+		r.mu.Unlock()
+		return
+	}
+	r.drop()
+}
+
+func (r *request) timeout() int64 {
+	return min(timeoutInit<<min(r.numTimeout, 20), r.listener.rtoMax)
+}
+
+// rtxSynAck is tcp_rtx_synack.
+func (r *request) rtxSynAck() bool {
+	if !r.sendSynAck(nil) {
+		return false
+	}
+	t := r.listener.tcp
+	t.stats.RetransSegs.Add(1)
+	t.inc(mib.TCPSynRetrans)
+	r.numRetrans++
+	return true
+}
+
+// drop forgets a request (Linux: inet_csk_reqsk_queue_drop) and reports whether
+// it was there.
+func (r *request) drop() bool {
+	if !r.listener.tcp.tab.remove(&r.e) {
+		return false
+	}
+	r.end()
+	return true
+}
+
+// end stops a request that is out of the table.
+func (r *request) end() {
+	r.mu.Lock()
+	dead := r.dead
+	r.dead = true
+	r.timer.Del()
+	r.mu.Unlock()
+	if dead {
+		return
+	}
+	q := r.listener.extra
+	q.qlen.Add(-1)
+	if r.numTimeout == 0 {
+		q.young.Add(-1)
+	}
+}
+
+// check takes a segment for a request (Linux: tcp_check_req; RFC 9293 section
+// 3.10.7.4 for SYN_RECEIVED). It returns the connection that came of it, locked
+// by BHLock, or the listener if that is to look at the segment; with nil, b is
+// gone.
+func (r *request) check(b *skb.Buff, h header.TCP) *Sock {
+	l := r.listener
+	t := l.tcp
+	cb := rx(b)
+	flags := cb.flags & (header.TCPRst | header.TCPSyn | header.TCPAck)
+	var o parsedOpts
+	parseOptions(h, &o)
+	hasTS := o.hasTS && r.tsOK
+	reject := false
+	if hasTS {
+		// RFC 7323 section 5.3, with the request's age as the age of the
+		// timestamp.
+		if int32(r.tsRecent-o.tsval) > 0 && r.tsRecent != 0 && flags&header.TCPRst == 0 {
+			reject = true
+		}
+	}
+	if cb.seq == r.rcvISN && flags == header.TCPSyn && !reject {
+		// The SYN again: so our answer was lost.
+		if !t.oowLimited(mib.TCPACKSkippedSynRecv, &r.lastOOW) && r.rtxSynAck() {
+			r.mu.Lock()
+			if !r.dead {
+				r.timer.Mod(t.now() + r.timeout())
+			}
+			r.mu.Unlock()
+		}
+		b.Consume()
+		return nil
+	}
+	if flags&header.TCPAck != 0 && cb.ack != r.sntISN+1 {
+		return l // the listener resets
+	}
+	if reject || !requestInWindow(cb.seq, cb.end, r.rcvISN+1, r.rcvISN+1+r.rcvWnd) {
+		if flags&header.TCPRst == 0 && !t.oowLimited(mib.TCPACKSkippedSynRecv, &r.lastOOW) {
+			r.sendAck(b)
+		}
+		if reject {
+			t.inc(mib.PAWSEstab)
+		}
+		discard(b, skb.TCPInvalidSequence)
+		return nil
+	}
+	if cb.seq == r.rcvISN {
+		flags &^= header.TCPSyn // it is before the window
+	}
+	if flags&(header.TCPRst|header.TCPSyn) != 0 {
+		t.stats.AttemptFails.Add(1)
+		if flags&header.TCPRst == 0 {
+			t.sendReset(b, nil)
+		}
+		if r.drop() {
+			t.inc(mib.EmbryonicRsts)
+		}
+		discard(b, skb.TCPReset)
+		return nil
+	}
+	if flags&header.TCPAck == 0 {
+		discard(b, skb.TCPFlags)
+		return nil
+	}
+	if r.numTimeout < l.deferAcc && cb.end == r.rcvISN+1 {
+		r.acked = true
+		t.inc(mib.TCPDeferAcceptDrop)
+		discard(b, skb.SocketFilter)
+		return nil
+	}
+	if hasTS && !after(cb.seq, r.rcvISN+1) {
+		r.tsRecent = o.tsval
+	}
+	s, overflow := r.makeSock(b, h)
+	if s != nil {
+		return s
+	}
+	if overflow {
+		if t.conf.abortOnOverflow.Load() == 0 {
+			r.acked = true
+			discard(b, skb.TCPListenOverflow)
+			return nil
+		}
+		t.sendReset(b, nil)
+		if r.drop() {
+			t.inc(mib.EmbryonicRsts)
+		}
+	}
+	discard(b, skb.TCPListenOverflow)
+	return nil
+}
+
+func requestInWindow(seq, end, lo, hi uint32) bool {
+	if seq == lo || after(end, lo) && before(seq, hi) {
+		return true
+	}
+	return seq == hi && seq == end
+}
+
+// sendAck is tcp_v4_reqsk_send_ack.
+func (r *request) sendAck(b *skb.Buff) {
+	t := r.listener.tcp
+	p := reply{key: r.e.key, seq: r.sntISN + 1, ack: r.rcvISN + 1, flags: header.TCPAck,
+		win: uint16(min(r.rcvWnd>>r.rcvWScale, 65535)), tos: r.tos, mark: r.mark, dev: r.e.dev}
+	if r.tsOK {
+		p.ts, p.tsval, p.tsecr = true, uint32(t.now()/1e6)+r.tsOffset, r.tsRecent
+	}
+	t.sendReply(&p, ip.RtableOf(b))
+}
+
+// makeSock makes the connection of a request that was answered (Linux:
+// tcp_v4_syn_recv_sock, tcp_create_openreq_child). It comes back locked, in the
+// established hash and in the accept queue.
+func (r *request) makeSock(b *skb.Buff, h header.TCP) (s *Sock, overflow bool) {
+	l := r.listener
+	t := l.tcp
+	q := l.extra
+	if q.full() {
+		t.inc(mib.ListenOverflows)
+		l.listenDrop()
+		return nil, true
+	}
+	rt := r.route()
+	if rt == nil {
+		l.listenDrop()
+		return nil, true
+	}
+	s = t.NewSock()
+	s.inherit(l)
+	k := &r.e.key
+	id := &ip.Ident{RcvSaddr: k.laddr, Saddr: k.laddr, Daddr: k.raddr, Num: k.lport, Dport: k.rport,
+		BoundDev: r.e.dev, UserAddr: true, UserPort: true}
+	s.SetIdent(id)
+	s.SeedID()
+	s.CacheRoute(id, rt, k.laddr, t.ip.FIB.Generation())
+	s.order = uint64(t.hashTuple(k))
+	if r.opt != nil {
+		s.SetSendOptions(r.opt)
+	}
+	s.SetState(SynRecv)
+
+	seq := r.rcvISN + 1
+	s.rcvWup, s.copied, s.rcvNxt = seq, seq, seq
+	s.sndUna, s.sndNxt, s.sndSML, s.sndUp = r.sntISN+1, r.sntISN+1, r.sntISN+1, r.sntISN+1
+	s.writeSeq, s.pushedSeq = r.sntISN+1, r.sntISN+1
+	s.segsIn, s.segsOut = 1, 1
+	s.sndWl1 = r.rcvISN
+	s.ack.lrcvtime = t.now()
+	s.opt.tsOK, s.opt.sackOK, s.opt.wscaleOK = r.tsOK, r.sackOK, r.wscaleOK
+	s.winClamp, s.rcvSSThr, s.rcvWnd = r.winClamp, r.rcvWnd, r.rcvWnd
+	if r.wscaleOK {
+		s.opt.sndWScale, s.opt.rcvWScale = r.sndWScale, r.rcvWScale
+	} else {
+		s.winClamp = min(s.winClamp, 65535)
+	}
+	s.sndWnd = uint32(h.Window()) << s.opt.sndWScale
+	s.maxWnd = s.sndWnd
+	s.headerLen = header.TCPMinLen
+	if r.tsOK {
+		s.opt.tsRecent, s.opt.tsRecentStamp = r.tsRecent, t.now()
+		s.headerLen += tsOptLen
+		s.tsOffset = r.tsOffset
+	}
+	s.synackSent = r.sent
+	if r.numTimeout > 0 {
+		s.totalRetrans = uint32(r.numTimeout)
+		s.undoMarker = r.sntISN
+		s.retransStamp = r.sent
+		s.synackSent = 0
+	}
+	s.opt.mssClamp = int(r.mss)
+	s.ecnChild(r)
+	s.syncMSS(rt.MTU())
+	s.advMSS = r.advMSS(rt)
+	s.initRcvMSS()
+
+	s.BHLock()
+	s.parent = l
+	s.tab = &entry{key: *k, dev: r.e.dev, sk: s}
+	t.tab.inheritPort(s, k.lport, k.laddr)
+	if !t.tab.insert(s.tab, &r.e) {
+		// Somebody else answered the request, or the listener closed.
+		s.tab = nil
+		s.discardNew()
+		return nil, false
+	}
+	r.end()
+	t.stats.PassiveOpens.Add(1)
+	if !q.push(s) {
+		s.discardNew()
+		return nil, false
+	}
+	return s, false
+}
+
+// discardNew ends a connection nobody knows of yet; it gives up BHLock.
+func (s *Sock) discardNew() {
+	s.SetFlag(sock.FlagDead, true)
+	s.setState(Close)
+	s.tcp.tab.unhash(s)
+	s.tcp.tab.putPort(s)
+	s.BHUnlock()
+	s.destroy()
+}
+
+// inherit copies what a connection gets from its listener (Linux:
+// inet_csk_clone_lock).
+func (s *Sock) inherit(l *Sock) {
+	s.Sock.Inherit(&l.Sock)
+	s.SetState(Close)
+	s.userMSS, s.nonagle, s.userTimeout, s.linger2 = l.userMSS, l.nonagle, l.userTimeout, l.linger2
+	s.keepTime, s.keepIntvl, s.keepProbes = l.keepTime, l.keepIntvl, l.keepProbes
+	s.rtoMin, s.rtoMax, s.delackMax = l.rtoMin, l.rtoMax, l.delackMax
+	s.notsentLow, s.inq = l.notsentLow, l.inq
+	s.scaling = l.scaling
+	if l.congSet {
+		s.ca, s.congSet = l.ca, true
+	}
+	s.ack.pingpong = l.ack.pingpong
+}

@@ -1,0 +1,438 @@
+package tcp
+
+import (
+	"sync/atomic"
+	"syscall"
+	"unsafe"
+
+	"barewire/inet/ip"
+	"barewire/inet/sock"
+	"barewire/napi"
+	"barewire/skb"
+)
+
+// timer is a timer that knows its sock. It begins with the napi.Timer, so that
+// its function gets from the one to the other.
+type timer struct {
+	napi.Timer
+	sk *Sock
+}
+
+func timerSock(t *napi.Timer) *Sock { return (*timer)(unsafe.Pointer(t)).sk }
+
+// Bits for sock.Sock.Defer: timers that went off while a call owned the sock,
+// and work that ICMP errors and completions left (Linux: enum tsq_enum).
+const (
+	deferWrite uint32 = 1 << iota
+	deferDelack
+	deferMTU
+	deferTSQ
+)
+
+// What the one timer of the sending side waits for (Linux: ICSK_TIME_*).
+const (
+	timeNone uint8 = iota
+	timeRetrans
+	timeDack
+	timeProbe0
+	timeLossProbe
+	timeReo
+)
+
+// ackState is what the receiving side knows about acknowledging (Linux:
+// inet_connection_sock.icsk_ack).
+type ackState struct {
+	pending     uint8 // ack* bits
+	quick       uint8 // quick ACKs left
+	pingpong    uint8
+	retry       uint8 // delayed ACK attempts
+	ato         int64 // ns: predicted interval of the delayed ACK
+	timeout     int64 // when the delayed ACK timer is due
+	lrcvtime    int64 // last data, ns
+	lastSegSize uint16
+	rcvMSS      uint16 // estimate of the peer's segment size
+}
+
+// Bits of ackState.pending (Linux: ICSK_ACK_*).
+const (
+	ackSched uint8 = 1 << iota
+	ackTimer
+	ackPushed
+	ackPushed2
+	ackNow
+	ackNoMem
+)
+
+// conn is what a connection-oriented sock has above its addresses (Linux:
+// struct inet_connection_sock).
+type conn struct {
+	ip.Sock
+	tcp *TCP
+
+	rto         int64 // ns
+	rtoMin      int64
+	rtoMax      int64
+	delackMax   int64
+	userTimeout int64 // ns, 0 for none
+	synRetries  uint8 // TCP_SYNCNT, 0 for the sysctl
+	pending     uint8 // time*
+	retransmits uint8
+	backoff     uint8
+	probesOut   uint8
+	timeout     int64 // when the write timer is due
+	probesSince int64 // when zero-window probing began, 0 if it has not
+	ack         ackState
+
+	rtx   timer // retransmission, probing, loss probe, reordering
+	dack  timer
+	keep  timer // keepalive, FIN_WAIT2
+	pmtu  int   // path MTU that mssCache was made for (icsk_pmtu_cookie)
+	extra *acceptQueue
+
+	ca      *congOps
+	caState uint8
+	caPriv  caPriv
+}
+
+// Sock is a TCP connection or listener (Linux: struct tcp_sock). Everything
+// but the atomics is guarded by the sock's lock: by BHLock in softirq context
+// while no call owns it, by ownership otherwise.
+type Sock struct {
+	conn
+
+	// Sending, used for every segment.
+	wq           sendQueue // segments unacknowledged, then unsent
+	sndUna       uint32    // first byte we want an ACK for
+	sndNxt       uint32    // next byte we send
+	writeSeq     uint32    // end of what the program wrote
+	pushedSeq    uint32    // last pushed
+	sndSML       uint32    // end of the last short segment (Minshall)
+	sndWnd       uint32
+	maxWnd       uint32 // largest window the peer offered
+	sndWl1       uint32 // segment that updated the window last
+	mssCache     int    // MSS without options beyond the usual
+	xmitGoal     int    // bytes of a super-skb
+	headerLen    int    // TCP header of an ordinary segment
+	packetsOut   uint32
+	retransOut   uint32
+	sackedOut    uint32
+	lostOut      uint32
+	cwnd         uint32
+	cwndCnt      uint32
+	ssthresh     uint32
+	pacingRate   uint64 // bytes/s
+	lsndtime     int64  // last data sent, ns
+	nonagle      uint8
+	wmemQueued   int
+	appLimited   uint32
+	delivered    uint32
+	deliveredCE  uint32
+	lost         uint32
+	deliveredAt  int64 // us
+	firstTx      int64 // us
+	rateDeliv    uint32
+	rateInterval uint32
+	rateAppLim   bool
+	cwndLimited  bool
+	maxPackets   uint32
+	cwndUsageSeq uint32
+	cwndStamp    int64 // ns
+	cwndUsed     uint32
+
+	// Receiving, used for every segment.
+	rcvNxt   uint32
+	rcvWup   uint32 // rcvNxt at the last window update sent
+	copied   uint32 // next byte the program reads (copied_seq)
+	rcvWnd   uint32
+	rcvSSThr uint32 // current window clamp
+	winClamp uint32
+	advMSS   int
+	rq       rcvQueue
+	ofo      ofoQueue
+	rmem     int   // truesize on rq and ofo
+	scaling  uint8 // share of rcvbuf that is window, of 256
+	urgData  uint16
+	urgSeq   uint32
+	sndUp    uint32
+	urgMode  bool
+	mstamp   int64 // us: the clock as of this segment
+
+	// Timestamps and options.
+	opt       optState
+	tsOffset  uint32
+	tsTick    bool
+	pred      predict
+	sackDup   sackBlock
+	hasDup    bool
+	sacks     [sackBlocks]sackBlock
+	numSacks  int
+	recvSacks [sackBlocks]sackBlock
+	compAck   uint8
+
+	// RTT.
+	srtt, mdev, mdevMax, rttvar uint32 // us; srtt is shifted by 3, mdev by 2
+	rttSeq                      uint32
+	rttMin                      minmax
+	rcvRTT                      rcvRTT
+	rcvSpace                    rcvSpace
+
+	// Recovery.
+	recovery
+
+	// Life.
+	linger2      int64 // ns: TCP_LINGER2; <0 aborts FIN_WAIT2
+	keepTime     int64 // ns, 0 for the sysctl
+	keepIntvl    int64
+	keepProbes   uint8
+	deferAcc     uint8 // TCP_DEFER_ACCEPT in retransmissions
+	userMSS      int
+	rcvTstamp    int64 // last segment received, ns
+	softErr      syscall.Errno
+	notsentLow   uint32
+	lastOOW      int64
+	challengeN   uint32
+	fastopen     fastopenState
+	totalRetrans uint32
+	bytesSent    uint64
+	bytesRetrans uint64
+	bytesAcked   uint64
+	bytesRecv    uint64
+	segsIn       uint32
+	segsOut      uint32
+	dataSegsIn   uint32
+	dataSegsOut  uint32
+	dsackDups    uint32
+	reordSeen    uint32
+	rcvOOO       uint32
+	ecn          uint8
+	inq          bool // TCP_INQ
+	congSet      bool // chosen by the program
+	connecting   bool // connect waits (SS_CONNECTING)
+	connected    bool // SS_CONNECTED
+	writePending int
+	synackSent   int64 // us, 0 if it is no measure of the round trip
+	mtuInfo      int   // what an ICMP error said, for mtuReduced
+	pub          published
+	finished     bool // nothing is left to give back
+
+	frag    *skb.Page // being filled by sendmsg
+	fragOff int
+
+	tab   *entry // place in the established hash, guarded by it
+	bind  binding
+	wakes atomic.Uint32 // events to tell when the lock is given up
+	tsq   tsqState
+
+	parent *Sock // listener, until accepted
+	order  uint64
+}
+
+// optState is what both sides' options said (Linux: struct
+// tcp_options_received).
+type optState struct {
+	tsRecent      uint32 // timestamp to echo
+	tsRecentStamp int64  // when it was taken, ns; 0 never
+	rcvTSval      uint32
+	rcvTSecr      uint32
+	sawTS         bool
+	tsOK          bool
+	dsack         bool
+	wscaleOK      bool
+	sackOK        bool
+	sackSeen      uint8 // recovery's view: 1 SACK, 2 DSACK was seen
+	sndWScale     uint8
+	rcvWScale     uint8
+	mssClamp      int
+}
+
+// sackBlock is one block of a SACK option.
+type sackBlock struct{ start, end uint32 }
+
+// Events a sock tells of when its lock is given up: no lock is held across a
+// wake-up.
+const (
+	wakeData uint32 = 1 << iota
+	wakeSpace
+	wakeState
+	wakeErr
+	wakeUrg
+)
+
+// wake notes an event.
+func (s *Sock) wake(ev uint32) { s.wakes.Or(ev) }
+
+// flushWakes tells what was noted. No lock may be held.
+func (s *Sock) flushWakes() {
+	if s.wakes.Load() == 0 {
+		return
+	}
+	ev := s.wakes.Swap(0)
+	if ev&wakeErr != 0 {
+		s.ReportError()
+	}
+	if ev&wakeState != 0 {
+		s.StateChange()
+	}
+	if ev&wakeUrg != 0 {
+		s.Notify(sock.EventPri)
+	}
+	if ev&wakeData != 0 {
+		s.DataReady()
+	}
+	if ev&wakeSpace != 0 {
+		s.WriteSpace()
+	}
+}
+
+// lock is lock_sock.
+func (s *Sock) lock() { s.Lock() }
+
+// unlock is release_sock and the wake-ups that were due.
+func (s *Sock) unlock() {
+	s.publish()
+	s.Unlock()
+	s.flushWakes()
+}
+
+// bhUnlock is bh_unlock_sock and the wake-ups that were due.
+func (s *Sock) bhUnlock() {
+	if !s.OwnedByUser() {
+		s.publish()
+	}
+	s.BHUnlock()
+	s.flushWakes()
+}
+
+// NewSock makes a sock (Linux: tcp_v4_init_sock, tcp_init_sock).
+func (t *TCP) NewSock() *Sock {
+	s := &Sock{}
+	s.tcp = t
+	s.InitSock(t.ip, sock.Config{Type: syscall.SOCK_STREAM, Protocol: syscall.IPPROTO_TCP, Stream: s})
+	s.initTimers()
+	s.StoreSndBuf(int(t.conf.wmem[1].Load()))
+	s.StoreRcvBuf(int(t.conf.rmem[1].Load()))
+	s.rto = timeoutInit
+	s.rtoMin = int64(t.conf.rtoMinUS.Load()) * 1000
+	s.rtoMax = int64(t.conf.rtoMaxMS.Load()) * ms
+	s.delackMax = delackMax
+	s.mdev = uint32(timeoutInit / 1000)
+	s.rttMin.reset(s.usecs(), ^uint32(0))
+	s.cwnd = initCwnd
+	s.appLimited = ^uint32(0)
+	s.rateAppLim = true
+	s.ssthresh = infiniteSsthr
+	s.mssCache = mssDefault
+	s.reordering = uint32(t.conf.reordering.Load())
+	s.scaling = t.scalingDefault()
+	s.pacingRate = unlimited
+	s.assignCong()
+	s.ack.rcvMSS = 0
+	s.Changed = s.optionsChanged
+	t.socks.Add(1)
+	return s
+}
+
+func (s *Sock) initTimers() {
+	w := s.tcp.timers
+	s.rtx.sk, s.dack.sk, s.keep.sk = s, s, s
+	s.rtx.Init(w, writeTimer)
+	s.dack.Init(w, delackTimer)
+	s.keep.Init(w, keepaliveTimer)
+}
+
+// usecs reads the clock in microseconds.
+func (s *Sock) usecs() int64 { return s.tcp.now() / 1000 }
+
+// refresh takes the time for what follows (Linux: tcp_mstamp_refresh).
+func (s *Sock) refresh() { s.mstamp = s.tcp.now() / 1000 }
+
+// tsNow returns the timestamp clock of the connection in milliseconds.
+func (s *Sock) tsNow(us int64) uint32 { return uint32(us/1000) + s.tsOffset }
+
+// optionsChanged makes the tables follow SO_REUSEADDR and its like.
+func (s *Sock) optionsChanged() {
+	s.lock()
+	s.tcp.tab.optionsChanged(s)
+	s.unlock()
+}
+
+// setState changes the state and counts it (Linux: tcp_set_state).
+func (s *Sock) setState(state uint32) {
+	old := s.State()
+	st := s.tcp.stats
+	switch state {
+	case Established:
+		if old != Established {
+			st.CurrEstab.Add(1)
+		}
+	case CloseWait:
+		if old == SynRecv {
+			st.CurrEstab.Add(1)
+		}
+	default:
+		if state == Close {
+			if old == CloseWait || old == Established {
+				st.EstabResets.Add(1)
+			}
+			s.tcp.tab.unhash(s)
+			if !s.Ident().UserPort {
+				s.tcp.tab.putPort(s)
+			}
+		}
+		if old == Established || old == CloseWait {
+			st.CurrEstab.Add(^uint64(0))
+		}
+	}
+	s.SetState(state)
+}
+
+// txCB is what TCP keeps with a segment it sends, in the packet's control
+// buffer (Linux: struct tcp_skb_cb).
+type txCB struct {
+	seq, end    uint32
+	flags       uint8 // header.TCPSyn and so on
+	sacked      uint8
+	segs        uint16 // packets it is on the wire
+	gsoSize     uint16
+	eor         bool
+	_           uint8
+	firstTx     int64 // us
+	deliveredAt int64 // us
+	delivered   uint32
+	deliveredCE uint32
+	charge      uint32 // against the send buffer
+	appLimited  bool
+}
+
+// Bits of txCB.sacked (Linux: TCPCB_*).
+const (
+	sackedAcked   uint8 = 1 << iota // SACKed by the peer
+	sackedRetrans                   // retransmitted and not known to be lost again
+	sackedLost
+	everRetrans
+	repaired
+
+	tagBits = sackedAcked | sackedRetrans | sackedLost
+)
+
+func tx(b *skb.Buff) *txCB { return (*txCB)(unsafe.Pointer(&b.CB)) }
+
+// rxCB is what TCP keeps with a segment it received. The words in the middle
+// are the IP layer's, which an ICMP error about the packet still needs.
+type rxCB struct {
+	seq, end, ack uint32
+	flags, ds     uint8
+	gsoSegs       uint16
+	_             [2]uint64 // ip
+	charge        uint32    // against the receive buffer
+	real          uint32    // against the protocol's memory
+	hasTS         bool
+}
+
+func rx(b *skb.Buff) *rxCB { return (*rxCB)(unsafe.Pointer(&b.CB)) }
+
+// Both must fit the control buffer.
+var (
+	_ [unsafe.Sizeof(skb.Buff{}.CB) - unsafe.Sizeof(txCB{})]byte
+	_ [unsafe.Sizeof(skb.Buff{}.CB) - unsafe.Sizeof(rxCB{})]byte
+)

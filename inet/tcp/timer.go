@@ -1,0 +1,567 @@
+package tcp
+
+import (
+	"syscall"
+
+	"barewire/inet/mib"
+	"barewire/inet/sock"
+	"barewire/napi"
+)
+
+// resetTimer sets one of the sock's timers (Linux:
+// inet_csk_reset_xmit_timer). when is in ns from now.
+func (s *Sock) resetTimer(what uint8, when int64) {
+	when = min(when, s.rtoMax)
+	at := s.tcp.now() + when
+	if what == timeDack {
+		s.ack.timeout = at
+		s.dack.Mod(at)
+		return
+	}
+	s.pending = what
+	s.timeout = at
+	s.rtx.Mod(at)
+}
+
+// clearTimer forgets a timer (Linux: inet_csk_clear_xmit_timer). The timer
+// itself stays on the wheel: setting it again is likelier than that it goes off
+// for nothing.
+func (s *Sock) clearTimer(what uint8) {
+	if what == timeDack {
+		s.ack.pending = 0
+		s.ack.retry = 0
+		return
+	}
+	s.pending = timeNone
+}
+
+// stopTimers takes all timers off (Linux: tcp_clear_xmit_timers).
+func (s *Sock) stopTimers() {
+	s.pending, s.ack.pending = timeNone, 0
+	s.rtx.Del()
+	s.dack.Del()
+	s.keep.Del()
+}
+
+// delackTimer is tcp_delack_timer.
+func delackTimer(t *napi.Timer) {
+	s := timerSock(t)
+	s.BHLock()
+	if s.OwnedByUser() {
+		s.tcp.inc(mib.DelayedACKLocked)
+		s.Defer(deferDelack)
+	} else {
+		s.delackHandler()
+	}
+	s.bhUnlock()
+}
+
+// delackHandler is tcp_delack_timer_handler.
+func (s *Sock) delackHandler() {
+	if inStates(s.State(), fClose|fListen) {
+		return
+	}
+	// SACKs that were held back go first.
+	if s.compAck > 0 {
+		s.sendAck()
+		return
+	}
+	if s.ack.pending&ackTimer == 0 {
+		return
+	}
+	if now := s.tcp.now(); s.ack.timeout > now {
+		s.dack.Mod(s.ack.timeout)
+		return
+	}
+	s.ack.pending &^= ackTimer
+	if s.ackScheduled() {
+		if !s.inPingpong() {
+			// The program was slow: be less patient next time.
+			s.ack.ato = min(s.ack.ato<<1, s.rto)
+		} else {
+			// It does not answer after all.
+			s.exitPingpong()
+			s.ack.ato = atoMin
+		}
+		s.refresh()
+		s.sendAck()
+		s.tcp.inc(mib.DelayedACKs)
+	}
+}
+
+// writeTimer is tcp_write_timer.
+func writeTimer(t *napi.Timer) {
+	s := timerSock(t)
+	s.BHLock()
+	if s.OwnedByUser() {
+		s.Defer(deferWrite)
+	} else {
+		s.writeHandler()
+	}
+	s.bhUnlock()
+}
+
+// writeHandler is tcp_write_timer_handler.
+func (s *Sock) writeHandler() {
+	if inStates(s.State(), fClose|fListen) || s.pending == timeNone {
+		return
+	}
+	if s.timeout > s.tcp.now() {
+		s.rtx.Mod(s.timeout)
+		return
+	}
+	s.refresh()
+	switch ev := s.pending; ev {
+	case timeReo:
+		s.rackReoTimeout()
+	case timeLossProbe:
+		s.sendLossProbe()
+	case timeRetrans:
+		s.pending = timeNone
+		s.retransmitTimer()
+	case timeProbe0:
+		s.pending = timeNone
+		s.probeTimer()
+	}
+}
+
+// writeErr ends a connection that timed out (Linux: tcp_write_err).
+func (s *Sock) writeErr() {
+	err := s.softErr
+	if err == 0 {
+		err = syscall.ETIMEDOUT
+	}
+	s.doneWithError(err)
+	s.tcp.inc(mib.TCPAbortOnTimeout)
+}
+
+// doneWithError is tcp_done_with_error.
+func (s *Sock) doneWithError(err syscall.Errno) {
+	s.StoreError(err)
+	s.writeQueuePurge()
+	s.done()
+	s.wake(wakeErr)
+}
+
+// outOfResources ends orphans when there are too many (Linux:
+// tcp_out_of_resources).
+func (s *Sock) outOfResources(doReset bool) bool {
+	shift := 0
+	if s.tcp.now()-s.lsndtime > 2*s.rtoMax || !doReset {
+		shift++
+	}
+	if s.SoftError() != 0 || s.softErr != 0 {
+		shift++
+	}
+	if s.tcp.tooManyOrphans(shift) {
+		if s.tcp.now()-s.lsndtime <= timeWaitLen || s.sndWnd == 0 && s.packetsOut == 0 {
+			doReset = true
+		}
+		if doReset {
+			s.sendActiveReset()
+		}
+		s.done()
+		s.tcp.inc(mib.TCPAbortOnMemory)
+		return true
+	}
+	return false
+}
+
+func (t *TCP) tooManyOrphans(shift int) bool {
+	return t.orphans.Load()<<shift > int64(t.conf.maxOrphans.Load()) || t.memory.Used() > t.memory.Limit()
+}
+
+// orphanRetries is tcp_orphan_retries.
+func (s *Sock) orphanRetries(alive bool) int {
+	n := int(s.tcp.conf.orphanRetries.Load())
+	if s.softErr != 0 && !alive {
+		return 0
+	}
+	if n == 0 && alive {
+		n = 8 // enough to outlive a reboot of the peer's router
+	}
+	return n
+}
+
+// modelTimeout returns how long boundary retransmissions take from base on
+// (Linux: tcp_model_timeout).
+func (s *Sock) modelTimeout(boundary int, base int64) int64 {
+	thresh := 0
+	for b := base; b < s.rtoMax; b <<= 1 {
+		thresh++
+	}
+	if thresh > 0 {
+		thresh--
+	}
+	if boundary <= thresh {
+		return (2<<boundary - 1) * base
+	}
+	return (2<<thresh-1)*base + int64(boundary-thresh)*s.rtoMax
+}
+
+// timedOut reports whether it has been tried for long enough (Linux:
+// retransmits_timed_out; RFC 9293 section 3.8.3). timeout 0 computes the time
+// that boundary retransmissions take.
+func (s *Sock) timedOut(boundary int, timeout int64) bool {
+	if s.retransmits == 0 {
+		return false
+	}
+	start := s.retransStamp
+	if timeout == 0 {
+		base := s.rtoMin
+		if inStates(s.State(), fSynSent|fSynRecv) {
+			base = timeoutInit
+		}
+		timeout = s.modelTimeout(boundary, base)
+	}
+	return s.tcp.now()/1e6-start/1000 >= timeout/ms
+}
+
+// writeTimeout decides whether to give up (Linux: tcp_write_timeout).
+func (s *Sock) writeTimeout() bool {
+	c := &s.tcp.conf
+	expired, until := false, 0
+	if inStates(s.State(), fSynSent|fSynRecv) {
+		if s.retransmits != 0 {
+			s.negativeAdvice()
+		}
+		if until = int(s.synRetries); until == 0 {
+			until = int(c.synRetries.Load())
+		}
+		most := until
+		if s.State() == SynSent {
+			most += int(c.synLinear.Load())
+		}
+		expired = int(s.retransmits) >= most
+	} else {
+		if s.timedOut(int(c.retries1.Load()), 0) {
+			s.negativeAdvice()
+		}
+		until = int(c.retries2.Load())
+		if s.Flag(sock.FlagDead) {
+			alive := s.rto < s.rtoMax
+			until = s.orphanRetries(alive)
+			if s.outOfResources(alive || !s.timedOut(until, 0)) {
+				return true
+			}
+		}
+	}
+	if !expired {
+		expired = s.timedOut(until, s.userTimeout)
+	}
+	if expired {
+		s.writeErr()
+		return true
+	}
+	return false
+}
+
+// negativeAdvice looks for another way to the peer (Linux:
+// dst_negative_advice).
+func (s *Sock) negativeAdvice() { s.ForgetRoute() }
+
+// retransmitTimer is tcp_retransmit_timer (RFC 6298 section 5).
+func (s *Sock) retransmitTimer() {
+	t := s.tcp
+	if s.packetsOut == 0 {
+		return
+	}
+	head := s.wq.rtxHead()
+	if head == nil {
+		return
+	}
+	if s.sndWnd == 0 && !s.Flag(sock.FlagDead) && !inStates(s.State(), fSynSent|fSynRecv) {
+		// The peer shrank its window to nothing. Probe it for as long as it
+		// answers.
+		if s.windowProbeTimedOut() {
+			s.writeErr()
+			return
+		}
+		s.enterLoss()
+		s.retransmit(0, 1)
+		s.ForgetRoute()
+		s.backOff()
+		return
+	}
+	t.inc(mib.TCPTimeouts)
+	if s.writeTimeout() {
+		return
+	}
+	if s.retransmits == 0 {
+		i := mib.TCPTimeouts
+		switch s.caState {
+		case caRecovery:
+			i = mib.TCPRenoRecoveryFail
+			if s.opt.sackOK {
+				i = mib.TCPSackRecoveryFail
+			}
+		case caLoss:
+			i = mib.TCPLossFailures
+		case caDisorder:
+			i = mib.TCPRenoFailures
+			if s.opt.sackOK {
+				i = mib.TCPSackFailures
+			}
+		default:
+			if s.sackedOut != 0 {
+				i = mib.TCPRenoFailures
+				if s.opt.sackOK {
+					i = mib.TCPSackFailures
+				}
+			}
+		}
+		if i != mib.TCPTimeouts {
+			t.inc(i)
+		}
+	}
+	s.enterLoss()
+	s.updateRTOStats()
+	if s.retransmit(0, 1) != nil {
+		// Nothing went out for want of resources here: that is no reason to
+		// back off.
+		s.resetTimer(timeRetrans, resourceProbe)
+		return
+	}
+	s.backOff()
+}
+
+// updateRTOStats is tcp_update_rto_stats.
+func (s *Sock) updateRTOStats() {
+	if s.retransmits == 0 {
+		s.totalRTORecoveries++
+		s.rtoStamp = s.tcp.now() / 1e6
+	}
+	s.retransmits++
+	s.totalRTO++
+}
+
+// windowProbeTimedOut is tcp_rtx_probe0_timed_out.
+func (s *Sock) windowProbeTimedOut() bool {
+	timeout := s.rtoMax * 2
+	now := s.tcp.now()
+	if rcv := s.rcvTstamp; now-rcv <= timeout {
+		return false
+	}
+	head := s.wq.rtxHead()
+	return now-head.Tstamp*1000 > timeout
+}
+
+// backOff doubles the timeout (Linux: the end of tcp_retransmit_timer).
+func (s *Sock) backOff() {
+	s.backoff++
+	c := &s.tcp.conf
+	thin := s.State() == Established && c.thin.Load() != 0 && s.packetsOut < 4 && !s.inInitialSlowstart() && s.retransmits <= 6
+	switch {
+	case thin:
+		s.backoff = 0
+		s.rto = min(max(s.calcRTO(), s.rtoMin), s.rtoMax)
+	case s.State() != SynSent || int(s.totalRTO) > int(c.synLinear.Load()):
+		// SYNs are spaced evenly at first.
+		s.rto = min(s.rto<<1, s.rtoMax)
+	}
+	s.resetTimer(timeRetrans, s.clampRTO())
+	if s.timedOut(int(c.retries1.Load())+1, 0) {
+		s.ForgetRoute()
+	}
+}
+
+func (s *Sock) inInitialSlowstart() bool { return s.ssthresh >= infiniteSsthr }
+
+// clampRTO keeps the timer within TCP_USER_TIMEOUT (Linux:
+// tcp_clamp_rto_to_user_timeout).
+func (s *Sock) clampRTO() int64 {
+	if s.userTimeout == 0 || s.retransStamp == 0 {
+		return s.rto
+	}
+	elapsed := s.tcp.now() - s.retransStamp*1000
+	if left := s.userTimeout - elapsed; left > 0 {
+		return min(s.rto, left)
+	}
+	return 1 * ms
+}
+
+// probe0Base is the first interval of zero-window probes (Linux:
+// tcp_probe0_base).
+func (s *Sock) probe0Base() int64 { return max(s.rto, s.rtoMin) }
+
+// probe0When backs it off.
+func (s *Sock) probe0When(most int64) int64 {
+	b := min(s.backoff, 32)
+	when := s.probe0Base()
+	for range b {
+		if when <<= 1; when >= most {
+			return most
+		}
+	}
+	return min(when, most)
+}
+
+// clampProbe0 is tcp_clamp_probe0_to_user_timeout.
+func (s *Sock) clampProbe0(when int64) int64 {
+	if s.userTimeout == 0 || s.probesSince == 0 {
+		return when
+	}
+	elapsed := max(s.tcp.now()-s.probesSince, 0)
+	left := max(s.userTimeout-elapsed, timeoutMin)
+	return min(left, when)
+}
+
+// checkProbeTimer starts probing if nothing else will happen (Linux:
+// tcp_check_probe_timer).
+func (s *Sock) checkProbeTimer() {
+	if s.packetsOut == 0 && s.pending == timeNone {
+		s.resetTimer(timeProbe0, s.probe0Base())
+	}
+}
+
+// probeTimer is tcp_probe_timer.
+func (s *Sock) probeTimer() {
+	b := s.wq.sendHead()
+	if s.packetsOut != 0 || b == nil {
+		s.probesOut, s.probesSince = 0, 0
+		return
+	}
+	now := s.tcp.now()
+	if s.probesSince == 0 {
+		s.probesSince = now
+	} else if s.userTimeout != 0 && now-s.probesSince >= s.userTimeout {
+		s.writeErr()
+		return
+	}
+	most := int(s.tcp.conf.retries2.Load())
+	if s.Flag(sock.FlagDead) {
+		when := s.rto << min(s.backoff, 20)
+		alive := s.backoff < 20 && when < s.rtoMax
+		most = s.orphanRetries(alive)
+		if !alive && int(s.backoff) >= most {
+			s.writeErr()
+			return
+		}
+		if s.outOfResources(true) {
+			return
+		}
+	}
+	if int(s.probesOut) >= most {
+		s.writeErr()
+		return
+	}
+	s.sendProbe0()
+}
+
+// keepaliveTimer is tcp_keepalive_timer: it also ends FIN_WAIT2.
+func keepaliveTimer(t *napi.Timer) {
+	s := timerSock(t)
+	s.BHLock()
+	s.keepaliveHandler()
+	s.bhUnlock()
+}
+
+func (s *Sock) keepaliveHandler() {
+	t := s.tcp
+	if s.OwnedByUser() {
+		s.keep.Mod(t.now() + 50*ms) // try again soon
+		return
+	}
+	st := s.State()
+	if st == Listen {
+		return
+	}
+	s.refresh()
+	if st == FinWait2 && s.Flag(sock.FlagDead) {
+		if s.linger2 >= 0 {
+			if left := s.finTime() - timeWaitLen; left > 0 {
+				s.timeWait(FinWait2, left)
+				return
+			}
+		}
+		s.sendActiveReset()
+		s.done()
+		return
+	}
+	if !s.Flag(sock.FlagKeepOpen) || inStates(st, fClose|fSynSent) {
+		return
+	}
+	elapsed := s.keepTimeWhen()
+	if s.packetsOut == 0 && s.wq.empty() {
+		elapsed = s.sinceReceived()
+		if elapsed >= s.keepTimeWhen() {
+			probes := int(s.keepProbes)
+			if probes == 0 {
+				probes = int(t.conf.keepProbes.Load())
+			}
+			if s.userTimeout != 0 && elapsed >= s.userTimeout && s.probesOut > 0 ||
+				s.userTimeout == 0 && int(s.probesOut) >= probes {
+				s.sendActiveReset()
+				s.writeErr()
+				return
+			}
+			if s.writeWakeup(mib.TCPKeepAlive) == nil {
+				s.probesOut++
+				elapsed = s.keepIntvlWhen()
+			} else {
+				elapsed = resourceProbe
+			}
+		} else {
+			elapsed = s.keepTimeWhen() - elapsed
+		}
+	}
+	s.keep.Mod(t.now() + elapsed)
+}
+
+func (s *Sock) keepTimeWhen() int64 {
+	if s.keepTime != 0 {
+		return s.keepTime
+	}
+	return s.tcp.conf.keepTime.Load()
+}
+
+func (s *Sock) keepIntvlWhen() int64 {
+	if s.keepIntvl != 0 {
+		return s.keepIntvl
+	}
+	return s.tcp.conf.keepIntvl.Load()
+}
+
+// sinceReceived is keepalive_time_elapsed.
+func (s *Sock) sinceReceived() int64 {
+	now := s.tcp.now()
+	return min(now-s.ack.lrcvtime, now-s.rcvTstamp)
+}
+
+// finTime returns how long FIN_WAIT2 lasts (Linux: tcp_fin_time).
+func (s *Sock) finTime() int64 {
+	t := s.linger2
+	if t == 0 {
+		t = s.tcp.conf.finTimeout.Load()
+	}
+	return max(t, s.rto<<2-s.rto>>1)
+}
+
+// Keepalive implements sock.Stream (Linux: tcp_set_keepalive).
+func (s *Sock) Keepalive(on bool) {
+	if inStates(s.State(), fClose|fListen) {
+		return
+	}
+	if on && !s.Flag(sock.FlagKeepOpen) {
+		s.keep.Mod(s.tcp.now() + s.keepTimeWhen())
+	} else if !on {
+		s.keep.Del()
+	}
+}
+
+// ReleaseCB implements sock.Stream (Linux: tcp_release_cb).
+func (s *Sock) ReleaseCB(bits uint32) {
+	if bits&deferTSQ != 0 {
+		s.tsqWrite()
+	}
+	if bits&deferWrite != 0 {
+		s.writeHandler()
+	}
+	if bits&deferDelack != 0 {
+		s.delackHandler()
+	}
+	if bits&deferMTU != 0 {
+		s.mtuReduced()
+	}
+	s.publish()
+}

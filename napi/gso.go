@@ -1,0 +1,44 @@
+package napi
+
+import (
+	"syscall"
+
+	"barewire/skb"
+)
+
+// Segmenter cuts a super-packet, whose Data is the link header, into packets of
+// its GSO size and appends them to l (Linux: skb_gso_segment). sg says that
+// they may have page fragments. It consumes b; on error l is as it was.
+type Segmenter func(b *skb.Buff, sg bool, l *skb.List) error
+
+// SetSegmenter enters what cuts super-packets of the stack's protocols for
+// devices that cannot (Linux: dev_add_offload). Before packets flow.
+func (n *Net) SetSegmenter(s Segmenter) { n.segment = s }
+
+// xmitGSO sends a super-packet in pieces (Linux: the GSO part of
+// validate_xmit_skb). Consumes b. The error is that of the first piece that had
+// one.
+func (n *Net) xmitGSO(d *NetDevice, b *skb.Buff) error {
+	if n.segment == nil {
+		b.Free(skb.PktTooBig)
+		return syscall.EMSGSIZE
+	}
+	var l skb.List
+	if err := n.segment(b, d.Features()&FeatureSG != 0, &l); err != nil {
+		d.Stats.TxDropped.Add(1)
+		return err
+	}
+	var first error
+	for s := l.PopFront(); s != nil; s = l.PopFront() {
+		err := d.validate(s)
+		if err == nil {
+			err = d.TxQueues[int(s.QueueMapping)%len(d.TxQueues)].xmit(s)
+		} else {
+			d.Stats.TxDropped.Add(1)
+		}
+		if err != nil && first == nil {
+			first = err
+		}
+	}
+	return first
+}
