@@ -2,14 +2,12 @@ package inet_test
 
 import (
 	"fmt"
-	"net/netip"
 	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"barewire/inet"
 	"barewire/inet/header"
 	"barewire/inet/ipmr"
 	"barewire/inet/sock"
@@ -289,18 +287,10 @@ func TestMRoute_threeHosts_membersOnlyHear(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &city{TB: t, stop: make(chan struct{})}
 		router := c.space()
-		var hosts [3]*inet.Net
 		var socks []*sock.Socket
 		var in []*napi.NetDevice
-		for i := range hosts {
-			h := c.space()
-			a, b, err := napi.NewVethPair(router.Dev(), "veth%d", router.Dev(), "tmp%d")
-			check(t, err)
-			check(t, router.Dev().MoveDevice(b, h.Dev(), "eth0"))
-			c.up(router, a, fmt.Sprintf("10.1.%d.1/24", i))
-			c.up(h, b, fmt.Sprintf("10.1.%d.2/24", i))
-			check(t, h.AddDefaultRoute(netip.MustParseAddr(fmt.Sprintf("10.1.%d.1", i)), nil))
-			hosts[i] = h
+		for i := range 3 {
+			h, a := c.house(router, i)
 			in = append(in, a)
 			s := c.socket(h, 9)
 			check(t, s.SetSockOpt(syscall.SOL_IP, syscall.IP_MULTICAST_TTL, []byte{8}))
@@ -367,17 +357,6 @@ func TestMRoute_threeHosts_membersOnlyHear(t *testing.T) {
 			s.Release()
 		}
 		c.run.Wait()
-		for _, n := range c.nets {
-			for _, d := range n.Dev().Devs() {
-				d.Close()
-			}
-			n.Close()
-			for range 20 {
-				n.Dev().SoftNet().DoSoftirq()
-			}
-			for _, d := range n.Dev().Devs() {
-				n.Dev().UnregisterNetdev(d)
-			}
-		}
+		c.down()
 	})
 }

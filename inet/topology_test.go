@@ -54,6 +54,44 @@ func (c *city) socket(n *inet.Net, port uint16) *sock.Socket {
 	return s
 }
 
+// house makes a namespace behind the router, 10.1.i.2/24, and returns it with the
+// router's end of the link.
+func (c *city) house(router *inet.Net, i int) (*inet.Net, *napi.NetDevice) {
+	c.Helper()
+	h := c.space()
+	// Made in the router's namespace and moved, as a container's is.
+	a, b, err := napi.NewVethPair(router.Dev(), "veth%d", router.Dev(), "tmp%d")
+	check(c, err)
+	check(c, router.Dev().MoveDevice(b, h.Dev(), "eth0"))
+	c.up(router, a, fmt.Sprintf("10.1.%d.1/24", i))
+	c.up(h, b, fmt.Sprintf("10.1.%d.2/24", i))
+	check(c, h.AddDefaultRoute(netip.MustParseAddr(fmt.Sprintf("10.1.%d.1", i)), nil))
+	return h, a
+}
+
+// down ends the namespaces, whose sockets are released, and looks for what is
+// left.
+func (c *city) down() {
+	c.Helper()
+	for _, n := range c.nets {
+		for _, d := range n.Dev().Devs() {
+			d.Close()
+		}
+		n.Close()
+		for range 20 {
+			n.Dev().SoftNet().DoSoftirq()
+		}
+		for _, d := range n.Dev().Devs() {
+			n.Dev().UnregisterNetdev(d)
+		}
+	}
+	for i, n := range c.nets {
+		if b, p := n.Dev().SKB().InUse(), n.Dev().SKB().Pool().InUse(); b != 0 || p != 0 {
+			c.Errorf("namespace %d: %d packets, %d pages not returned", i, b, p)
+		}
+	}
+}
+
 func TestTopology_housesBehindARouterAndALossyHub_everyQuestionAnswered(t *testing.T) {
 	const houses, clients, seed = 6, 6, 3
 	synctest.Test(t, func(t *testing.T) {
@@ -71,14 +109,7 @@ func TestTopology_housesBehindARouterAndALossyHub_everyQuestionAnswered(t *testi
 
 		var sockets []*sock.Socket
 		for i := range houses {
-			h := c.space()
-			// Made in the router's namespace and moved, as a container's is.
-			a, b, err := napi.NewVethPair(router.Dev(), "veth%d", router.Dev(), "tmp%d")
-			check(t, err)
-			check(t, router.Dev().MoveDevice(b, h.Dev(), "eth0"))
-			c.up(router, a, fmt.Sprintf("10.1.%d.1/24", i))
-			c.up(h, b, fmt.Sprintf("10.1.%d.2/24", i))
-			check(t, h.AddDefaultRoute(netip.MustParseAddr(fmt.Sprintf("10.1.%d.1", i)), nil))
+			h, _ := c.house(router, i)
 			s := c.socket(h, 7)
 			sockets = append(sockets, s)
 			c.run.Go(func() {
@@ -153,22 +184,6 @@ func TestTopology_housesBehindARouterAndALossyHub_everyQuestionAnswered(t *testi
 		}
 		c.run.Wait()
 		wire.Close()
-		for _, n := range c.nets {
-			for _, d := range n.Dev().Devs() {
-				d.Close()
-			}
-			n.Close()
-			for range 20 {
-				n.Dev().SoftNet().DoSoftirq()
-			}
-			for _, d := range n.Dev().Devs() {
-				n.Dev().UnregisterNetdev(d)
-			}
-		}
-		for i, n := range c.nets {
-			if b, p := n.Dev().SKB().InUse(), n.Dev().SKB().Pool().InUse(); b != 0 || p != 0 {
-				t.Errorf("namespace %d: %d packets, %d pages not returned", i, b, p)
-			}
-		}
+		c.down()
 	})
 }

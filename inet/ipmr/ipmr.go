@@ -31,18 +31,20 @@ type EventKind uint8
 
 // Kinds of events.
 const (
-	RouteNew EventKind = iota + 1 // RTM_NEWROUTE: entered, changed, or asked for
-	RouteDel                      // RTM_DELROUTE
-	Report                        // RTM_NEWCACHEREPORT: an upcall
+	RouteNew   EventKind = iota + 1 // RTM_NEWROUTE: entered, changed, or asked for
+	RouteDel                        // RTM_DELROUTE
+	Report                          // RTM_NEWCACHEREPORT: an upcall
+	Forwarding                      // RTM_NEWNETCONF: mc_forwarding of a device, or of all
 )
 
 // Event is something netlink listeners hear of (Linux: mroute_netlink_event,
-// igmpmsg_netlink_event).
+// igmpmsg_netlink_event, inet_netconf_notify_devconf).
 type Event struct {
 	Kind  EventKind
-	Route Route  // of a RouteNew or RouteDel
-	Table uint32 // of a Report, as what follows
-	Msg   []byte // the packet the daemon got, struct igmpmsg and what follows
+	Route Route           // of a RouteNew or RouteDel
+	Table uint32          // of a Report, as what follows
+	Msg   []byte          // the packet the daemon got, struct igmpmsg and what follows
+	Dev   *napi.NetDevice // of a Forwarding, nil for all
 }
 
 // Router is the multicast routing of one namespace. It implements
@@ -190,6 +192,7 @@ func (r *Router) start(t *table, s *ip.Sock) error {
 	}
 	t.sk.Store(s)
 	r.ip.ConfAll.McForwarding.Add(1)
+	r.notify(Event{Kind: Forwarding})
 	return nil
 }
 
@@ -200,6 +203,7 @@ func (r *Router) stop(s *ip.Sock) {
 	for _, t := range r.tables {
 		if t.sk.Load() == s {
 			r.ip.ConfAll.McForwarding.Add(-1)
+			r.notify(Event{Kind: Forwarding})
 			t.sk.Store(nil)
 			r.clean(t, flushVIFs|flushMFC)
 		}

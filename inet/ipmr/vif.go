@@ -88,6 +88,7 @@ func (r *Router) addVIF(t *table, c *vifctl, daemon bool, reg *napi.NetDevice) e
 		return err
 	}
 	in.Conf.McForwarding.Add(1)
+	r.notify(Event{Kind: Forwarding, Dev: dev})
 	r.mu.Lock()
 	v.dev, v.flags, v.local, v.remote = dev, uint32(c.flags), c.local, c.remote
 	if !daemon {
@@ -125,6 +126,7 @@ func (r *Router) delVIF(t *table, i int, gone bool) error {
 	dev.SetAllMulti(-1) // EINVAL: it was reset with the device
 	if in := r.ip.InDev(dev.Ifindex()); in != nil {
 		in.Conf.McForwarding.Add(-1)
+		r.notify(Event{Kind: Forwarding, Dev: dev})
 	}
 	r.ip.FIB.Bump()
 	if v.flags&vifRegister != 0 && !gone {

@@ -270,6 +270,14 @@ func (r *Route) mrouteEvent(ev ipmr.Event) {
 			typ = rtmDelRoute
 		}
 		r.tell(groupMRoute, func(b *netlink.Builder) { putMRoute(b, typ, &ev.Route) })
+	case ipmr.Forwarding:
+		index := int32(netconfAll)
+		if ev.Dev != nil {
+			index = ev.Dev.Ifindex()
+		}
+		if c := r.devConfOf(index); c != nil {
+			r.tell(groupNetconf, func(b *netlink.Builder) { putNetconf(b, rtmNewNetconf, index, c, netconfMcForwarding) })
+		}
 	case ipmr.Report:
 		r.tell(groupMRouteReport, func(b *netlink.Builder) {
 			m := ev.Msg

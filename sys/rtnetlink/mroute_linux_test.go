@@ -74,7 +74,7 @@ func (e *end) exact(m *syscall.NetlinkMessage) string {
 	switch m.Header.Type &^ 3 {
 	case 16:
 		fixed = 16
-	case 96:
+	case 80, 96:
 		fixed = 4
 	}
 	d := m.Data
@@ -90,7 +90,7 @@ func (e *end) attrs(b []byte, typ uint16) (s string) {
 		n, t := int(binary.NativeEndian.Uint16(b)), binary.NativeEndian.Uint16(b[2:])
 		v := b[4:n]
 		switch {
-		case typ>>2 == 24>>2 && t == 3, typ == 1001 && t == 1:
+		case typ>>2 == 24>>2 && t == 3, (typ == 1001 || typ == 80) && t == 1:
 			s += fmt.Sprintf(" %d=%s", t, e.devName(binary.NativeEndian.Uint32(v)))
 		case typ == 1001 && t == 8: // of a vif by index, that
 		case typ == 96 && t == 5: // of the rest Linux sets nothing
@@ -133,7 +133,7 @@ func TestMRoutes_AsLinux(t *testing.T) {
 			errno, words, msgs := e.do(req)
 			note(what, errno, words, msgs)
 		}
-		for _, g := range []uint32{6, 30} {
+		for _, g := range []uint32{6, 24, 30} {
 			v := g
 			_, errno := e.syscall(syscall.SYS_SETSOCKOPT, e.fd, 270, syscall.NETLINK_ADD_MEMBERSHIP, uintptr(unsafe.Pointer(&v)), 4, 0)
 			e.check("join", errno)
