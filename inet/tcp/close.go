@@ -470,14 +470,12 @@ func (s *Sock) Connect(sa ip.Sockaddr, nonblock bool) error {
 			}
 			return syscall.EALREADY
 		}
-		s.writePending++
 		_, snd := s.Timeouts()
 		s.unlock()
 		err := s.WaitEvent(true, snd, func() (bool, error) {
 			return !inStates(s.State(), fSynSent|fSynRecv), nil
 		})
 		s.lock()
-		s.writePending--
 		if err == syscall.EAGAIN {
 			return syscall.EINPROGRESS
 		}

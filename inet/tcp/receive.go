@@ -113,18 +113,30 @@ func (s *Sock) underPressure() bool {
 }
 
 // rxTruesize is what a received segment counts against SO_RCVBUF.
+// The window follows from it, so it is what Linux counts for a packet that came
+// over a TUN device, or any driver that copies: struct sk_buff, and a data area
+// of the allocator's next size for headroom, packet and shared info.
 func rxTruesize(b *skb.Buff) int {
-	if c := rx(b).charge; c != 0 {
-		return int(c)
+	const skBuff, shinfo, small = 256, 320, 704
+	n := b.Len() - b.NetworkOffset() + skb.Pad + shinfo
+	switch {
+	case n <= small:
+		return skBuff + small
+	case n <= 4096:
+		size := 1024
+		for size < n {
+			size <<= 1
+		}
+		return skBuff + size
 	}
-	return sock.Charge(b)
+	return skBuff + (n+4095)&^4095
 }
 
 // chargeRx takes a segment's memory (Linux: tcp_try_rmem_schedule). False
 // means that there is no room even after pruning.
 func (s *Sock) chargeRx(b *skb.Buff) bool {
 	cb := rx(b)
-	c := sock.Charge(b)
+	c := rxTruesize(b)
 	if s.rmem+c > s.ReceiveBuffer() && s.rmem > 0 {
 		if !s.prune(c) {
 			return false
