@@ -1,7 +1,6 @@
 package hosted
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -27,18 +26,8 @@ const (
 	tunFTSO4 = 0x02
 )
 
-// The vnet header in front of each frame is virtio's (virtio 1.2, 5.1.6), 12
-// bytes with the count of merged buffers, little-endian on amd64.
-const (
-	vnetHdrLen = 12
-
-	vnetNeedsCsum = 1 // flags: VIRTIO_NET_HDR_F_NEEDS_CSUM
-	vnetDataValid = 2 // flags: VIRTIO_NET_HDR_F_DATA_VALID
-
-	vnetGSONone  = 0
-	vnetGSOTCPv4 = 1
-	vnetGSOECN   = 0x80
-)
+// The vnet header in front of each frame has the count of merged buffers.
+const vnetHdrLen = skb.VnetHdrMrgLen
 
 const ifNameSize = 16
 
@@ -268,7 +257,8 @@ func (r *tapReader) readOne(fd int) (*skb.Buff, error) {
 		r.pages[i] = nil
 		first += size
 	}
-	if !vnetToSkb(&r.hdr, b) {
+	h := skb.ParseVnetHdr(r.hdr[:])
+	if !h.ToSkb(b, false, skb.VnetCsum|skb.VnetTSO4|skb.VnetECN) {
 		r.dev.Stats.RxErrors.Add(1)
 		r.dev.Stats.RxFrameErrors.Add(1)
 		b.Free(skb.DevHdr)
@@ -277,62 +267,16 @@ func (r *tapReader) readOne(fd int) (*skb.Buff, error) {
 	return b, nil
 }
 
-// vnetToSkb takes what the vnet header says about a frame over into the skb
-// (Linux: virtio_net_hdr_to_skb). It reports false for a header that cannot be
-// meant for this frame.
-func vnetToSkb(h *[vnetHdrLen]byte, b *skb.Buff) bool {
-	le := binary.LittleEndian
-	start, off := int(le.Uint16(h[6:])), int(le.Uint16(h[8:]))
-	switch {
-	case h[0]&vnetNeedsCsum != 0:
-		if start+off+2 > b.Len() {
-			return false
-		}
-		b.SetCsumPartial(start, off)
-	case h[0]&vnetDataValid != 0:
-		b.IPSummed = skb.ChecksumUnnecessary
-	}
-	switch h[1] &^ vnetGSOECN {
-	case vnetGSONone:
-	case vnetGSOTCPv4:
-		si := b.Shinfo()
-		if si.GSOSize = le.Uint16(h[4:]); si.GSOSize == 0 || h[0]&vnetNeedsCsum == 0 {
-			return false
-		}
-		si.GSOType = skb.GSOTCPv4 | skb.GSODodgy
-		if h[1]&vnetGSOECN != 0 {
-			si.GSOType |= skb.GSOTCPECN
-		}
-	default:
-		return false
-	}
-	return true
-}
-
-// vnetFromSkb writes the vnet header for a frame to be transmitted (Linux:
-// virtio_net_hdr_from_skb).
-func vnetFromSkb(h *[vnetHdrLen]byte, b *skb.Buff) {
-	*h = [vnetHdrLen]byte{}
-	le := binary.LittleEndian
-	if b.IPSummed == skb.ChecksumPartial {
-		h[0] = vnetNeedsCsum
-		le.PutUint16(h[6:], uint16(b.CsumStartOffset()))
-		le.PutUint16(h[8:], b.CsumOffset)
-	}
-	if si := b.Shinfo(); si.GSOSize != 0 {
-		h[1] = vnetGSOTCPv4
-		if si.GSOType&skb.GSOTCPECN != 0 {
-			h[1] |= vnetGSOECN
-		}
-		le.PutUint16(h[2:], uint16(b.Headlen())) // headers are linear, as TCP makes them
-		le.PutUint16(h[4:], si.GSOSize)
-	}
-}
-
 // StartXmit writes frames to the host, which copies them.
 func (t *Tap) StartXmit(_ *napi.NetDevice, _ *napi.TxQueue, batch []*skb.Buff) int {
 	for _, b := range batch {
-		vnetFromSkb(&t.hdr, b)
+		var h skb.VnetHdr
+		if !h.FromSkb(b, false, false) {
+			t.dev.Stats.TxErrors.Add(1)
+			b.Free(skb.DevHdr)
+			continue
+		}
+		h.Put(t.hdr[:])
 		iov := append(t.iov[:0], syscall.Iovec{Base: &t.hdr[0], Len: vnetHdrLen})
 		if d := b.Data(); len(d) > 0 {
 			iov = append(iov, syscall.Iovec{Base: &d[0], Len: uint64(len(d))})

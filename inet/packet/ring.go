@@ -389,7 +389,6 @@ func (r *ring) putFrame(e *entry) bool {
 func (e *entry) copyTo(f []byte) {
 	e.b.CopyBits(0, f[e.mac:e.mac+uint64(e.snaplen)])
 	if e.vnet > 0 {
-		h := vnetHdr(e.b)
-		copy(f[e.mac-uint64(e.vnet):e.mac], h[:])
+		putVnetHdr(f[e.mac-uint64(e.vnet):e.mac], e.b)
 	}
 }

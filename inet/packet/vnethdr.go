@@ -1,37 +1,25 @@
 package packet
 
 import (
-	"encoding/binary"
 	"syscall"
 
 	"barewire/inet/sock"
 	"barewire/skb"
 )
 
-// The header in front of each frame with PACKET_VNET_HDR (Linux: struct
-// virtio_net_hdr, and with the count of buffers): what of the checksum is done,
-// as a virtual machine's card wants to know.
-const (
-	vnetHdrLen    = 10
-	vnetHdrMrgLen = 12
+// With PACKET_VNET_HDR each frame has a skb.VnetHdr in front: what of the
+// checksum is done, as a virtual machine's card wants to know.
 
-	vnetNeedsCsum      = 1 // flags
-	vnetDataValid      = 2
-	leastNetworkHeader = 20 // of IPv4; Linux asks no less of other packets
-
-	vnetFlagsAt   = 0
-	vnetGSOTypeAt = 1
-	vnetStartAt   = 6
-	vnetOffsetAt  = 8
-)
+// leastNetworkHeader is that of IPv4; Linux asks no less of other packets.
+const leastNetworkHeader = 20
 
 // setVnetHdr is PACKET_VNET_HDR and PACKET_VNET_HDR_SZ. EINVAL for a size that
 // no such header has, EBUSY while there is a ring. Packet.mu is held.
 func (k *Sock) setVnetHdr(name int, v int32) error {
 	switch {
 	case name == optVnetHdr && v != 0:
-		v = vnetHdrLen
-	case name == optVnetHdrSize && v != 0 && v != vnetHdrLen && v != vnetHdrMrgLen:
+		v = skb.VnetHdrLen
+	case name == optVnetHdrSize && v != 0 && v != skb.VnetHdrLen && v != skb.VnetHdrMrgLen:
 		return syscall.EINVAL
 	}
 	if k.ring.Load() != nil || k.tx.Load() != nil {
@@ -48,22 +36,20 @@ func (k *Sock) putVnetHdr(m *sock.Msg, b *skb.Buff, size int) error {
 	if m.Len() < size || b.IsGSO() {
 		return syscall.EINVAL
 	}
-	h := vnetHdr(b)
-	skipIov(m, h[:size])
+	var p [skb.VnetHdrMrgLen]byte
+	putVnetHdr(p[:size], b)
+	skipIov(m, p[:size])
 	return nil
 }
 
-// vnetHdr is the header of a received packet.
-func vnetHdr(b *skb.Buff) (h [vnetHdrMrgLen]byte) {
-	switch b.IPSummed {
-	case skb.ChecksumPartial:
-		h[vnetFlagsAt] = vnetNeedsCsum
-		binary.LittleEndian.PutUint16(h[vnetStartAt:], uint16(b.CsumStartOffset()))
-		binary.LittleEndian.PutUint16(h[vnetOffsetAt:], b.CsumOffset)
-	case skb.ChecksumUnnecessary:
-		h[vnetFlagsAt] = vnetDataValid
+// putVnetHdr writes the header of a received packet, zeros for one it cannot
+// describe.
+func putVnetHdr(p []byte, b *skb.Buff) {
+	var h skb.VnetHdr
+	if !h.FromSkb(b, false, true) {
+		h = skb.VnetHdr{}
 	}
-	return h
+	h.Put(p)
 }
 
 // skipIov fills the first bytes of a message, which is long enough, and takes
@@ -95,13 +81,14 @@ func takeVnetHdr(it *sock.Iter, n, size int) (c vnetCsum, rest int, err error) {
 	if n < size {
 		return c, 0, syscall.EINVAL
 	}
-	var h [vnetHdrMrgLen]byte
-	it.Read(h[:size])
-	if h[vnetGSOTypeAt] != 0 {
+	var p [skb.VnetHdrMrgLen]byte
+	it.Read(p[:size])
+	h := skb.ParseVnetHdr(p[:size])
+	if h.GSOType != skb.VnetGSONone {
 		return c, 0, syscall.EINVAL
 	}
-	if h[vnetFlagsAt]&vnetNeedsCsum != 0 {
-		c = vnetCsum{true, int(binary.LittleEndian.Uint16(h[vnetStartAt:])), int(binary.LittleEndian.Uint16(h[vnetOffsetAt:]))}
+	if h.Flags&skb.VnetNeedsCsum != 0 {
+		c = vnetCsum{true, int(h.CsumStart), int(h.CsumOffset)}
 		if c.start < leastNetworkHeader {
 			return c, 0, syscall.EINVAL
 		}

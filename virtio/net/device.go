@@ -37,6 +37,8 @@ type Device struct {
 	probed bool
 	wanted uint64 // features chosen
 	feats  uint64 // features negotiated, VERSION_1 and the like included
+	// What headers of received frames may say by them.
+	offloads skb.VnetOffloads
 
 	rx   rxQueue
 	tx   txQueue
@@ -148,7 +150,7 @@ func (d *Device) identify() error {
 	if err != nil {
 		return err
 	}
-	d.feats = feats
+	d.feats, d.offloads = feats, offloads(feats)
 	if err := d.readIdentity(); err != nil {
 		return err
 	}

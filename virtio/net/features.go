@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"barewire/napi"
+	"barewire/skb"
 	"barewire/virtio"
 )
 
@@ -74,6 +75,19 @@ func (d *Device) choose(offered uint64) (uint64, error) {
 }
 
 // has reports whether a feature was negotiated.
+// offloads is what the headers of received frames may ask for (5.1.3).
+func offloads(feats uint64) (o skb.VnetOffloads) {
+	for _, f := range []struct {
+		feat uint64
+		o    skb.VnetOffloads
+	}{{FeatGuestCSUM, skb.VnetCsum}, {FeatGuestTSO4, skb.VnetTSO4}, {FeatGuestECN, skb.VnetECN}} {
+		if feats&f.feat != 0 {
+			o |= f.o
+		}
+	}
+	return o
+}
+
 func (d *Device) has(f uint64) bool { return d.feats&f != 0 }
 
 // netFeatures translates to what the stack knows.

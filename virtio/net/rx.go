@@ -14,7 +14,7 @@ import (
 // right in front of it (5.1.6.4: it may be written anywhere, in one piece).
 const (
 	rxFrameOff = skb.Pad + 2
-	rxBufOff   = rxFrameOff - hdrLen
+	rxBufOff   = rxFrameOff - skb.VnetHdrMrgLen
 
 	rxBatch     = 32 // pages per refill step
 	rxRetry     = 20 * time.Millisecond
@@ -125,15 +125,15 @@ func (d *Device) receive(budget int) int {
 // header included. It owns p.
 func (d *Device) receiveOne(p *skb.Page, n int) {
 	s := &d.dev.Stats
-	if n < hdrLen {
+	if n < skb.VnetHdrMrgLen {
 		p.Put()
 		s.RxErrors.Add(1)
 		s.RxLengthErrors.Add(1)
 		return
 	}
-	h := parseHdr(p.Bytes()[rxBufOff:])
-	b := d.net.SKB().Build(p, rxFrameOff, n-hdrLen)
-	if d.has(FeatMrgRxbuf) && h.nbufs != 1 && !d.merge(b, int(h.nbufs)) {
+	h := skb.ParseVnetHdr(p.Bytes()[rxBufOff:rxFrameOff])
+	b := d.net.SKB().Build(p, rxFrameOff, n-skb.VnetHdrMrgLen)
+	if d.has(FeatMrgRxbuf) && h.NumBuffers != 1 && !d.merge(b, int(h.NumBuffers)) {
 		s.RxErrors.Add(1)
 		s.RxLengthErrors.Add(1)
 		b.Free(skb.DevHdr)
@@ -145,7 +145,7 @@ func (d *Device) receiveOne(p *skb.Page, n int) {
 		b.Free(skb.PktTooSmall)
 		return
 	}
-	if !h.toSkb(b, d.feats) {
+	if !h.ToSkb(b, false, d.offloads) {
 		s.RxErrors.Add(1)
 		s.RxFrameErrors.Add(1)
 		b.Free(skb.DevHdr)

@@ -105,8 +105,8 @@ func (d *Device) StartXmit(_ *napi.NetDevice, nq *napi.TxQueue, batch []*skb.Buf
 // add puts one packet on the ring, of which enough is free. False means that
 // the packet cannot be sent at all. The caller holds mu.
 func (tx *txQueue) add(b *skb.Buff) bool {
-	var h netHdr
-	if !h.fromSkb(b) || b.Len() == 0 {
+	var h skb.VnetHdr
+	if !h.FromSkb(b, false, false) || b.Len() == 0 {
 		return false
 	}
 	if b.Shinfo().FragList != nil || 2+len(b.Frags()) > tx.maxSegs {
@@ -116,14 +116,14 @@ func (tx *txQueue) add(b *skb.Buff) bool {
 	}
 	segs := tx.segs[:0]
 	// A shared data area is shared in its headroom as well.
-	if b.Headroom() >= hdrLen && !b.Cloned() {
-		h.put(b.Push(hdrLen))
+	if b.Headroom() >= skb.VnetHdrMrgLen && !b.Cloned() {
+		h.Put(b.Push(skb.VnetHdrMrgLen))
 		segs = append(segs, virtio.Seg{Addr: b.DMA(), Len: uint32(b.Headlen())})
-		b.Pull(hdrLen)
+		b.Pull(skb.VnetHdrMrgLen)
 	} else {
 		off := tx.q.NextID() * txSlotHdr
-		h.put(tx.hdrs.Mem[off:])
-		segs = append(segs, virtio.Seg{Addr: tx.hdrs.Addr + uint64(off), Len: hdrLen})
+		h.Put(tx.hdrs.Mem[off : off+skb.VnetHdrMrgLen])
+		segs = append(segs, virtio.Seg{Addr: tx.hdrs.Addr + uint64(off), Len: skb.VnetHdrMrgLen})
 		if n := b.Headlen(); n > 0 {
 			segs = append(segs, virtio.Seg{Addr: b.DMA(), Len: uint32(n)})
 		}

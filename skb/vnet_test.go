@@ -1,14 +1,10 @@
-package net
+package skb
 
-import (
-	"testing"
+import "testing"
 
-	"barewire/skb"
-)
-
-// FuzzVirtioNetHdr applies any header to any frame: offsets that pass lie in
+// FuzzVnetHdr applies any header to any frame: offsets that pass lie in
 // the frame, and what the receive side takes the transmit side can say again.
-func FuzzVirtioNetHdr(f *testing.F) {
+func FuzzVnetHdr(f *testing.F) {
 	f.Add([]byte{1, 0, 0, 0, 0, 0, 34, 0, 16, 0, 1, 0}, make([]byte, 100), 60)
 	tcp := make([]byte, 3000)
 	tcp[12], tcp[14], tcp[23], tcp[34+12] = 8, 0x45, 6, 5<<4
@@ -18,16 +14,16 @@ func FuzzVirtioNetHdr(f *testing.F) {
 	f.Add([]byte{1, 1, 58, 0, 100, 0, 38, 0, 16, 0, 1, 0}, vlan, 3000)
 	f.Add([]byte{2, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0}, tcp[:14], 14)
 	f.Fuzz(func(t *testing.T, hdr, frame []byte, head int) {
-		if len(hdr) < hdrLen || len(frame) < 14 || len(frame) > 66000 || head < 0 {
+		if len(hdr) < VnetHdrMrgLen || len(frame) < 14 || len(frame) > 66000 || head < 0 {
 			return
 		}
-		pool, err := skb.NewPagePool(skb.PageConfig{MaxPages: 64})
+		pool, err := NewPagePool(PageConfig{MaxPages: 64})
 		if err != nil {
 			t.Fatal(err)
 		}
-		cache := skb.NewCache(pool)
+		cache := NewCache(pool)
 		head = min(head, len(frame), 4030)
-		b := cache.Build(pool.Alloc(), rxFrameOff, head)
+		b := cache.Build(pool.Alloc(), Pad, head)
 		copy(b.Data(), frame)
 		for rest := frame[head:]; len(rest) > 0; {
 			p := pool.Alloc()
@@ -37,13 +33,13 @@ func FuzzVirtioNetHdr(f *testing.F) {
 				t.Fatal("frame has too many fragments")
 			}
 		}
-		h := parseHdr(hdr)
-		const feats = FeatGuestCSUM | FeatGuestTSO4 | FeatGuestECN
-		if h.toSkb(b, feats) {
+		h := ParseVnetHdr(hdr)
+		const all = VnetCsum | VnetTSO4 | VnetECN
+		if h.ToSkb(b, false, all) {
 			checkHdr(t, &h, b)
 		}
 		// Nothing of it without the features.
-		if (h.flags&hdrNeedsCsum != 0 || h.gsoType != gsoNone) && h.toSkb(b, 0) {
+		if (h.Flags&VnetNeedsCsum != 0 || h.GSOType != VnetGSONone) && h.ToSkb(b, false, 0) {
 			t.Fatal("a header was taken that was not negotiated")
 		}
 		b.Consume()
@@ -53,24 +49,24 @@ func FuzzVirtioNetHdr(f *testing.F) {
 	})
 }
 
-func checkHdr(t *testing.T, h *netHdr, b *skb.Buff) {
-	if b.IPSummed == skb.ChecksumPartial {
+func checkHdr(t *testing.T, h *VnetHdr, b *Buff) {
+	if b.IPSummed == ChecksumPartial {
 		start := b.CsumStartOffset()
 		if start < 14 || start+int(b.CsumOffset)+2 > b.Headlen() {
 			t.Fatalf("checksum at %d+%d of %d linear bytes", start, b.CsumOffset, b.Headlen())
 		}
 	}
-	if b.IsGSO() && (b.IPSummed != skb.ChecksumPartial || int(b.Shinfo().GSOSize) >= b.Len() || b.Shinfo().GSOSegs < 2) {
+	if b.IsGSO() && (b.IPSummed != ChecksumPartial || int(b.Shinfo().GSOSize) >= b.Len() || b.Shinfo().GSOSegs < 2) {
 		t.Fatalf("segments %d of %d bytes, frame %d, checksum %d", b.Shinfo().GSOSegs, b.Shinfo().GSOSize, b.Len(), b.IPSummed)
 	}
-	var out netHdr
-	if !out.fromSkb(b) {
+	var out VnetHdr
+	if !out.FromSkb(b, false, false) {
 		t.Fatal("cannot be transmitted")
 	}
-	if out.flags != h.flags&hdrNeedsCsum || out.flags != 0 && (out.csumStart != h.csumStart || out.csumOffset != h.csumOffset) {
+	if out.Flags != h.Flags&VnetNeedsCsum || out.Flags != 0 && (out.CsumStart != h.CsumStart || out.CsumOffset != h.CsumOffset) {
 		t.Fatalf("%+v came out as %+v", h, out)
 	}
-	if b.IsGSO() && (out.gsoSize != h.gsoSize || out.gsoType != h.gsoType) {
+	if b.IsGSO() && (out.GSOSize != h.GSOSize || out.GSOType != h.GSOType) {
 		t.Fatalf("%+v came out as %+v", h, out)
 	}
 }
