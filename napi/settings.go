@@ -29,6 +29,11 @@ func (n *Net) registerFiles() {
 	n.proc.Register("softnet_stat", n.showSoftnet)
 	n.proc.Register("ptype", n.showPtype)
 	n.proc.Register("drop_reasons", n.showDrops)
+	// The units of the packet schedulers' clock: ticks of 64 ns, and a timer
+	// that is exact to one (Linux: psched_show).
+	n.proc.Register("psched", func(b []byte) []byte {
+		return fmt.Appendf(b, "%08x %08x %08x %08x\n", 1000, 64, 1000000, 1000000000)
+	})
 }
 
 // showDrops lists why packets were dropped, and how many; Linux has no such

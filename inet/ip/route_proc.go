@@ -45,6 +45,13 @@ func (n *Net) initRoute() {
 	)
 	n.Dev.Proc().Register("route", n.procRoute)
 	n.Dev.Proc().Register("stat/rt_cache", n.procRtCache)
+	n.Dev.Proc().Register("fib_trie", n.procFibTrie)
+	n.Dev.Proc().Register("fib_triestat", n.procFibTrieStat)
+	// There has been no cache of routes since Linux 3.6; the file has its
+	// header still.
+	n.Dev.Proc().Register("rt_cache", func(b []byte) []byte {
+		return append(b, fmt.Sprintf("%-127s\n", "Iface\tDestination\tGateway \tFlags\t\tRefCnt\tUse\tMetric\tSource\t\tMTU\tWindow\tIRTT\tTOS\tHHRef\tHHUptod\tSpecDst")...)
+	})
 }
 
 // Flags of a line of /proc/net/route (Linux: RTF_*).

@@ -2,8 +2,10 @@ package netlink
 
 import (
 	"encoding/binary"
+	"fmt"
 	"sync"
 	"syscall"
+	"unsafe"
 
 	"barewire/inet/sock"
 	"barewire/napi"
@@ -77,6 +79,35 @@ func (t *Table) Create(s *sock.Socket, protocol int) error {
 	t.socks[k] = struct{}{}
 	t.mu.Unlock()
 	return nil
+}
+
+// Show is the text of /proc/net/netlink (Linux: netlink_native_seq_show): the
+// kernel's side of each protocol, and the sockets. A socket is told from others
+// by a number and not by where it is.
+func (t *Table) Show(b []byte) []byte {
+	b = append(b, "sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n"...)
+	const line = "%016x %-3d %-10d %08x %-8d %-8d %-5d %-8d %-8d %-8d\n"
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for proto, p := range t.protos {
+		if p == nil {
+			continue
+		}
+		b = fmt.Appendf(b, line, proto+1, proto, 0, 0, 0, 0, 0, 2, 0, 0)
+		for k := range t.socks {
+			if k.Protocol != proto {
+				continue
+			}
+			k.mu.Lock()
+			rmem, dump := k.rmem, 0
+			if k.dump != nil {
+				dump = 1
+			}
+			k.mu.Unlock()
+			b = fmt.Appendf(b, line, uint32(uintptr(unsafe.Pointer(k))>>4), proto, k.port, uint32(k.groups.Load()), rmem, 0, dump, 2, k.drops.Load(), k.Ino())
+		}
+	}
+	return b
 }
 
 // insert gives k a port (Linux: netlink_insert). EADDRINUSE, EBUSY.

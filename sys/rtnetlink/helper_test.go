@@ -47,8 +47,8 @@ func ours(t testing.TB) (*end, *inet.Net) {
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() { n.SoftNet().Run(stop); close(done) }()
 	t.Cleanup(func() { rt.Close(); in.Close(); close(stop); <-done })
-	k := sys.New(sys.Config{Clock: n.Clock(), SockCreate: in.SockCreate})
-	e := &end{TB: t, name: "ours", syscall: func(num, a1, a2, a3, a4, a5, a6 uintptr) (uintptr, syscall.Errno) {
+	k := sys.New(sys.Config{Clock: n.Clock(), SockCreate: in.SockCreate, Net: n})
+	e := &end{within: func(f func() error) error { return f() }, TB: t, name: "ours", syscall: func(num, a1, a2, a3, a4, a5, a6 uintptr) (uintptr, syscall.Errno) {
 		r, _, e := k.Syscall(num, a1, a2, a3, a4, a5, a6)
 		return r, syscall.Errno(e)
 	}}

@@ -109,6 +109,7 @@ func New(n *inet.Net) (*Route, error) {
 	}
 	r.stop = append(r.stop, r.dev.RegisterNotifier(r.devEvent))
 	r.dev.Sysctl().OnChange(r.settingChanged)
+	r.dev.Proc().Register("netlink", r.nl.Show)
 	r.listen()
 	return r, nil
 }
