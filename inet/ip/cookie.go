@@ -107,11 +107,13 @@ func (s *Sock) ipControl(c *Cookie, m *sock.Cmsg) error {
 func (s *Sock) RecvControl(m *sock.Msg, b *skb.Buff) {
 	s.Sock.RecvControl(m, b)
 	if o := s.opts.Load(); o&optCmsg != 0 {
-		s.ipRecvControl(m, b, o)
+		s.ipRecvControl(m, b, o, false)
 	}
 }
 
-func (s *Sock) ipRecvControl(m *sock.Msg, b *skb.Buff, o uint32) {
+// ipRecvControl puts the items of the options o. quote says that b is what an
+// ICMP error quoted, which has no address to answer from.
+func (s *Sock) ipRecvControl(m *sock.Msg, b *skb.Buff, o uint32, quote bool) {
 	h, ok := header.ParseIPv4(b.NetworkHeader())
 	if !ok {
 		return
@@ -122,7 +124,9 @@ func (s *Sock) ipRecvControl(m *sock.Msg, b *skb.Buff, o uint32) {
 		// The address to answer from: that of the packet, unless it was for a
 		// group.
 		spec := h.Dst()
-		if rt := RtableOf(b); rt != nil && rt.Type != fib.Local {
+		if quote {
+			spec = 0
+		} else if rt := RtableOf(b); rt != nil && rt.Type != fib.Local {
 			spec = s.IP.SelectAddr(rt.Dev, h.Src(), 0)
 		}
 		binary.BigEndian.PutUint32(p[4:], uint32(spec))

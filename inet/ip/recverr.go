@@ -51,20 +51,50 @@ func rfc4884(b, c *skb.Buff, q header.IPv4, typ uint8) uint32 {
 	// section 4.1).
 	n := int(outer[outer.HeaderLen()+5]) * 4
 	read := b.Len() - c.Len() // headers of the quote that were pulled
-	if n < 128 || n < q.HeaderLen() || n+4 > b.Len() {
+	if b.Len() > mostQuoted || n < leastQuoted || n+extHdrLen > b.Len() {
 		return 0
 	}
 	at := n - read
 	if at < 0 {
 		return rfc4884Invalid
 	}
-	var ext [4]byte
-	b.CopyBits(n, ext[:])
-	flags := uint32(0)
-	if ext[0]>>4 != 2 || skb.CsumFold(b.Checksum(n, b.Len()-n, 0)) != 0 && (ext[2] != 0 || ext[3] != 0) {
-		flags = rfc4884Invalid
+	if !extensionsOK(b, n) {
+		return uint32(at) | rfc4884Invalid
 	}
-	return uint32(at) | flags
+	return uint32(at)
+}
+
+// Bounds of a quote with extensions, in bytes (RFC 4884 section 3, RFC 1812
+// section 4.3.2.3).
+const (
+	leastQuoted = 128
+	mostQuoted  = 576
+	extHdrLen   = 4
+)
+
+// extensionsOK checks the structure of extensions from off on (Linux:
+// ip_icmp_error_rfc4884_validate; RFC 4884 section 7). Of another version
+// nothing is known to be wrong.
+func extensionsOK(b *skb.Buff, off int) bool {
+	var h [extHdrLen]byte
+	b.CopyBits(off, h[:])
+	if h[0]>>4 != 2 {
+		return true
+	}
+	if (h[2] != 0 || h[3] != 0) && skb.CsumFold(b.Checksum(off, b.Len()-off, 0)) != 0 {
+		return false
+	}
+	for off += extHdrLen; off < b.Len(); {
+		if b.CopyBits(off, h[:]) < extHdrLen {
+			return false
+		}
+		n := int(h[0])<<8 | int(h[1])
+		if n < extHdrLen || n > b.Len()-off {
+			return false
+		}
+		off += n
+	}
+	return true
 }
 
 // LocalError puts an error found on this host on the error queue of a sock that
@@ -112,7 +142,7 @@ func (s *Sock) RecvError(m *sock.Msg) (int, error) {
 	if e.Origin == sock.OriginICMP {
 		Sockaddr{Family: syscall.AF_INET, Addr: header.Addr(e.Offender)}.Put(p[sock.ExtErrLen:])
 		if o := s.opts.Load() & optCmsg &^ (OptRecvFragSize | OptRetOpts); o != 0 {
-			s.ipRecvControl(m, b, o)
+			s.ipRecvControl(m, b, o, true)
 		}
 	}
 	m.PutCmsg(syscall.SOL_IP, syscall.IP_RECVERR, p[:])

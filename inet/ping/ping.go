@@ -168,10 +168,10 @@ func (p *Ping) Err(b *skb.Buff, typ, code uint8, info uint32) {
 		return
 	}
 	s.PathError(b, typ, code, info)
-	if typ == header.ICMPSourceQuench || typ == header.ICMPRedirect {
-		return
-	}
 	errno, hard := ip.ErrnoOf(typ, code)
+	if typ == header.ICMPSourceQuench {
+		errno = syscall.EREMOTEIO // ping wants to see it, as it does a redirect
+	}
 	if typ == header.ICMPDestUnreach && code == header.ICMPFragNeeded {
 		if s.PMTUDisc() == ip.PMTUDiscDont {
 			return

@@ -3,6 +3,7 @@ package udp
 import (
 	"encoding/binary"
 	"math/bits"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -91,15 +92,21 @@ func (t *table) slot2(addr header.Addr, port uint16) *slot {
 // insert enters a sock under its identity, in exchange for its old entry; mu is
 // held.
 func (t *table) insert(sk *Sock, id *ip.Ident) {
-	late := sk.entry != nil && !sk.entry.reusePort || sk.late
-	t.remove(sk)
+	old := sk.entry
+	t.unlink(sk)
 	sk.udp.inuse.Add(1)
 	e := &entry{sk: sk, id: id, reuse: sk.Flag(sock.FlagReuse), reusePort: sk.Flag(sock.FlagReusePort)}
-	sk.late = late && e.reusePort
-	if e.reusePort {
+	sk.late = e.reusePort && (old != nil && !old.reusePort || sk.late)
+	switch {
+	case !e.reusePort:
+		sk.leaveGroup()
+	case old != nil && old.reusePort && old.id.RcvSaddr == id.RcvSaddr && old.id.BoundDev == id.BoundDev:
+		e.group = sk.group // it keeps its place
+	default:
+		if old != nil {
+			sk.leaveGroup()
+		}
 		t.joinGroup(e)
-	} else {
-		sk.group = nil
 	}
 	sk.entry = e
 	t.slot1(id.Num).add(e)
@@ -108,6 +115,14 @@ func (t *table) insert(sk *Sock, id *ip.Ident) {
 
 // remove takes a sock out; mu is held.
 func (t *table) remove(sk *Sock) {
+	if sk.entry != nil {
+		t.unlink(sk)
+		sk.leaveGroup()
+	}
+}
+
+// unlink takes a sock's entry off the hashes; mu is held.
+func (t *table) unlink(sk *Sock) {
 	e := sk.entry
 	if e == nil {
 		return
@@ -208,7 +223,10 @@ func (t *table) best(l []*entry, src header.Addr, sport uint16, dst header.Addr,
 	}
 	if same > 1 {
 		pick := t.choose(found.group, b, same, t.flowHash(src, sport, dst, dport))
-		for i := len(l) - 1; i >= 0; i-- { // in the order of binding
+		if order := found.group.order.Load(); order != nil && len(*order) == int(same) {
+			return (*order)[pick]
+		}
+		for i := len(l) - 1; i >= 0; i-- { // some are connected elsewhere
 			e := l[i]
 			if e.group == found.group && e.score(src, sport, dst, dport, dev) == best {
 				if pick == 0 {
@@ -227,8 +245,13 @@ func (t *table) flowHash(src header.Addr, sport uint16, dst header.Addr, dport u
 }
 
 // group is the socks that share an address and port with SO_REUSEPORT (Linux:
-// struct sock_reuseport): what they share is the selector.
-type group struct{ selector atomic.Pointer[sock.Filter] }
+// struct sock_reuseport).
+type group struct {
+	selector atomic.Pointer[sock.Filter]
+	// order is the socks by the number a selector gives: that of their bind; the
+	// last takes the place of one that leaves, so that the others keep theirs.
+	order atomic.Pointer[[]*Sock]
+}
 
 // joinGroup gives a sock the group of those it shares its port with; mu is
 // held.
@@ -244,10 +267,36 @@ func (t *table) joinGroup(e *entry) {
 		e.sk.group = &group{}
 	}
 	e.group = e.sk.group
+	var l []*Sock
+	if p := e.group.order.Load(); p != nil {
+		l = append(l, *p...)
+	}
+	l = append(l, e.sk)
+	e.group.order.Store(&l)
+}
+
+// leaveGroup takes a sock out of its group, if it is in one (Linux:
+// reuseport_detach_sock); the table's mu is held.
+func (s *Sock) leaveGroup() {
+	g := s.group
+	s.group = nil
+	if g == nil {
+		return
+	}
+	p := g.order.Load()
+	if p == nil {
+		return
+	}
+	l := slices.Clone(*p)
+	if i := slices.Index(l, s); i >= 0 {
+		l[i] = l[len(l)-1]
+		l = l[:len(l)-1]
+		g.order.Store(&l)
+	}
 }
 
 // setSelector installs the filter that chooses among the socks of a group by
-// what it returns, their index in the order of binding (Linux:
+// what it returns, their number in the group (Linux:
 // reuseport_attach_prog, SO_DETACH_REUSEPORT_BPF). EINVAL without SO_REUSEPORT
 // or when that came after the bind, ENOENT when there is none to take off.
 func (s *Sock) setSelector(f sock.Filter) error {

@@ -160,11 +160,6 @@ func (u *UDP) queueRcv(sk *Sock, b *skb.Buff, cov int) {
 		u.inError(b, skb.NotSpecified)
 		return
 	}
-	if ttl := sk.MinTTL(); ttl != 0 && header.IPv4(b.NetworkHeader()).TTL() < ttl {
-		sk.AddDrop()
-		u.inError(b, skb.NotSpecified)
-		return
-	}
 	if !sk.RunFilter(b, header.UDPLen) {
 		sk.AddDrop()
 		u.inError(b, skb.SocketFilter)

@@ -126,24 +126,37 @@ func compare(t *testing.T, script func(w *world)) {
 	must(t, ns.Do(func() error { linux.run(script); return nil }))
 	own := ownWorld(t)
 	own.run(script)
-	shown := 0
-	for i := range max(len(linux.out), len(own.out)) {
-		l, o := "nothing", "nothing"
-		if i < len(linux.out) {
-			l = linux.out[i]
-		}
-		if i < len(own.out) {
-			o = own.out[i]
-		}
-		if l == o {
+	before := ""
+	for l, o, shown := linux.out, own.out, 0; len(l) > 0 || len(o) > 0; {
+		if len(l) > 0 && len(o) > 0 && l[0] == o[0] {
+			before = l[0]
+			l, o = l[1:], o[1:]
 			continue
 		}
 		if shown++; shown > 60 {
 			t.Errorf("and more")
 			break
 		}
-		t.Errorf("Linux %s\n\t   we %s", l, o)
+		i, j := meet(l, o)
+		t.Errorf("after %s\nLinux %s\n   we %s", before, strings.Join(l[:i], "\n      "), strings.Join(o[:j], "\n      "))
+		l, o = l[i:], o[j:]
 	}
+}
+
+// meet returns how many lines of two lists to pass over for both to go on
+// alike.
+func meet(l, o []string) (int, int) {
+	if len(l) > 1 && len(o) > 1 && l[1] == o[1] {
+		return 1, 1
+	}
+	for n := 1; n < 60; n++ {
+		for i := range n + 1 {
+			if j := n - i; i < len(l) && j < len(o) && l[i] == o[j] && (i+1 == len(l) || j+1 == len(o) || l[i+1] == o[j+1]) {
+				return i, j
+			}
+		}
+	}
+	return min(1, len(l)), min(1, len(o))
 }
 
 func (w *world) run(script func(w *world)) {
@@ -161,7 +174,7 @@ func (w *world) closeAll() {
 
 // note writes down what was seen.
 func (w *world) note(format string, v ...any) {
-	w.out = append(w.out, fmt.Sprintf("%d ", len(w.out))+fmt.Sprintf(format, v...))
+	w.out = append(w.out, fmt.Sprintf(format, v...))
 }
 
 // sys makes a call without writing it down.
