@@ -75,7 +75,38 @@ func (t *trie) match(key uint32, limit int) (*group, int) {
 	for {
 		seq := t.seq.Load()
 		s := t.snap.Load()
-		v, one := s.find(key)
+		words, best := s.words, uint32(0)
+		v := atomic.LoadUint32(&s.root[key>>(s.shift&31)])
+		for v&childBit != 0 {
+			at := uint(v &^ childBit)
+			head := atomic.LoadUint64(&words[at])
+			ranks := words[at+1]
+			if v := uint32(head >> 32); v != 0 {
+				best = v
+			}
+			pos, b := uint(head)&31, uint(head>>8)&15
+			at += nodeHead
+			if head&headSkip != 0 {
+				if (key^uint32(words[at]))>>(32-pos) != 0 {
+					v = 0
+					break
+				}
+				at++
+			}
+			slot := uint(key<<pos) >> ((32 - b) & 31)
+			w := slot >> 6
+			i := uint(uint8(ranks>>(w*8&31))) + uint(bits.OnesCount64(words[at+w]<<(63-slot&63))) - 1
+			at += (1<<b + 63) >> 6
+			if head&headWide == 0 {
+				v = uint32(uint16(words[at+i>>2] >> (i & 3 * 16)))
+				break // no nodes among 16 bits
+			}
+			v = uint32(atomic.LoadUint64(&words[at+i>>1]) >> (i & 1 * 32))
+		}
+		one := v != 0 // a single word decided
+		if v == 0 {
+			v = best // from further up
+		}
 		if int(v&lenMask) >= limit {
 			v, one = s.shorter(key, limit), false
 		}
@@ -88,44 +119,9 @@ func (t *trie) match(key uint32, limit int) (*group, int) {
 	}
 }
 
-// find returns the value of the longest match, 0 if there is none. one says that
-// a single word decided.
-func (s *snap) find(key uint32) (v uint32, one bool) {
-	words, best := s.words, uint32(0)
-	for v = atomic.LoadUint32(&s.root[key>>(s.shift&31)]); v&childBit != 0; {
-		at := uint(v &^ childBit)
-		head := atomic.LoadUint64(&words[at])
-		ranks := words[at+1]
-		if v := uint32(head >> 32); v != 0 {
-			best = v
-		}
-		pos, b := uint(head)&31, uint(head>>8)&15
-		at += nodeHead
-		if head&headSkip != 0 {
-			if (key^uint32(words[at]))>>(32-pos) != 0 {
-				return best, false
-			}
-			at++
-		}
-		slot := uint(key<<pos) >> ((32 - b) & 31)
-		w := slot >> 6
-		i := uint(uint8(ranks>>(w*8&31))) + uint(bits.OnesCount64(words[at+w]<<(63-slot&63))) - 1
-		at += (1<<b + 63) >> 6
-		if head&headWide == 0 {
-			v = uint32(uint16(words[at+i>>2] >> (i & 3 * 16)))
-			break // no nodes among 16 bits
-		}
-		v = uint32(atomic.LoadUint64(&words[at+i>>1]) >> (i & 1 * 32))
-	}
-	one = v != 0
-	if v == 0 {
-		v = best // from further up
-	}
-	return v, one
-}
-
-// shorter is find for prefixes shorter than limit: it reads the lists. It is for
-// routes that match by address and not otherwise, which are few.
+// shorter returns the value of the longest match shorter than limit, 0 if there
+// is none. It reads the lists: it is for routes that match by address and not
+// otherwise, which are few.
 func (s *snap) shorter(key uint32, limit int) (best uint32) {
 	for n := min(32-int(s.shift), limit-1); n >= 0; n-- {
 		if g := atomic.LoadUint32(&s.own[ownIndex(key, n)]); g != 0 {
