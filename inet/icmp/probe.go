@@ -41,7 +41,10 @@ func (i *ICMP) probe(b *skb.Buff) {
 		return
 	}
 	h := header.ICMP(b.Data())
-	h[0], h[1] = header.ICMPExtEchoReply, code
+	h[0] = header.ICMPExtEchoReply
+	if code != 0 {
+		h[1] = code // as in Linux that of the request stays where there is no error
+	}
 	h[7] = status
 	h.SetChecksum(0)
 	h.SetChecksum(skb.CsumFold(b.Checksum(0, b.Len(), 0)))

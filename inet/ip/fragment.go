@@ -195,7 +195,7 @@ func (c *cutter) dress(f *skb.Buff) {
 func (c *cutter) send(f *skb.Buff, off, size int, more bool) error {
 	p := f.Data()[:c.hlen]
 	copy(p, c.hdr[:c.hlen])
-	if off == 0 {
+	if c.base+off == 0 {
 		// Options that are for the first piece only go no further (RFC 791
 		// section 3.1: the copied flag).
 		header.BlankOptions(c.hdr[header.IPv4MinLen:c.hlen])

@@ -78,13 +78,17 @@ func (t *peerTable) allow(a header.Addr, interval int64) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	p := t.get(a, 0, now)
-	tokens := min(p.tokens+now-p.last, 6*interval)
-	p.last = now
-	ok := tokens >= interval
-	if ok {
-		tokens -= interval
+	// As in Linux time is counted in ticks, and the credit is cut to the burst
+	// only when some of it passed: allowError draws on the same credit, and has
+	// a burst of its own.
+	if past := (now - p.last) / int64(tick) * int64(tick); past > 0 {
+		p.tokens = min(p.tokens+past, 6*interval)
+		p.last += past
 	}
-	p.tokens = tokens
+	ok := p.tokens >= interval
+	if ok {
+		p.tokens -= interval
+	}
 	return ok
 }
 
@@ -141,6 +145,6 @@ func (t *peerTable) fragment(a header.Addr, ifindex int32) uint32 {
 // AllowICMP reports whether the rate limit per destination lets another
 // message go (Linux: the peer half of icmpv4_xrlim_allow).
 func (n *Net) AllowICMP(dst header.Addr) bool {
-	interval := n.Conf.ICMPRateLimit.Load()
-	return interval == 0 || n.peers.allow(dst, interval)
+	// An interval of 0 lets all go, and leaves no credit for when there is one.
+	return n.peers.allow(dst, n.Conf.ICMPRateLimit.Load())
 }
