@@ -2,6 +2,7 @@ package inet_test
 
 import (
 	"fmt"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -54,8 +55,8 @@ func TestNeigh_incomplete_askedByEverybodyAsOftenAsSet(t *testing.T) {
 		bubble(t, func(t *testing.T, h *host) {
 			h.setctl("net.ipv4.neigh.eth0.mcast_solicit", fmt.Sprint(c.mcast))
 			h.setctl("net.ipv4.neigh.eth0.app_solicit", fmt.Sprint(c.app))
-			asked := 0
-			h.IP().Neigh.AppSolicit = func(neigh.Entry) { asked++ }
+			var asked atomic.Int32
+			h.IP().Neigh.AppSolicit = func(neigh.Entry) { asked.Add(1) }
 			s := h.udpSocket(0, 0)
 			if _, err := sendTo(s, nil, peerIP, 9); err != nil {
 				t.Fatal(err)
@@ -64,8 +65,8 @@ func TestNeigh_incomplete_askedByEverybodyAsOftenAsSet(t *testing.T) {
 			h.wantState("while it asks", neigh.NUDIncomplete)
 			wait(time.Second)
 			h.wantState("after", neigh.NUDFailed)
-			if u, b := h.asked(); u != 0 || b != c.want || asked != c.app {
-				t.Errorf("%+v: asked %d by unicast, %d everybody, %d the program", c, u, b, asked)
+			if u, b := h.asked(); u != 0 || b != c.want || int(asked.Load()) != c.app {
+				t.Errorf("%+v: asked %d by unicast, %d everybody, %d the program", c, u, b, asked.Load())
 			}
 		})
 	}
@@ -87,8 +88,8 @@ func TestNeigh_probe_unicastThenProgramThenEverybodyAgain(t *testing.T) {
 			h.setctl("net.ipv4.neigh.eth0.app_solicit", fmt.Sprint(c.app))
 			h.setctl("net.ipv4.neigh.eth0.mcast_resolicit", fmt.Sprint(c.again))
 			h.setctl("net.ipv4.neigh.eth0.delay_first_probe_time", "2")
-			asked := 0
-			h.IP().Neigh.AppSolicit = func(neigh.Entry) { asked++ }
+			var asked atomic.Int32
+			h.IP().Neigh.AppSolicit = func(neigh.Entry) { asked.Add(1) }
 			h.neigh(neigh.NUDStale, 0, &peerMAC)
 			s := h.udpSocket(0, 0)
 			sendTo(s, nil, peerIP, 9)
@@ -101,8 +102,8 @@ func TestNeigh_probe_unicastThenProgramThenEverybodyAgain(t *testing.T) {
 			}
 			wait(time.Duration(c.ucast+c.app+c.again) * 1200 * time.Millisecond)
 			h.wantState("unanswered", neigh.NUDFailed)
-			if u, b := h.asked(); u != c.ucast || b != c.again || asked != c.app {
-				t.Errorf("%+v: asked %d by unicast, %d everybody, %d the program", c, u, b, asked)
+			if u, b := h.asked(); u != c.ucast || b != c.again || int(asked.Load()) != c.app {
+				t.Errorf("%+v: asked %d by unicast, %d everybody, %d the program", c, u, b, asked.Load())
 			}
 		})
 	}

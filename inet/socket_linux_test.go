@@ -165,8 +165,8 @@ var socketScripts = []struct { // read-only
 			fd := s.open(c.typ, c.proto)
 			for _, l := range []struct{ level, from, to int }{{syscall.SOL_IP, 1, 34}, {syscall.SOL_IP, 49, 52}, {17, 1, 1}, {17, 50, 60}, {255, 0, 2}} {
 				for name := l.from; name <= l.to; name++ {
-					if l.level == syscall.SOL_IP && (name == 5 || name >= 16 && name <= 18 || name == 9) {
-						continue // router alert, policies, security labels: not there
+					if l.level == syscall.SOL_IP && (name >= 16 && name <= 18 || name == 9) {
+						continue // policies, security labels: not there
 					}
 					for _, v := range [][]byte{nil, {1}, {1, 0, 0, 0}, {0, 0, 0, 0}, {0xff, 0xff, 0xff, 0xff}, {0, 1, 0, 0}, {9, 0, 9, 0}} {
 						if l.level == syscall.SOL_IP && name == 4 {
