@@ -107,6 +107,9 @@ func TestURoot_commands(t *testing.T) {
 		{command: "core/ip", params: "ip=dhcp", args: "addr", want: []string{
 			`^1: lo: <UP,LOOPBACK> mtu 65536`, `inet 127\.0\.0\.1/8`, `^2: eth0: <UP,BROADCAST,MULTICAST> mtu 1500 state UP`,
 			`link/ether 52:54:00:12:34:56`, `inet 10\.0\.2\.15/24 brd 10\.0\.2\.255 scope global eth0`}},
+		{command: "core/dmesg", params: "ip=dhcp hostname=box", want: []string{
+			`^<6>\[ +\d+\.\d{6}\] eth0: virtio-net, 52:54:00:12:34:56, mtu 1500, link up`, `^<6>\[ +\d+\.\d{6}\] .*10\.0\.2\.15`}},
+		{command: "core/free", params: "ip=off", args: "-m", want: []string{`^Mem: +2\d\d +\d+ +\d+ `}},
 		{command: "core/dhclient", params: "ip=off", args: "-ipv6=false eth0", want: []string{
 			`Configured eth0 with IPv4 DHCP Lease IP 10\.0\.2\.15/24`}},
 	} {

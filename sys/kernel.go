@@ -78,6 +78,8 @@ type Config struct {
 	MaxInodes int64
 	// Log receives the lines Debug asks for. Nil: none.
 	Log func(string)
+	// KernelLog is what syslog reads. Nil: ENOSYS.
+	KernelLog *KernelLog
 	// Debug reports each call that is not implemented, once.
 	Debug bool
 }

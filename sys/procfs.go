@@ -130,11 +130,14 @@ func (k *Kernel) procUptime() string { return centis(k.uptime()) + " 0.00\n" }
 func (k *Kernel) procMeminfo() string {
 	total := k.cfg.MemTotal >> 10
 	free := total - min(heapInUse(), k.cfg.MemTotal)>>10
+	root := k.fs.Root().Statfs() // whose files are all the cache there is
+	files := (root.Blocks - root.Free) * vfs.PageSize >> 10
 	var b strings.Builder
 	for _, l := range []struct {
 		name string
 		kb   uint64
-	}{{"MemTotal:", total}, {"MemFree:", free}, {"MemAvailable:", free}, {"Buffers:", 0}, {"Cached:", 0}, {"SwapTotal:", 0}, {"SwapFree:", 0}} {
+	}{{"MemTotal:", total}, {"MemFree:", free}, {"MemAvailable:", free}, {"Buffers:", 0}, {"Cached:", files}, {"SwapCached:", 0},
+		{"SwapTotal:", 0}, {"SwapFree:", 0}, {"Dirty:", 0}, {"Writeback:", 0}, {"Shmem:", files}, {"SReclaimable:", 0}} {
 		n := strconv.FormatUint(l.kb, 10)
 		b.WriteString(l.name + strings.Repeat(" ", max(1, 24-len(l.name)-len(n))) + n + " kB\n")
 	}

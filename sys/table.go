@@ -142,6 +142,9 @@ var callTable = [numNames]callFunc{
 	201: sysTime,           // time
 	100: sysTimes,          // times
 
+	// klog.go
+	103: sysSyslog, // syslog
+
 	// settime.go
 	227: sysClockSettime, // clock_settime
 	164: sysSettimeofday, // settimeofday

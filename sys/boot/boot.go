@@ -80,6 +80,7 @@ type booting struct {
 	Booted
 	m        Machine
 	line     cmdline.Line
+	klog     *sys.KernelLog
 	quiet    bool
 	debug    bool
 	hostname string
@@ -96,6 +97,7 @@ func Start(m Machine) *Booted {
 	if b.m.Clock == nil {
 		b.m.Clock = napi.SystemClock()
 	}
+	b.klog = sys.NewKernelLog(b.m.Clock)
 	if b.debug {
 		b.say("barewire %s, %d MiB, %s", sys.Release, m.Memory>>20, m.About)
 		b.say("command line: %s", m.CommandLine)
@@ -115,17 +117,20 @@ func Start(m Machine) *Booted {
 	return &b.Booted
 }
 
-// say prints a line unless the console is to be quiet; warn always does.
+// say prints a line unless the console is to be quiet; warn always does. Both,
+// and log, keep it for dmesg.
 func (b *booting) say(format string, args ...any) {
-	if !b.quiet {
-		b.warn(format, args...)
-	}
+	b.print(sys.LevelInfo, fmt.Sprintf(format, args...), !b.quiet)
 }
 
-func (b *booting) warn(format string, args ...any) { b.log(fmt.Sprintf(format, args...)) }
+func (b *booting) warn(format string, args ...any) {
+	b.print(sys.LevelErr, fmt.Sprintf(format, args...), true)
+}
 
-func (b *booting) log(line string) {
-	if b.m.Console != nil {
+func (b *booting) log(line string) { b.print(sys.LevelInfo, line, true) }
+
+func (b *booting) print(level int, line string, console bool) {
+	if b.klog.Print(level, line) && console && b.m.Console != nil {
 		b.m.Console.Write([]byte(line + "\n"))
 	}
 }
@@ -242,6 +247,7 @@ func (b *booting) sysInit() {
 		TaskStart:    b.m.TaskStart,
 		TaskSize:     b.m.TaskSize,
 		Log:          b.log,
+		KernelLog:    b.klog,
 		Debug:        b.debug,
 
 		Initramfs:   b.m.Initramfs,
