@@ -1,5 +1,7 @@
 package napi
 
+import "syscall"
+
 // OperState is the operational status of RFC 2863 (Linux: IF_OPER_*).
 type OperState uint8
 
@@ -54,6 +56,50 @@ func (d *NetDevice) Iflink() int32 {
 // CarrierChanges returns how often the carrier came and went since the device
 // was registered (Linux: carrier_up_count, carrier_down_count).
 func (d *NetDevice) CarrierChanges() (up, down uint32) { return d.ups.Load(), d.downs.Load() }
+
+// CarrierChanger is implemented by Ops that let a program turn the carrier
+// (Linux: ndo_change_carrier).
+type CarrierChanger interface {
+	ChangeCarrier(dev *NetDevice, on bool) error
+}
+
+// ChangeCarrier turns the carrier as a program wishes (Linux:
+// dev_change_carrier). EOPNOTSUPP where it is the wire's.
+func (d *NetDevice) ChangeCarrier(on bool) error {
+	c, ok := d.Ops.(CarrierChanger)
+	if !ok {
+		return syscall.EOPNOTSUPP
+	}
+	return c.ChangeCarrier(d, on)
+}
+
+// Who gave a device its address (Linux: NET_ADDR_*) and its name (NET_NAME_*).
+const (
+	addrPermanent   = 0
+	addrRandom      = 1
+	addrSet         = 3
+	nameEnum        = 1 // by the kernel, a number in order
+	namePredictable = 2
+	nameUser        = 3
+	nameRenamed     = 4
+)
+
+// AddrAssign tells where the link-layer address comes from, as NET_ADDR_*.
+func (d *NetDevice) AddrAssign() uint8 { return uint8(d.addrAssign.Load()) }
+
+// NameAssign tells where the name comes from, as NET_NAME_*.
+func (d *NetDevice) NameAssign() uint8 {
+	if n := d.nameAssign.Load(); n != 0 {
+		return uint8(n)
+	}
+	switch {
+	case d.Type == ARPHRD_LOOPBACK:
+		return namePredictable
+	case d.Kind() != "":
+		return nameUser
+	}
+	return nameEnum
+}
 
 // Activated reports whether the device was ever opened; only then has it the
 // queueing discipline of its kind (Linux: attach_default_qdiscs).

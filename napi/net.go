@@ -154,6 +154,9 @@ func (n *Net) register(dev *NetDevice) error {
 	if err != nil {
 		return err
 	}
+	if name != dev.Name() {
+		dev.nameAssign.Store(nameEnum)
+	}
 	dev.name.Store(&name)
 	n.enlist(dev, 0)
 	return nil

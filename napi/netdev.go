@@ -85,6 +85,8 @@ type NetDevice struct {
 	altNames   atomic.Pointer[[]string]
 	alias      atomic.Pointer[string]
 	group      atomic.Uint32
+	addrAssign atomic.Uint32 // NET_ADDR_*
+	nameAssign atomic.Uint32 // NET_NAME_*, 0 for the usual of its kind
 
 	napis atomic.Pointer[[]*NAPI]
 
@@ -177,6 +179,9 @@ func (d *NetDevice) SetHardwareAddr(addr [6]byte) error {
 			}
 		}
 		d.addr.Store(mac48(addr[:]))
+		if d.registered.Load() {
+			d.addrAssign.Store(addrSet)
+		}
 		return nil
 	})
 }

@@ -23,6 +23,7 @@ func (n *Net) ChangeName(dev *NetDevice, name string) error {
 		return err
 	}
 	dev.name.Store(&name)
+	dev.nameAssign.Store(nameRenamed)
 	n.devs.Store(newDevTable(n.devs.Load().list))
 	n.notify(EventChangeName, dev)
 	return nil

@@ -84,6 +84,7 @@ func (d *NetDevice) randomAddr(n *Net) {
 	n.Rand(a[:])
 	a[0] = a[0]&^1 | 2
 	d.addr.Store(mac48(a[:]))
+	d.addrAssign.Store(addrRandom)
 }
 
 // Open implements Ops. There is a link once both ends are open.
@@ -184,6 +185,12 @@ func (dummy) StartXmit(_ *NetDevice, _ *TxQueue, batch []*skb.Buff) int {
 		b.Consume()
 	}
 	return len(batch)
+}
+
+// ChangeCarrier implements [CarrierChanger]: there is no wire to ask.
+func (dummy) ChangeCarrier(dev *NetDevice, on bool) error {
+	dev.setCarrier(on)
+	return nil
 }
 
 // NewDummy makes and registers a dummy device: it has an address and counts,

@@ -87,73 +87,6 @@ func macText(d *napi.NetDevice, a [6]byte) string {
 	return fmt.Sprintf("%02x:%02x:%02x:%02x:%02x:%02x\n", a[0], a[1], a[2], a[3], a[4], a[5])
 }
 
-// netDev is the directory of one device.
-func netDev(d *napi.NetDevice) vfs.Dir {
-	running := func() bool { return d.IsUp() }
-	return vfs.Tree{
-		"address":          text(func() string { return macText(d, d.HardwareAddr()) }),
-		"broadcast":        text(func() string { return macText(d, d.Broadcast) }),
-		"addr_assign_type": constant("0\n"),
-		"addr_len":         constant(fmt.Sprintf("%d\n", d.AddrLen)),
-		"name_assign_type": constant("2\n"), // NET_NAME_PREDICTABLE: by the kernel, and stable
-		"mtu":              writable(number(func() int64 { return int64(d.MTU()) }), func(v int64) error { return d.SetMTU(int(min(v, 1<<30))) }),
-		"flags":            writable(text(func() string { return fmt.Sprintf("0x%x\n", d.Flags()&0xffff&^napi.IFF_RUNNING) }), func(v int64) error { return d.ChangeFlags(uint32(v), ^uint32(0)) }),
-		"ifindex":          number(func() int64 { return int64(d.Ifindex()) }),
-		"iflink":           number(func() int64 { return int64(d.Ifindex()) }),
-		"type":             number(func() int64 { return int64(d.Type) }),
-		"tx_queue_len":     writable(number(func() int64 { return int64(d.QueueLen()) }), func(v int64) error { return d.SetQueueLen(int(min(v, 1<<30))) }),
-		"dev_id":           constant("0x0\n"),
-		"dev_port":         constant("0\n"),
-		"dormant":          constant("0\n"),
-		"link_mode":        constant("0\n"),
-		"ifalias":          constant(""),
-		"operstate":        text(func() string { return operstate(d) + "\n" }),
-		// What a link carries can be asked of a device that is up alone.
-		"carrier": {Mode: 0o644, Text: func(b []byte) ([]byte, Errno) {
-			if !running() {
-				return nil, syscall.EINVAL
-			}
-			if d.CarrierOK() {
-				return append(b, "1\n"...), 0
-			}
-			return append(b, "0\n"...), 0
-		}},
-		// The speed is not told by the devices there are (Linux: -1, or EINVAL
-		// where there are no link settings, as on lo).
-		"speed":      linkSetting(d, "-1\n"),
-		"duplex":     linkSetting(d, "unknown\n"),
-		"uevent":     text(func() string { return "INTERFACE=" + d.Name() + "\nIFINDEX=" + strconv.Itoa(int(d.Ifindex())) + "\n" }),
-		"subsystem":  link("../../../../class/net"),
-		"statistics": {Dir: netStats(d)},
-		"queues":     {Dir: netQueues(d)},
-	}
-}
-
-// linkSetting is a file of the link's settings: EINVAL while the device is
-// down, and always on loopback.
-func linkSetting(d *napi.NetDevice, value string) vfs.Node {
-	return vfs.Node{Text: func(b []byte) ([]byte, Errno) {
-		if !d.IsUp() || d.Type == napi.ARPHRD_LOOPBACK {
-			return nil, syscall.EINVAL
-		}
-		return append(b, value...), 0
-	}}
-}
-
-// operstate is RFC 2863's operational status (Linux: operstates). Loopback
-// does not say.
-func operstate(d *napi.NetDevice) string {
-	switch {
-	case !d.IsUp():
-		return "down"
-	case d.Type == napi.ARPHRD_LOOPBACK:
-		return "unknown"
-	case !d.CarrierOK():
-		return "down"
-	}
-	return "up"
-}
-
 // netStats is the directory of counters.
 func netStats(d *napi.NetDevice) vfs.Dir {
 	t := vfs.Tree{}
@@ -187,19 +120,6 @@ func netStats(d *napi.NetDevice) vfs.Dir {
 			s := d.GetStats()
 			return strconv.FormatUint(f(&s), 10) + "\n"
 		})
-	}
-	return t
-}
-
-// netQueues has an empty directory for each queue, which is what programs
-// count.
-func netQueues(d *napi.NetDevice) vfs.Dir {
-	t := vfs.Tree{}
-	for i := range max(1, len(d.NAPIs())) {
-		t["rx-"+strconv.Itoa(i)] = vfs.Node{Dir: vfs.Tree{}}
-	}
-	for i := range d.TxQueues {
-		t["tx-"+strconv.Itoa(i)] = vfs.Node{Dir: vfs.Tree{}}
 	}
 	return t
 }

@@ -1,8 +1,6 @@
 package sys
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -48,41 +46,6 @@ func newSysfs(t *testing.T) (*testKernel, *napi.NetDevice) {
 		t.Fatal(err)
 	}
 	return newTestKernel(t, func(c *Config) { c.Net = n }), d
-}
-
-// What is here of lo's directory reads as the real kernel's.
-func TestSysfs_loAsLinux(t *testing.T) {
-	if _, err := os.Stat("/sys/class/net/lo/address"); err != nil {
-		t.Skip("no sysfs")
-	}
-	tk, _ := newSysfs(t)
-	for _, name := range []string{
-		"address", "broadcast", "addr_len", "addr_assign_type", "mtu", "flags", "ifindex", "iflink", "type", "operstate", "carrier", "speed", "duplex",
-		"tx_queue_len", "uevent", "dev_id", "dev_port", "dormant", "link_mode", "ifalias", "statistics/tx_compressed",
-	} {
-		p := "/sys/class/net/lo/" + name
-		want, wantErr := os.ReadFile(p)
-		var linux, ours syscall.Stat_t
-		if err := syscall.Stat(p, &linux); err != nil {
-			t.Fatal(err)
-		}
-		fd := tk.open(p, 0)
-		got, e := tk.readString(fd, 4096)
-		if got != string(want) || (e != 0) != (wantErr != nil) {
-			t.Errorf("%s = %q %v, Linux has %q %v", name, got, e, want, wantErr)
-		}
-		tk.must(syscall.SYS_FSTAT, fd, ptr(&ours))
-		if ours.Mode&^0o200 != linux.Mode&^0o200 || ours.Size != linux.Size {
-			t.Errorf("%s: mode %o size %d, Linux has %o %d", name, ours.Mode, ours.Size, linux.Mode, linux.Size)
-		}
-	}
-	real, err := filepath.Glob("/sys/class/net/lo/statistics/*")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if ours := tk.list("/sys/class/net/lo/statistics"); len(ours)-2 != len(real) && len(ours) != len(real) {
-		t.Errorf("%d statistics, Linux has %d", len(ours), len(real))
-	}
 }
 
 func TestSysfs_linksAndChanges(t *testing.T) {

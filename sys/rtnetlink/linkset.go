@@ -145,7 +145,9 @@ func (r *Route) change(q *request, dev *napi.NetDevice, a netlink.Attrs) error {
 		}
 	}
 	if a.Has(iflaCarrier) {
-		return syscall.EOPNOTSUPP // the carrier is the driver's
+		if err := dev.ChangeCarrier(a.U8(iflaCarrier) != 0); err != nil {
+			return errnoOf(err)
+		}
 	}
 	if a.Has(iflaTxQLen) {
 		if err := dev.SetQueueLen(int(a.U32(iflaTxQLen))); err != nil {

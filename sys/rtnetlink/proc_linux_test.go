@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"unsafe"
@@ -62,17 +63,25 @@ func shape(s string, how int) string {
 	return strings.Join(out, "\n")
 }
 
+var onHeap atomic.Pointer[[]byte] // what is stored here does not lie on a stack, which moves
+
+// addrOf is the address of memory for a system call.
+func addrOf(b []byte) uintptr {
+	onHeap.Store(&b)
+	return uintptr(unsafe.Pointer(&b[0]))
+}
+
 // read returns the contents of a file as the end has it.
 func (e *end) read(path string) (s string, errno syscall.Errno) {
 	e.within(func() error {
 		p := append([]byte(path), 0)
-		fd, en := e.syscall(syscall.SYS_OPEN, uintptr(unsafe.Pointer(&p[0])), 0, 0, 0, 0, 0)
+		fd, en := e.syscall(syscall.SYS_OPEN, addrOf(p), 0, 0, 0, 0, 0)
 		if errno = en; errno != 0 {
 			return nil
 		}
 		b := make([]byte, 1<<16)
 		for {
-			n, en := e.syscall(syscall.SYS_READ, fd, uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), 0, 0, 0)
+			n, en := e.syscall(syscall.SYS_READ, fd, addrOf(b), uintptr(len(b)), 0, 0, 0)
 			if errno = en; errno != 0 || n == 0 {
 				break
 			}
@@ -110,8 +119,8 @@ func TestProcNet_shapedAsLinux(t *testing.T) {
 				e.check("socket", errno)
 				t.Cleanup(func() { e.syscall(syscall.SYS_CLOSE, fd, 0, 0, 0, 0, 0) })
 				if k.family == syscall.AF_INET {
-					sa := [16]byte{2, 0, 0x30, 0x39, 10, 0, 0, 1}
-					_, errno = e.syscall(syscall.SYS_BIND, fd, uintptr(unsafe.Pointer(&sa[0])), 16, 0, 0, 0)
+					sa := []byte{2, 0, 0x30, 0x39, 10, 0, 0, 1, 15: 0}
+					_, errno = e.syscall(syscall.SYS_BIND, fd, addrOf(sa), 16, 0, 0, 0)
 					e.check("bind", errno)
 				}
 			}
