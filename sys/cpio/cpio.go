@@ -34,6 +34,9 @@ const (
 // ends in the middle.
 var ErrFormat = errors.New("cpio: not a newc archive") // read-only
 
+// ErrChecksum says that a file of an archive with checksums was damaged.
+var ErrChecksum = errors.New("cpio: bad data checksum") // read-only
+
 // ErrTooLarge says that an archive unpacks to more than the limit.
 var ErrTooLarge = errors.New("cpio: archive unpacks to more than there is memory for") // read-only
 
@@ -60,6 +63,8 @@ func Walk(b []byte, limit int64, fn func(Entry) error) error {
 				}
 			}
 			b = rest
+		case compression(b) != "":
+			return fmt.Errorf("at byte %d: compressed with %s, of which only gzip is unpacked: %w", all-len(b), compression(b), ErrFormat)
 		default:
 			rest, err := archive(b, fn)
 			if err != nil {
@@ -68,6 +73,20 @@ func Walk(b []byte, limit int64, fn func(Entry) error) error {
 			b = rest
 		}
 	}
+}
+
+// methods are the compressions that Linux knows by their first two bytes beside
+// gzip (Linux: lib/decompress.c); read-only.
+var methods = map[[2]byte]string{
+	{0x42, 0x5a}: "bzip2", {0x5d, 0x00}: "lzma", {0xfd, 0x37}: "xz", {0x89, 0x4c}: "lzo", {0x02, 0x21}: "lz4", {0x28, 0xb5}: "zstd",
+}
+
+// compression names what b is compressed with, "" if nothing is known of it.
+func compression(b []byte) string {
+	if len(b) < 2 {
+		return ""
+	}
+	return methods[[2]byte(b)]
 }
 
 // gunzip unpacks one gzip member and returns what follows it.
@@ -143,7 +162,18 @@ func parse(b []byte, at int) (e Entry, next int, err error) {
 	if size > 0 {
 		e.Data = b[data : data+size : data+size]
 	}
+	if h[5] == '2' && e.Mode&0o170000 == 0o100000 && sum(e.Data) != f[12] {
+		return e, 0, ErrChecksum
+	}
 	return e, int((data + size + 3) &^ 3), nil
+}
+
+// sum is the checksum of the crc format: all bytes added up.
+func sum(b []byte) (v uint32) {
+	for _, c := range b {
+		v += uint32(c)
+	}
+	return v
 }
 
 // hex8 reads eight hexadecimal digits.

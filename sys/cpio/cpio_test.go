@@ -157,3 +157,25 @@ func FuzzWalk(f *testing.F) {
 		}
 	})
 }
+
+// A compression that is not known is named, and a sum that is wrong is an
+// error.
+func TestWalk_otherCompression_isNamed(t *testing.T) {
+	one := build(file("a", "x"))
+	for name, magic := range map[string]string{"xz": "\xfd7zXZ\x00", "zstd": "\x28\xb5\x2f\xfd", "bzip2": "BZh9", "lz4": "\x02\x21\x4c\x18"} {
+		l, err := names(t, append(bytes.Clone(one), magic...))
+		if !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), name) || l == "" {
+			t.Errorf("%s: %q %v", name, l, err)
+		}
+	}
+	b := build(file("a", "xyz"))
+	b[5] = '2'
+	if _, err := names(t, b); !errors.Is(err, ErrChecksum) {
+		t.Errorf("wrong sum: %v", err)
+	}
+	copy(b[102:], fmt.Sprintf("%08x", 'x'+'y'+'z'))
+	copy(b[len(b)-124:], "070702")
+	if l, err := names(t, b); err != nil || l == "" {
+		t.Errorf("right sum: %q %v", l, err)
+	}
+}
