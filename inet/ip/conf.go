@@ -42,6 +42,10 @@ type DevConf struct {
 	IGMPv3ReportInterval atomic.Int32 // ms
 	IgnoreLinkdown       atomic.Int32
 	DropUnicastInL2Mcast atomic.Int32
+
+	// written has a bit per field of fields that was set for this device: those
+	// no longer follow "default" (Linux: ipv4_devconf.state).
+	written atomic.Uint64
 }
 
 // setDefaults are Linux's, those that "all" and "default" share (ipv4_devconf,
@@ -62,7 +66,12 @@ func (c *DevConf) copyFrom(d *DevConf) {
 	for i, f := range c.fields() {
 		f.v.Store(from[i].v.Load())
 	}
+	c.written.Store(d.written.Load())
 }
+
+// settle ends following "default": a device that got an address is configured
+// (Linux: ipv4_devconf_setall).
+func (c *DevConf) settle() { c.written.Store(1<<len(c.fields()) - 1) }
 
 type confField struct {
 	name     string
@@ -107,15 +116,39 @@ func (c *DevConf) fields() []confField {
 	}
 }
 
-// entries are the sysctls of the settings; name is the device's, "all" or
-// "default".
-func (c *DevConf) entries(name string) []sysctl.Entry {
+// confEntries are the sysctls of c; name is the device's, "all" or "default".
+func (n *Net) confEntries(c *DevConf, name string) []sysctl.Entry {
 	prefix := "net.ipv4.conf." + name + "."
 	l := []sysctl.Entry{sysctl.Const(prefix+"mc_forwarding", sysctl.Int("", &c.McForwarding, 0, 1).Get)}
-	for _, f := range c.fields() {
-		l = append(l, sysctl.Int(prefix+f.name, f.v, f.min, f.max))
+	for i, f := range c.fields() {
+		e := sysctl.Int(prefix+f.name, f.v, f.min, f.max)
+		write := e.Set
+		e.Set = func(v string) error {
+			if err := write(v); err != nil {
+				return err
+			}
+			n.confWritten(c, i)
+			return nil
+		}
+		l = append(l, e)
 	}
 	return l
+}
+
+// confWritten follows the writing of a field (Linux: devinet_conf_proc). What is
+// written to "default" goes to the devices that never got a value of their own
+// too, but for forwarding, which has its own switch.
+func (n *Net) confWritten(c *DevConf, field int) {
+	bit := uint64(1) << field
+	c.written.Or(bit)
+	if d := &n.ConfDefault; c == d && d.fields()[field].v != &d.Forwarding {
+		for _, in := range *n.indevs.Load() {
+			if in != nil && in.Conf.written.Load()&bit == 0 {
+				in.Conf.fields()[field].v.Store(d.fields()[field].v.Load())
+			}
+		}
+	}
+	n.FIB.Bump() // decisions that were kept may be others now
 }
 
 // Combinations of "all" and a device's own setting (Linux: IN_DEV_ORCONF,

@@ -111,6 +111,7 @@ func (n *Net) insertAddr(dev *napi.NetDevice, ifa Ifaddr, flags uint16) ([]RTEve
 		at = len(list)
 	}
 	list = slices.Insert(list, at, ifa)
+	d.Conf.settle()
 	d = n.setAddrs(d, list)
 	if ifa.next() != 0 {
 		n.armLifetimes()
