@@ -268,3 +268,59 @@ func TestNamespaces_bounded(t *testing.T) {
 		t.Errorf("without threads: %v", e)
 	}
 }
+
+// A card works in the namespace it was moved to, and again when it is back.
+func TestNamespaces_movedCardCarriesTraffic(t *testing.T) {
+	a, b := newMachine(t, "ip=off quiet", 2, withThread), newMachine(t, lineB+" quiet", 3)
+	connect(t, a, b)
+	srv := b.must(syscall.SYS_SOCKET, syscall.AF_INET, syscall.SOCK_DGRAM, 0)
+	b.must(syscall.SYS_BIND, srv, ptr(&[16]byte{2, 0, 0, 7}), 16)
+	done := make(chan struct{})
+	go func() { // sends back what it gets
+		defer close(done)
+		buf, from, size := new([64]byte), new([16]byte), new(int32)
+		for {
+			*size = 16
+			n, e := b.call(syscall.SYS_RECVFROM, srv, ptr(buf), 64, 0, ptr(from), ptr(size))
+			if e != 0 || string(buf[:n]) == "quit" {
+				return
+			}
+			b.call(syscall.SYS_SENDTO, srv, ptr(buf), n, 0, ptr(from), uintptr(*size))
+		}
+	}()
+	talk := func(where, say string, answered bool) {
+		t.Helper()
+		c := a.must(syscall.SYS_SOCKET, syscall.AF_INET, syscall.SOCK_DGRAM, 0)
+		defer a.must(syscall.SYS_CLOSE, c)
+		a.must(syscall.SYS_SETSOCKOPT, c, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, ptr(&syscall.Timeval{Sec: 5}), 16)
+		a.must(syscall.SYS_SENDTO, c, ptr(&[4]byte{say[0], say[1], say[2], say[3]}), 4, 0, ptr(sockaddr(3, 7)), 16)
+		if !answered {
+			return
+		}
+		in := new([64]byte)
+		if n := a.must(syscall.SYS_RECVFROM, c, ptr(in), 64, 0, 0, 0); string(in[:n]) != say {
+			t.Errorf("%s: answer %q", where, in[:n])
+		}
+	}
+	first := a.open("/proc/self/ns/net", 0)
+	a.must(syscall.SYS_UNSHARE, cloneNewnet)
+	second := a.open("/proc/self/ns/net", 0)
+	a.must(sysSetns, first, 0)
+	move := func(to uintptr) {
+		t.Helper()
+		// By name: the number may be another's there.
+		if e := a.rtnl(syscall.RTM_NEWLINK, 0, ifinfo(0, 0, 0), nl.NewRtAttr(syscall.IFLA_IFNAME, []byte("eth0\x00")), nl.NewRtAttr(28, u32(uint32(to)))); e != 0 {
+			t.Fatalf("moving eth0: %v", e)
+		}
+		a.must(sysSetns, to, 0)
+		a.setUp("eth0", 192, 0, 2, 2)
+	}
+	move(second)
+	talk("there", "ping", true)
+	move(first)
+	talk("back", "pong", true)
+	talk("back", "quit", false)
+	<-done
+	a.must(syscall.SYS_CLOSE, second)
+	a.must(syscall.SYS_CLOSE, first)
+}
