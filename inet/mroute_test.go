@@ -360,3 +360,110 @@ func TestMRoute_threeHosts_membersOnlyHear(t *testing.T) {
 		c.down()
 	})
 }
+
+// FuzzMRouteFrames has a router with every kind of vif and entry take packets
+// whose header checksum is right, and now and then a register message: nothing
+// may break, and upcalls are at least an IP header long.
+func FuzzMRouteFrames(f *testing.F) {
+	udp := mrFrame(mrAddr(0, 9), grp, 9, []byte("data"))[14:]
+	f.Add(udp, uint8(0))
+	f.Add(mrFrame(mrAddr(0, 9), grp+1, 9, nil)[14:], uint8(1))
+	f.Add(optionPacket([]byte{148, 4, 0, 0}, 2, append([]byte{0x16, 0, 0, 0}, be(grp)...)), uint8(2))
+	f.Add(optionPacket([]byte{7, 7, 4, 0, 0, 0, 0, 0}, 17, udp[20:]), uint8(0))
+	f.Add(ipPacket(header.Fields{Protocol: 103, Src: mrAddr(0, 9), Dst: mrAddr(0, 1)}, concat([]byte{0x21, 0, 0xde, 0xff, 0, 0, 0, 0}, udp)), uint8(0))
+	o := routing(f)
+	for _, p := range o.ports {
+		p.discard = true
+	}
+	check(f, o.setopt(0, mrtPIM, le(4)))
+	check(f, o.setopt(0, mrtAddVIF, vifctl(9, 4, 1, be(0), be(0))))
+	check(f, o.setopt(0, mrtAddMFC, mfcctl(mrAddr(0, 9), grp, 0, map[int]uint8{0: 1, 1: 1, 2: 1, 9: 1})))
+	check(f, o.setopt(0, mrtAddMFC, mfcctl(0, grp+2, 1, map[int]uint8{0: 1, 2: 1})))
+	check(f, o.setopt(0, mrtAddMFC, mfcctl(0, 0, 2, map[int]uint8{0: 1, 1: 1, 2: 1})))
+	o.join(0, grp)
+	f.Fuzz(func(t *testing.T, p []byte, in uint8) {
+		if len(p) < 20 || len(p) > 1400 {
+			return
+		}
+		p = append([]byte(nil), p...)
+		p[0] = 4<<4 | p[0]&15
+		if h, ok := header.ParseIPv4(p); ok {
+			h.UpdateChecksum()
+		}
+		i := int(in) % mrPorts
+		mac := mrMAC(i)
+		if p[16]>>4 == 14 {
+			mac = [6]byte{1, 0, 0x5e, p[17] & 0x7f, p[18], p[19]}
+		}
+		o.feed(i, ethFrame(mac, peerMAC, header.EthPIP, p))
+		for u := o.recv(0); u != nil; u = o.recv(0) {
+			if len(u) < 20 {
+				t.Errorf("upcall %x", u)
+			}
+		}
+	})
+}
+
+func TestRouterAlert_forwardedPacketsOfTheProtocol_wholeToWhoAsked(t *testing.T) {
+	o := newOwnRouter(t)
+	o.setctl("ip_forward", "1")
+	for i, p := range o.ports {
+		n, err := o.IP().Neigh.Get(p.dev, mrAddr(i, 9))
+		check(t, err)
+		n.Update(peerMAC, 0x80, true)
+	}
+	rsvp, all := o.rawSocket(46), o.rawSocket(46)
+	check(t, rsvp.SetSockOpt(syscall.SOL_IP, 5, le(1)))
+	packet := func(proto uint8, frag uint16, payload []byte) []byte {
+		p := optionPacket([]byte{148, 4, 0, 0}, proto, payload)
+		h := header.IPv4(p)
+		setSrc(h, mrAddr(0, 9))
+		h.SetDst(mrAddr(1, 9))
+		h.SetID(77)
+		h.SetFragField(frag)
+		h.UpdateChecksum()
+		return ethFrame(mrMAC(0), peerMAC, header.EthPIP, p)
+	}
+	forwarded := func() int {
+		o.run()
+		n := 0
+		for _, f := range o.ports[1].take() {
+			if header.Ethernet(f).Type() == header.EthPIP {
+				n++
+			}
+		}
+		return n
+	}
+	o.feed(0, packet(46, 0, []byte("resv")))
+	if d, _, _, err := recvFrom(rsvp, 99); err != nil || string(d[24:]) != "resv" {
+		t.Errorf("%x %v", d, err)
+	}
+	if _, _, _, err := recvFrom(all, 99); err != syscall.EAGAIN || forwarded() != 0 {
+		t.Error("it went to others too")
+	}
+	// In pieces: the socket gets it whole.
+	o.feed(0, packet(46, header.IPMF, []byte("12345678")))
+	o.feed(0, packet(46, 1, []byte("90")))
+	if d, _, _, err := recvFrom(rsvp, 99); err != nil || string(d[24:]) != "1234567890" {
+		t.Errorf("%x %v", d, err)
+	}
+	if forwarded() != 0 {
+		t.Error("a piece was forwarded")
+	}
+	// Not of its protocol, not of its device, or no longer.
+	o.feed(0, packet(200, 0, []byte("x")))
+	if forwarded() != 1 {
+		t.Error("another protocol's packet was not forwarded")
+	}
+	check(t, rsvp.SetSockOpt(syscall.SOL_SOCKET, syscall.SO_BINDTODEVICE, []byte("eth2")))
+	o.feed(0, packet(46, 0, []byte("x")))
+	if forwarded() != 1 {
+		t.Error("another device's packet was not forwarded")
+	}
+	check(t, rsvp.SetSockOpt(syscall.SOL_SOCKET, syscall.SO_BINDTODEVICE, []byte("")))
+	check(t, rsvp.SetSockOpt(syscall.SOL_IP, 5, le(0)))
+	o.feed(0, packet(46, 0, []byte("x")))
+	if forwarded() != 1 {
+		t.Error("after the option was taken back it was not forwarded")
+	}
+}

@@ -2,6 +2,7 @@ package inet_test
 
 import (
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -300,4 +301,43 @@ func TestNeigh_ages_asListed(t *testing.T) {
 			t.Errorf("confirmed %v, used %v, updated %v ago", time.Duration(n.Confirmed), time.Duration(n.Used), time.Duration(n.Updated))
 		}
 	})
+}
+
+func TestNeigh_table_growsUnderReaders(t *testing.T) {
+	const most = 20000
+	h := newHost(t)
+	tb := h.IP().Neigh
+	var done atomic.Bool
+	var added atomic.Int32
+	var readers sync.WaitGroup
+	for range 2 {
+		readers.Go(func() {
+			for i := 0; !done.Load(); i++ {
+				if n := added.Load(); n > 0 {
+					// Missed while the table grows, an entry is found by who
+					// would make it.
+					a := 0x0a000000 + header.Addr(int32(i)%n)
+					if e, err := tb.Get(h.port.dev, a); err != nil || e.Addr() != a || e.State() != neigh.NUDPermanent {
+						t.Errorf("%v: %v, %v", a, e, err)
+						return
+					}
+				}
+			}
+		})
+	}
+	for i := range most {
+		check(t, tb.Add(h.port.dev, 0x0a000000+header.Addr(i), peerMAC[:], neigh.NUDPermanent, 0))
+		added.Add(1)
+	}
+	done.Store(true)
+	readers.Wait()
+	if n := h.MIB().ARP.HashGrows.Load(); n != 12 { // 8 chains, 16, … 32768
+		t.Errorf("grew %d times", n)
+	}
+	for i := range most {
+		check(t, tb.Delete(h.port.dev, 0x0a000000+header.Addr(i)))
+	}
+	if n := tb.Len(); n != 0 {
+		t.Errorf("%d entries left", n)
+	}
 }

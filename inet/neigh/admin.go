@@ -115,6 +115,7 @@ type Entry struct {
 	Type   uint8  // RTN_*: what the address is
 	Proto  uint8  // RTPROT_*: who entered it
 	Gone   bool   // it has left the table
+	Timed  bool   // a timer runs for it
 	Queued int    // packets waiting
 	Probes int    // solicitations since the last proof
 
@@ -126,10 +127,19 @@ type Entry struct {
 func (n *Neigh) entry(now int64) Entry {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	e := Entry{Dev: n.dev, Addr: n.addr, HW: n.hwLocked(), State: n.state.Load(), Flags: n.flags.Load(), Type: n.typ, Proto: uint8(n.proto.Load()),
+	e := Entry{Dev: n.dev, Addr: n.addr, HW: n.hwLocked(), State: n.state.Load(), Flags: n.flags.Load(), Type: n.typ, Proto: uint8(n.proto.Load()), Timed: n.timer.Pending(),
 		Queued: n.queue.Len(), Probes: n.probes,
 		Confirmed: now - n.confirmed, Used: now - max(n.used, n.created), Updated: now - n.updated}
 	return e
+}
+
+// Find returns a copy of one neighbour; ok is false if there is none.
+func (t *Table) Find(dev *napi.NetDevice, addr header.Addr) (e Entry, ok bool) {
+	n := t.Lookup(dev, addr)
+	if n == nil {
+		return e, false
+	}
+	return n.entry(t.clock.Now()), true
 }
 
 // Entries returns all neighbours, oldest first.

@@ -34,7 +34,7 @@ func (t *Table) account(n *Neigh) {
 // unlink takes n out of chain and list; the caller holds mu and then buries n.
 // A reader that stands on n still finds the rest of the chain.
 func (t *Table) unlink(n *Neigh) {
-	p := t.bucket(n.dev, n.addr)
+	p := t.hash.Load().bucket(n.dev, n.addr)
 	for q := p.Load(); q != nil; q = p.Load() {
 		if q == n {
 			p.Store(n.hashNext.Load())

@@ -246,7 +246,7 @@ func (t *Table) Config() Config {
 	now := t.clock.Now()
 	return Config{GCInterval: t.gcInterval.Load(), LastFlush: now - t.lastFlush, LastRand: now - t.lastRand,
 		Thresh1: int(t.thresh1.Load()), Thresh2: int(t.thresh2.Load()), Thresh3: int(t.thresh3.Load()),
-		Entries: t.entries, HashMask: 1<<hashBits - 1}
+		Entries: t.entries, HashMask: len(t.hash.Load().buckets) - 1}
 }
 
 // TableChange is new settings of a table; negative ones stay as they are.

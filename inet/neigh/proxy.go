@@ -91,22 +91,34 @@ func (t *Table) changeProxies(f func(m map[proxyKey]proxy) error) error {
 // Proxy reports whether there is a proxy entry for addr on dev (Linux:
 // pneigh_lookup). It takes no lock.
 func (t *Table) Proxy(dev *napi.NetDevice, addr header.Addr) bool {
-	m := *t.proxies.Load()
-	if len(m) == 0 {
+	if len(*t.proxies.Load()) == 0 {
 		return false
 	}
-	if _, ok := m[proxyKey{dev, addr}]; ok {
-		return true
-	}
-	_, ok := m[proxyKey{nil, addr}]
+	_, ok := t.FindProxy(dev, addr)
 	return ok
+}
+
+// FindProxy returns the proxy entry for addr on dev, or on every device; ok is
+// false if there is none.
+func (t *Table) FindProxy(dev *napi.NetDevice, addr header.Addr) (e Entry, ok bool) {
+	m := *t.proxies.Load()
+	for _, k := range [...]proxyKey{{dev, addr}, {nil, addr}} {
+		if p, ok := m[k]; ok {
+			return k.entry(p), true
+		}
+	}
+	return e, false
+}
+
+func (k proxyKey) entry(p proxy) Entry {
+	return Entry{Dev: k.dev, Addr: k.addr, Flags: p.flags, Proto: p.proto, Type: syscall.RTN_UNICAST, State: NUDNone}
 }
 
 // Proxies returns all proxy entries, in no order.
 func (t *Table) Proxies() []Entry {
 	var out []Entry
 	for k, f := range *t.proxies.Load() {
-		out = append(out, Entry{Dev: k.dev, Addr: k.addr, Flags: f.flags, Proto: f.proto, Type: syscall.RTN_UNICAST, State: NUDNone})
+		out = append(out, k.entry(f))
 	}
 	return out
 }

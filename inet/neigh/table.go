@@ -2,7 +2,6 @@ package neigh
 
 import (
 	"encoding/binary"
-	"math/bits"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -29,8 +28,6 @@ type Ops interface {
 	Static(dev *napi.NetDevice, addr header.Addr) (typ uint8, hw [6]byte, ok bool)
 }
 
-const hashBits = 8 // 256 chains for at most about 1024 entries
-
 // Table is a neighbour table (Linux: struct neigh_table).
 type Table struct {
 	net   *napi.Net
@@ -54,8 +51,8 @@ type Table struct {
 	totalQueue                int64
 	proxies                   proxyTable
 
-	buckets [1 << hashBits]atomic.Pointer[Neigh]
-	queued  atomic.Int64 // truesize of all packets that wait
+	hash   atomic.Pointer[hash]
+	queued atomic.Int64 // truesize of all packets that wait
 
 	mu         sync.Mutex // writers: chains, the list and what follows
 	list, last *Neigh     // oldest first
@@ -86,6 +83,7 @@ func New(net *napi.Net, ops Ops, stats *mib.ARP, p Params) *Table {
 	t.key = binary.LittleEndian.Uint64(key[:]) | 1
 	t.lastFlush = t.clock.Now()
 	t.lastRand = t.lastFlush
+	t.hash.Store(newHash(firstBits, t.key))
 	t.gc.Init(net.Timers(), func(*napi.Timer) { t.periodic() })
 	t.keeper.Init(net.Timers(), func(*napi.Timer) { t.keep() })
 	return t
@@ -98,16 +96,10 @@ func (t *Table) Len() int {
 	return t.entries
 }
 
-func (t *Table) bucket(dev *napi.NetDevice, addr header.Addr) *atomic.Pointer[Neigh] {
-	x := (uint64(addr)<<32 | uint64(uint32(dev.Ifindex()))) ^ t.key
-	hi, lo := bits.Mul64(x, 0x9e3779b97f4a7c15^t.key<<1)
-	return &t.buckets[(hi^lo)>>(64-hashBits)]
-}
-
 // Lookup returns the entry for addr on dev, nil if there is none (Linux:
 // neigh_lookup). It takes no lock.
 func (t *Table) Lookup(dev *napi.NetDevice, addr header.Addr) *Neigh {
-	for n := t.bucket(dev, addr).Load(); n != nil; n = n.hashNext.Load() {
+	for n := t.hash.Load().bucket(dev, addr).Load(); n != nil; n = n.hashNext.Load() {
 		if n.addr == addr && n.dev == dev {
 			return n
 		}
@@ -177,9 +169,7 @@ func (t *Table) get(dev *napi.NetDevice, addr header.Addr, exempt bool) (*Neigh,
 		n.state.Store(NUDNoARP)
 		n.setHW(hw)
 	}
-	b := t.bucket(dev, addr)
-	n.hashNext.Store(b.Load())
-	b.Store(n)
+	t.hash.Load().insert(n)
 	n.prev = t.last
 	if t.last == nil {
 		t.list = n
@@ -187,7 +177,9 @@ func (t *Table) get(dev *napi.NetDevice, addr header.Addr, exempt bool) (*Neigh,
 		t.last.next = n
 	}
 	t.last = n
-	t.entries++
+	if t.entries++; t.entries > len(t.hash.Load().buckets) {
+		t.grow()
+	}
 	if !exempt {
 		t.gcEntries++
 	}

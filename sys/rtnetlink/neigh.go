@@ -105,7 +105,9 @@ func putNeigh(b *netlink.Builder, typ, flags uint16, e *neigh.Entry) {
 		for i, ns := range []int64{e.Confirmed, e.Used, e.Updated} {
 			binary.NativeEndian.PutUint32(c[i*4:], uint32(ns/(1e9/userHZ)))
 		}
-		binary.NativeEndian.PutUint32(c[12:], uint32(min(1, e.Queued)))
+		if e.Timed { // the reference Linux counts
+			c[12] = 1
+		}
 		b.Attr(ndaCacheInfo, c[:]...)
 	}
 	if e.Proto != 0 {
@@ -232,17 +234,16 @@ func (r *Route) getNeigh(q *request) error {
 		}
 	}
 	addr := header.Addr(a.BE32(ndaDst))
-	list, none := r.ip.Neigh.Entries, "Neighbour entry not found"
+	find, none := r.ip.Neigh.Find, "Neighbour entry not found"
 	if proxy {
-		list, none = r.ip.Neigh.Proxies, "Proxy neighbour entry not found"
+		find, none = r.ip.Neigh.FindProxy, "Proxy neighbour entry not found"
 	}
-	for _, e := range list() {
-		if e.Addr == addr && (e.Dev == dev || e.Dev == nil) {
-			q.Reply(func(b *netlink.Builder) { putNeigh(b, rtmNewNeigh, 0, &e) })
-			return nil
-		}
+	e, ok := find(dev, addr)
+	if !ok {
+		return q.fail(syscall.ENOENT, none)
 	}
-	return q.fail(syscall.ENOENT, none)
+	q.Reply(func(b *netlink.Builder) { putNeigh(b, rtmNewNeigh, 0, &e) })
+	return nil
 }
 
 // neighEvent announces a change of a neighbour, or that it has gone.

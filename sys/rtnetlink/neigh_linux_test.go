@@ -23,6 +23,9 @@ func (e *end) neighText(m *syscall.NetlinkMessage) string {
 		v := b[4:n]
 		if t == 3 {
 			s += fmt.Sprintf(" %d of %d", t, len(v))
+			if m.Header.Flags&syscall.NLM_F_MULTI != 0 { // otherwise Linux counts who asks, too
+				s += fmt.Sprintf(", %d references", v[12])
+			}
 		} else {
 			s += fmt.Sprintf(" %d=%x", t, v)
 		}
