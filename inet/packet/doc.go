@@ -16,6 +16,9 @@
 // A program may map rings of any version instead of receiving and sending
 // packet by packet (ring.go, ringv3.go, txring.go).
 //
-// Not there: SOCK_PACKET (ESOCKTNOSUPPORT), fanout (ENOPROTOOPT), the copy of a
-// packet that is cut in a ring (PACKET_COPY_THRESH).
+// Sockets that join a group share its packets (fanout.go).
+//
+// Not there: SOCK_PACKET (ESOCKTNOSUPPORT), groups that have fragments put
+// together (EINVAL), the copy of a packet that is cut in a ring
+// (PACKET_COPY_THRESH).
 package packet

@@ -27,9 +27,11 @@ const (
 	optVnetHdr        = 15
 	optTxTimestamp    = 16 // type of the error queue's control message
 	optTimestamp      = 17
+	optFanout         = 18
 	optTxHasOff       = 19
 	optQdiscBypass    = 20
 	optRolloverStats  = 21
+	optFanoutData     = 22
 	optIgnoreOutgoing = 23
 	optVnetHdrSize    = 24
 )
@@ -140,8 +142,7 @@ func (k *Sock) dropMemberships(dev *napi.NetDevice) {
 }
 
 // SetSockOpt is packet_setsockopt. ENOPROTOOPT for options and levels it does
-// not know, fanout among them; EBUSY for what a ring
-// depends on while there is one.
+// not know; EBUSY for what a ring depends on while there is one.
 func (k *Sock) SetSockOpt(level, name int, val []byte) error {
 	if level != solPacket {
 		return syscall.ENOPROTOOPT
@@ -149,6 +150,10 @@ func (k *Sock) SetSockOpt(level, name int, val []byte) error {
 	switch name {
 	case optAddMembership, optDropMembership:
 		return k.membership(val, name == optAddMembership)
+	case optFanout:
+		return k.joinFanout(val)
+	case optFanoutData:
+		return k.setFanoutProgram(val)
 	case optRxRing, optTxRing:
 		return k.setRing(val, name == optTxRing)
 	case optVersion, optReserve, optLoss:
@@ -235,7 +240,7 @@ func (k *Sock) GetSockOpt(level, name int, buf []byte) (int, error) {
 	if level != solPacket {
 		return 0, syscall.ENOPROTOOPT
 	}
-	var p [12]byte
+	var p [24]byte
 	n := 4
 	v := uint32(0)
 	flag := func(on bool) {
@@ -280,8 +285,23 @@ func (k *Sock) GetSockOpt(level, name int, buf []byte) (int, error) {
 		flag(k.vnetHdr.Load() != 0)
 	case optVnetHdrSize:
 		v = uint32(k.vnetHdr.Load())
+	case optFanout:
+		k.p.mu.Lock()
+		if f := k.fanout; f != nil {
+			v = uint32(f.id) | uint32(f.typ)<<16 | uint32(f.flags)<<24
+		}
+		k.p.mu.Unlock()
 	case optRolloverStats:
-		return 0, syscall.EINVAL // of a fanout group's rollover
+		k.p.mu.Lock()
+		r := k.rollover
+		k.p.mu.Unlock()
+		if r == nil {
+			return 0, syscall.EINVAL
+		}
+		for i, c := range []uint64{r.all.Load(), r.huge.Load(), r.failed.Load()} {
+			binary.LittleEndian.PutUint64(p[8*i:], c)
+		}
+		return copy(buf, p[:]), nil
 	case optHdrlen:
 		// Which version is asked for stands in the buffer.
 		if len(buf) < 4 {

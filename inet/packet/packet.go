@@ -24,6 +24,9 @@ type Packet struct {
 	socks    []*Sock    // oldest first (Linux: net->packet.sklist)
 	rings    int64      // bytes of all rings
 	maxRings int64      // beyond it a ring is ENOMEM
+
+	fanouts    map[uint16]*fanout
+	nextFanout uint16 // to try first for a group that asks for a number
 }
 
 // New makes the family and enters /proc/net/packet. memory bounds the packet

@@ -27,6 +27,7 @@ type Sock struct {
 	version uint32 // PACKET_VERSION
 	reserve uint32 // PACKET_RESERVE, bytes
 	mapped  int    // times the ring is mapped
+	fanout  *fanout
 
 	kept map[int]uint32 // options by name
 
@@ -41,12 +42,17 @@ type Sock struct {
 	loss       atomic.Bool   // PACKET_LOSS, of a transmit ring
 	ring       atomic.Pointer[ring]
 	tx         atomic.Pointer[ring]
+	rollover   *rollover  // set before packets arrive through a group that needs it
 	sending    sync.Mutex // one sender empties the transmit ring at a time
 }
 
 // hook has packets arrive (Linux: register_prot_hook). The caller holds mu.
 func (k *Sock) hook(dev *napi.NetDevice) {
-	if k.num != 0 && k.remove == nil {
+	switch {
+	case k.num == 0 || k.remove != nil:
+	case k.fanout != nil:
+		k.remove = k.fanout.link(k)
+	default:
 		k.remove = k.p.net.AddPack(k.num, dev, k.rcv)
 	}
 }
@@ -79,6 +85,10 @@ func (k *Sock) Bind(sa []byte) error {
 		}
 	}
 	k.p.mu.Lock()
+	if k.fanout != nil {
+		k.p.mu.Unlock()
+		return syscall.EINVAL // all of a group are bound alike
+	}
 	if a.protocol == 0 {
 		a.protocol = k.num
 	}
@@ -124,6 +134,7 @@ func (k *Sock) Getname(peer bool, buf []byte) (int, error) {
 func (k *Sock) Release() error {
 	k.p.mu.Lock()
 	k.unhook()
+	k.leaveFanout()
 	k.dropRing(&k.ring)
 	k.dropRing(&k.tx)
 	k.dropMemberships(nil)

@@ -300,6 +300,9 @@ func (sk *Sock) QueueIoctl(cmd uint, arg []byte) error {
 	return nil
 }
 
+// RcvBuf returns SO_RCVBUF, what the receive queue may take in bytes of charge.
+func (sk *Sock) RcvBuf() int { return int(sk.rcvbuf.Load()) }
+
 // RmemAlloc returns what is charged against SO_RCVBUF.
 func (sk *Sock) RmemAlloc() int { return sk.rx.allocated() }
 
