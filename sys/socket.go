@@ -422,7 +422,8 @@ func sysSetsockopt(k *Kernel, a args) (uintptr, Errno) {
 		}
 		return 0, e
 	}
-	if int32(a.a1) == syscall.SOL_SOCKET && (int32(a.a2) == syscall.SO_ATTACH_FILTER || int32(a.a2) == soAttachReuseportCBPF) {
+	if int32(a.a1) == syscall.SOL_SOCKET && (int32(a.a2) == syscall.SO_ATTACH_FILTER || int32(a.a2) == soAttachReuseportCBPF) ||
+		int32(a.a1) == solPacket && int32(a.a2) == packetFanoutData {
 		if val, e = k.filter(a.a3, uint32(a.a4)); e != 0 {
 			return 0, e
 		}
@@ -430,7 +431,10 @@ func sysSetsockopt(k *Kernel, a args) (uintptr, Errno) {
 	return 0, errno(s.SetSockOpt(int(int32(a.a1)), int(int32(a.a2)), val))
 }
 
-const soAttachReuseportCBPF = 51
+const (
+	soAttachReuseportCBPF       = 51
+	solPacket, packetFanoutData = 263, 22
+)
 
 // filter copies the instructions that a struct sock_fprog points to, 8 bytes
 // each (Linux: copy_bpf_fprog_from_user, bpf_check_basics_ok). A copy: the
