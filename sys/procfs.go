@@ -51,6 +51,11 @@ func (k *Kernel) procTree() vfs.Dir {
 		"cpuinfo":             constant(procCpuinfo(runtime.NumCPU())),
 		"stat":                text(k.procStat),
 		"filesystems":         constant("nodev\tsysfs\nnodev\ttmpfs\nnodev\tproc\n"),
+		"swaps":               constant("Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"),
+		"partitions":          constant("major minor  #blocks  name\n\n"),
+		"diskstats":           constant(""),
+		"modules":             constant(""),
+		"devices":             constant("Character devices:\n  1 mem\n  5 /dev/tty\n  5 /dev/console\n 10 misc\n\nBlock devices:\n"),
 	}
 }
 
@@ -67,6 +72,14 @@ func (k *Kernel) procPid() vfs.Tree {
 		"mountinfo": constant(mountinfo),
 		"stat":      text(k.procPidStat),
 		"status":    text(k.procStatus),
+		"statm":     text(k.procStatm),
+		"limits":    text(k.procLimits),
+		"cgroup":    constant("0::/\n"),
+		"uid_map":   constant(idMap),
+		"gid_map":   constant(idMap),
+		"oom_score": constant("0\n"),
+		"environ":   constant(""),
+		"fdinfo":    {Dir: fdinfoDir{fdDir{k}}, Mode: 0o555},
 		"net":       {Dir: netDir{k: k}},
 		"ns": {Dir: vfs.Tree{"net": {
 			Target: func() string { return k.netns().name() },
@@ -147,28 +160,23 @@ func (k *Kernel) procMeminfo() string {
 func procCpuinfo(cpus int) string {
 	var b strings.Builder
 	for i := range cpus {
-		b.WriteString("processor\t: " + strconv.Itoa(i) + "\ncpu cores\t: " + strconv.Itoa(cpus) + "\n\n")
+		b.WriteString("processor\t: " + strconv.Itoa(i) + "\nphysical id\t: 0\nsiblings\t: " + strconv.Itoa(cpus) +
+			"\ncore id\t\t: " + strconv.Itoa(i) + "\ncpu cores\t: " + strconv.Itoa(cpus) + "\n\n")
 	}
 	return b.String()
 }
 
 // procStat counts all time since boot as the program's, an upper bound.
 func (k *Kernel) procStat() string {
-	ticks := strconv.FormatInt(k.uptime()/nsPerTick, 10)
+	ticks, n := k.uptime()/nsPerTick, int64(runtime.NumCPU())
 	sec, _ := k.wallNow()
-	return "cpu  " + ticks + " 0 0 0 0 0 0 0 0 0\ncpu0 " + ticks + " 0 0 0 0 0 0 0 0 0\n" +
-		"btime " + strconv.FormatInt(sec-k.uptime()/1e9, 10) + "\nprocesses 1\nprocs_running 1\nprocs_blocked 0\n"
-}
-
-// procPidStat has the 52 fields of proc_pid_stat(5).
-func (k *Kernel) procPidStat() string {
-	return "1 (" + k.commName() + ") R 0 1 1 0 -1 0 0 0 0 0 " + strconv.FormatInt(k.uptime()/nsPerTick, 10) +
-		" 0 0 0 20 0 1 0 0 0 " + strconv.FormatUint(heapInUse()/pageSize, 10) + strings.Repeat(" 0", 28) + "\n"
-}
-
-func (k *Kernel) procStatus() string {
-	return "Name:\t" + k.commName() + "\nState:\tR (running)\nTgid:\t1\nPid:\t1\nPPid:\t0\n" +
-		"Uid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nThreads:\t1\n"
+	const rest = " 0 0 0 0 0 0 0 0 0\n"
+	s := "cpu  " + strconv.FormatInt(ticks*n, 10) + rest
+	for i := range n {
+		s += "cpu" + strconv.FormatInt(i, 10) + " " + strconv.FormatInt(ticks, 10) + rest
+	}
+	return s + "intr 0\nctxt 0\nbtime " + strconv.FormatInt(sec-k.uptime()/1e9, 10) +
+		"\nprocesses 1\nprocs_running 1\nprocs_blocked 0\nsoftirq 0 0 0 0 0 0 0 0 0 0 0\n"
 }
 
 // fdDir is /proc/self/fd: a link for each descriptor, which opens what it
