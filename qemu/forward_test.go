@@ -6,7 +6,9 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -23,13 +25,40 @@ type twin struct {
 	conns  [2]FrameConn
 	mac    MAC
 	sysctl func(name, value string) // below net.ipv4
+	proc   func(name string) string // a file of /proc/net
 }
+
+// counters are those of snmp and netstat that must be the same: not those of timers, and of IGMP and what else a host says on its own.
+func (w *twin) counters() map[string]int {
+	m := map[string]int{}
+	for _, file := range []string{"snmp", "netstat"} {
+		lines := strings.Split(w.proc(file), "\n")
+		for i := 0; i+1 < len(lines); i += 2 {
+			names, values := strings.Fields(lines[i]), strings.Fields(lines[i+1])
+			for j := 1; j < len(names) && j < len(values); j++ {
+				m[names[0]+names[j]], _ = strconv.Atoi(values[j])
+			}
+		}
+	}
+	return m
+}
+
+// onItsOwn are the counters in which two hosts that were given the same packets may differ: those of timers, and those that count their own reports to multicast routers.
+var onItsOwn = regexp.MustCompile(`Reasm(Timeout|Fails)|^Ip:(Out|Forwarding)|^IpExt:Out|^Tcp`)
 
 // twins boots the image and makes Linux the same: routes onward by a gateway on the other side and on the same, and the three kinds of refusal.
 func twins(t *testing.T) [2]*twin {
 	t.Helper()
 	ns := needNamespace(t, "twin")
 	linux := &twin{name: "Linux", sysctl: func(n, v string) { must(t, ns.Sysctl("ipv4/"+strings.ReplaceAll(n, ".", "/"), v)) }}
+	linux.proc = func(name string) (text string) {
+		must(t, ns.Do(func() error {
+			b, err := os.ReadFile("/proc/thread-self/net/" + name)
+			text = string(b)
+			return err
+		}))
+		return text
+	}
 	image := &twin{name: "the image"}
 	must(t, ns.Sysctl("ipv6/conf/all/disable_ipv6", "1"))
 	var nics []NIC
@@ -49,6 +78,7 @@ func twins(t *testing.T) [2]*twin {
 		t.Cleanup(func() { conn.Close(); linux.conns[i].Close() })
 	}
 	_, do := startLab(t, Config{NICs: nics, Append: staticIP("10.1.0.1", "10.2.0.1")})
+	image.proc = func(name string) string { return do("cat file=/proc/net/%s", name) }
 	image.sysctl = func(n, v string) {
 		do("write file=/proc/sys/net/ipv4/%s value=%s", strings.ReplaceAll(n, ".", "/"), v)
 	}
@@ -261,6 +291,7 @@ func TestForward_randomPacketsAsLinux(t *testing.T) {
 			}
 			r := rand.New(rand.NewPCG(uint64(len(settings)), 4))
 			sent, heard, wrong := 0, 0, 0
+			before := [2]map[string]int{pair[0].counters(), pair[1].counters()}
 			for range 16 {
 				card := r.IntN(2)
 				var frames [][]byte
@@ -280,6 +311,15 @@ func TestForward_randomPacketsAsLinux(t *testing.T) {
 						wrong++
 						t.Errorf("into eth%d: % x\nthe image:\n%s\nLinux:\n%s", card, f[:min(len(f), 80)], strings.Join(got, "\n"), strings.Join(want, "\n"))
 					}
+				}
+			}
+			after := [2]map[string]int{pair[0].counters(), pair[1].counters()}
+			for name := range after[0] {
+				if _, ok := after[1][name]; !ok || onItsOwn.MatchString(name) {
+					continue
+				}
+				if got, want := after[0][name]-before[0][name], after[1][name]-before[1][name]; got != want {
+					t.Errorf("%s: the image counts %d, Linux %d", name, got, want)
 				}
 			}
 			t.Logf("%d packets in, %d out", sent, heard)
