@@ -1,6 +1,7 @@
 package napi
 
 import (
+	"sync/atomic"
 	"syscall"
 
 	"barewire/skb"
@@ -9,10 +10,13 @@ import (
 // Tun is a device whose wire is a program (Linux: drivers/net/tun.c): what the
 // stack transmits goes to a function, and what the program writes arrives as
 // from a wire. A tun carries bare IP packets, a tap Ethernet frames.
+//
+// The device may outlive the program: without one its carrier is off, and what is
+// sent to it is dropped.
 type Tun struct {
 	dev  *NetDevice
 	tap  bool
-	xmit func(b *skb.Buff)
+	xmit atomic.Pointer[func(b *skb.Buff)] // nil: nobody is there
 }
 
 // NewTun makes and registers a tun, or with tap a tap device. The name may end
@@ -21,15 +25,16 @@ type Tun struct {
 // RegisterNetdev. The device is down; a tun is a point-to-point link without
 // addresses (Linux: tun_net_initialize).
 func NewTun(n *Net, name string, tap bool, xmit func(b *skb.Buff)) (*Tun, error) {
-	t := &Tun{tap: tap, xmit: xmit}
+	t := &Tun{tap: tap}
+	t.xmit.Store(&xmit)
 	d := AllocNetdev(name, t, 1)
 	if EtherSetup(d); tap {
 		d.randomAddr(n)
 	} else {
 		d.Type, d.AddrLen, d.HardHeaderLen, d.Broadcast = ARPHRD_NONE, 0, 0, [6]byte{}
 		d.SetFlags(IFF_POINTOPOINT|IFF_NOARP, IFF_BROADCAST)
+		d.TxQueueLen = 500 // Linux: TUN_READQ_SIZE
 	}
-	d.TxQueueLen = 500 // Linux: TUN_READQ_SIZE
 	d.Priv, t.dev = t, d
 	return t, n.RegisterNetdev(d)
 }
@@ -39,6 +44,21 @@ func (t *Tun) Dev() *NetDevice { return t.dev }
 
 // Tap reports whether the packets are Ethernet frames.
 func (t *Tun) Tap() bool { return t.tap }
+
+// Attach puts another program at the wire's end, false if there is one.
+func (t *Tun) Attach(xmit func(b *skb.Buff)) bool {
+	if !t.xmit.CompareAndSwap(nil, &xmit) {
+		return false
+	}
+	t.dev.CarrierOn()
+	return true
+}
+
+// Detach takes the program off, so that the device waits for another.
+func (t *Tun) Detach() {
+	t.xmit.Store(nil)
+	t.dev.CarrierOff()
+}
 
 // Close takes the device away.
 func (t *Tun) Close() {
@@ -55,9 +75,15 @@ func (*Tun) Stop(*NetDevice) error { return nil }
 
 // StartXmit implements Ops (Linux: tun_net_xmit).
 func (t *Tun) StartXmit(_ *NetDevice, _ *TxQueue, batch []*skb.Buff) int {
+	xmit := t.xmit.Load()
 	for _, b := range batch {
+		if xmit == nil {
+			t.dev.Stats.TxDropped.Add(1)
+			b.Free(skb.DevReady)
+			continue
+		}
 		b.Orphan() // the program may never read it
-		t.xmit(b)
+		(*xmit)(b)
 	}
 	return len(batch)
 }

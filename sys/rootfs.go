@@ -38,6 +38,7 @@ var devices = []device{
 	{"random", 0o666, 1, minorRandom},
 	{"urandom", 0o666, 1, minorUrandom},
 	{"pcapng", 0o400, 10, minorPcapng},
+	{"net/tun", 0o666, 10, minorTun},
 	{"tty", 0o666, 5, 0},
 	{"console", 0o600, 5, 1},
 }
@@ -96,6 +97,7 @@ func (k *Kernel) report(path string, e Errno) {
 func (k *Kernel) makeDev() {
 	// What an archive left there is not hidden but replaced, so that /dev is
 	// complete; devtmpfs is a file system of its own in Linux.
+	k.report("/dev/net", k.fs.MkdirAll("/dev/net", 0o755))
 	for _, d := range devices {
 		k.report("/dev/"+d.name, k.fs.Place("/dev/"+d.name,
 			vfs.Attr{Mode: syscall.S_IFCHR | d.perm, Rdev: makedev(d.major, d.minor)}, nil))
@@ -190,6 +192,9 @@ func (k *Kernel) openDevice(rdev uint64) (fileOps, Errno) {
 	case 10:
 		if minor == minorPcapng && k.cfg.Net != nil {
 			return &pcapng{c: packet.NewCapture(k.cfg.Net, packet.CaptureConfig{})}, 0
+		}
+		if minor == minorTun {
+			return &tunFile{}, 0
 		}
 	}
 	return nil, syscall.ENXIO

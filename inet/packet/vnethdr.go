@@ -38,7 +38,7 @@ func (k *Sock) putVnetHdr(m *sock.Msg, b *skb.Buff, size int) error {
 	}
 	var p [skb.VnetHdrMrgLen]byte
 	putVnetHdr(p[:size], b)
-	skipIov(m, p[:size])
+	m.Fill(p[:size])
 	return nil
 }
 
@@ -50,20 +50,6 @@ func putVnetHdr(p []byte, b *skb.Buff) {
 		h = skb.VnetHdr{}
 	}
 	h.Put(p)
-}
-
-// skipIov fills the first bytes of a message, which is long enough, and takes
-// them off its vector. With a nil p it takes n bytes off.
-func skipIov(m *sock.Msg, p []byte) {
-	iov := append([][]byte(nil), m.Iov...) // the caller's stays whole
-	for len(p) > 0 {
-		n := copy(iov[0], p)
-		p = p[n:]
-		if iov[0] = iov[0][n:]; len(iov[0]) == 0 {
-			iov = iov[1:]
-		}
-	}
-	m.Iov = iov
 }
 
 // vnetCsum is what a program's header says of the checksum: where it begins

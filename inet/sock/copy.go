@@ -1,6 +1,7 @@
 package sock
 
 import (
+	"slices"
 	"syscall"
 
 	"barewire/skb"
@@ -43,6 +44,24 @@ func (m *Msg) CopyDatagram(b *skb.Buff, off, flags int) (int, error) {
 		return n, nil
 	}
 	return want, nil
+}
+
+// Fill writes p to the front of m.Iov, as far as it goes, takes that off the
+// vector and returns how much it was. The caller's slice of slices stays whole.
+func (m *Msg) Fill(p []byte) int {
+	if len(p) == 0 {
+		return 0
+	}
+	m.Iov = slices.Clone(m.Iov)
+	n := 0
+	for n < len(p) && len(m.Iov) > 0 {
+		c := copy(m.Iov[0], p[n:])
+		n += c
+		if m.Iov[0] = m.Iov[0][c:]; len(m.Iov[0]) == 0 {
+			m.Iov = m.Iov[1:]
+		}
+	}
+	return n
 }
 
 // Iter reads the Iov of a message as one run of bytes (Linux: struct
