@@ -19,6 +19,8 @@ func (d *NetDevice) Kind() string {
 	switch d.Ops.(type) {
 	case *veth:
 		return "veth"
+	case *Tun:
+		return "tun"
 	case dummy:
 		return "dummy"
 	}
