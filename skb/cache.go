@@ -14,8 +14,8 @@ const buffSlab = 64
 type Cache struct {
 	pool *PagePool
 
-	mu    sync.Mutex
-	free  *Buff // chained by next
+	mu    *sync.Mutex // the pool's: a packet and its page come and go under one lock
+	free  *Buff       // chained by next
 	inUse int
 
 	drops    [NumReasons]atomic.Uint64
@@ -26,7 +26,7 @@ type Cache struct {
 }
 
 // NewCache makes a cache whose data areas come from pool.
-func NewCache(pool *PagePool) *Cache { return &Cache{pool: pool} }
+func NewCache(pool *PagePool) *Cache { return &Cache{pool: pool, mu: &pool.mu} }
 
 // Pool returns the pool that Alloc takes data areas from.
 func (c *Cache) Pool() *PagePool { return c.pool }
@@ -58,14 +58,20 @@ func (c *Cache) SetDropMonitor(fn func(b *Buff, r Reason)) {
 // get returns a Buff without a data area.
 func (c *Cache) get() *Buff {
 	c.mu.Lock()
+	b := c.take()
+	c.mu.Unlock()
+	b.init(c)
+	return b
+}
+
+// take returns a Buff that is not set up; the caller holds mu.
+func (c *Cache) take() *Buff {
 	if c.free == nil {
 		c.grow()
 	}
 	b := c.free
 	c.free = b.next
 	c.inUse++
-	c.mu.Unlock()
-	b.init(c)
 	return b
 }
 
@@ -113,6 +119,16 @@ func (c *Cache) putChain(first, last *Buff, n int) {
 	c.mu.Unlock()
 }
 
+// putOne takes back a cleared Buff and its page.
+func (c *Cache) putOne(b *Buff, p *Page) {
+	c.mu.Lock()
+	c.pool.give(p)
+	b.next = c.free
+	c.free = b
+	c.inUse--
+	c.mu.Unlock()
+}
+
 // buffSize is what the metadata of one packet costs in truesize: struct
 // sk_buff plus skb_shared_info, rounded to what Linux accounts on amd64.
 const buffSize = 256 + 320
@@ -121,11 +137,23 @@ const buffSize = 256 + 320
 // nil when the page pool is at its limit. Nothing is reserved: call Reserve
 // for headroom. The room is at least a page whatever the size.
 func (c *Cache) Alloc(size int) *Buff {
-	p := c.area(size)
-	if p == nil {
+	if size > c.pool.size {
+		if p := c.pool.allocLarge(size); p != nil {
+			return c.Build(p, 0, 0)
+		}
 		return nil
 	}
-	return c.Build(p, 0, 0)
+	var p [1]*Page
+	c.mu.Lock()
+	if c.pool.take(p[:]) == 0 {
+		c.mu.Unlock()
+		return nil
+	}
+	b := c.take()
+	c.mu.Unlock()
+	b.init(c)
+	b.attach(p[0], 0, 0)
+	return b
 }
 
 // area returns memory for a data area of at least size bytes.

@@ -117,7 +117,9 @@ func (b *Buff) expandHead(headroom, tailroom int) bool {
 		clear(osi.Frags[:osi.NrFrags])
 		osi.NrFrags, osi.FragList, osi.fragLast = 0, nil, nil
 	}
-	b.releaseData(nil)
+	if q := b.releaseData(nil); q != nil {
+		q.pool.release(q)
+	}
 	b.page, b.head = p, p.buf
 	b.data += uint32(delta)
 	b.tail += uint32(delta)

@@ -86,14 +86,23 @@ func (b *Buff) unref() bool {
 // release ends a Buff without users, by way of k if that is not nil.
 func (b *Buff) release(k *bulk) {
 	b.Orphan()
-	b.releaseData(k)
 	c := b.cache
+	p := b.releaseData(k)
 	*b = Buff{}
-	if k == nil || k.cache != c {
+	switch {
+	case k != nil && k.cache == c:
+		if p != nil {
+			k.page(p)
+		}
+		k.buff(b)
+	case p != nil && p.pool == c.pool && len(p.buf) == c.pool.size:
+		c.putOne(b, p)
+	default:
+		if p != nil {
+			p.pool.release(p)
+		}
 		c.putChain(b, b, 1)
-		return
 	}
-	k.buff(b)
 }
 
 // Orphan detaches the packet from its sock, running the destructor (Linux:
@@ -106,12 +115,14 @@ func (b *Buff) Orphan() {
 	b.Sk = nil
 }
 
-// releaseData drops b's share of the data area (Linux: skb_release_data).
-func (b *Buff) releaseData(k *bulk) {
+// releaseData drops b's share of the data area (Linux: skb_release_data). It
+// returns the linear part when nobody has it any more: for the caller to give
+// back.
+func (b *Buff) releaseData(k *bulk) *Page {
 	p := b.page
 	si := &p.shinfo
 	if atomic.LoadInt32(&si.dataref) != 1 && atomic.AddInt32(&si.dataref, -1) != 0 {
-		return
+		return nil
 	}
 	for i := range si.Frags[:si.NrFrags] {
 		f := &si.Frags[i]
@@ -123,7 +134,10 @@ func (b *Buff) releaseData(k *bulk) {
 		releaseList(si.FragList, k)
 		si.FragList, si.fragLast = nil, nil
 	}
-	p.put(k)
+	if !p.unref() {
+		return nil
+	}
+	return p
 }
 
 // releaseList ends the chain of frag list members from f on. They are parts

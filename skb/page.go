@@ -46,25 +46,37 @@ func (p *Page) Get() { atomic.AddInt32(&p.ref, 1) }
 
 // Put drops one reference; the last one gives the page back to its pool
 // (Linux: put_page, page_pool_put_page).
-func (p *Page) Put() { p.put(nil) }
+func (p *Page) Put() {
+	if p.unref() {
+		p.pool.release(p)
+	}
+}
 
+// put is Put by way of k.
 func (p *Page) put(k *bulk) {
+	switch {
+	case !p.unref():
+	case k == nil:
+		p.pool.release(p)
+	default:
+		k.page(p)
+	}
+}
+
+// unref drops one reference and reports whether it was the last.
+func (p *Page) unref() bool {
 	// A sole holder needs no read-modify-write, as with Buff.unref.
 	if atomic.LoadInt32(&p.ref) != 1 {
 		switch n := atomic.AddInt32(&p.ref, -1); {
 		case n > 0:
-			return
+			return false
 		case n < 0:
 			panic("skb: page reference count below zero")
 		}
 	} else {
 		p.ref = 0
 	}
-	if k != nil {
-		k.page(p)
-		return
-	}
-	p.pool.release(p)
+	return true
 }
 
 // PageConfig describes a pool. The zero value is a usable default.
@@ -192,6 +204,13 @@ func (pp *PagePool) Alloc() *Page {
 // left over from its last use.
 func (pp *PagePool) AllocBatch(dst []*Page) int {
 	pp.mu.Lock()
+	n := pp.take(dst)
+	pp.mu.Unlock()
+	return n
+}
+
+// take is AllocBatch; the caller holds mu.
+func (pp *PagePool) take(dst []*Page) int {
 	n := min(len(dst), pp.max-pp.inUse)
 	for len(pp.free) < n && pp.grow() {
 	}
@@ -203,7 +222,6 @@ func (pp *PagePool) AllocBatch(dst []*Page) int {
 	pp.free = pp.free[:cut]
 	pp.stats.Alloc += uint64(n)
 	pp.use(n)
-	pp.mu.Unlock()
 	for _, p := range dst[:n] {
 		p.ref = 1
 	}
@@ -277,10 +295,15 @@ func (pp *PagePool) release(p *Page) {
 		return
 	}
 	pp.mu.Lock()
+	pp.give(p)
+	pp.mu.Unlock()
+}
+
+// give takes a page of the usual size back; the caller holds mu.
+func (pp *PagePool) give(p *Page) {
 	pp.free = append(pp.free, p)
 	pp.inUse--
 	pp.stats.Recycle++
-	pp.mu.Unlock()
 }
 
 // releaseBatch is release for many at once; ps is not changed.
