@@ -47,6 +47,9 @@ func (s *Sock) SetSockOpt(level, name int, val []byte) error {
 		}
 		return nil
 	}
+	if name == nlListenAll && v != 0 {
+		return syscall.EPERM // as without CAP_NET_BROADCAST: namespaces hear their own
+	}
 	bit, ok := optBits[name]
 	if !ok {
 		return syscall.ENOPROTOOPT

@@ -63,13 +63,15 @@ func shape(s string, how int) string {
 	return strings.Join(out, "\n")
 }
 
-var onHeap atomic.Pointer[[]byte] // what is stored here does not lie on a stack, which moves
+var onHeap, alsoOnHeap atomic.Pointer[[]byte] // what is stored here does not lie on a stack, which moves
 
 // addrOf is the address of memory for a system call.
 func addrOf(b []byte) uintptr {
 	onHeap.Store(&b)
-	return uintptr(unsafe.Pointer(&b[0]))
+	return memory(b)
 }
+
+func memory(b []byte) uintptr { return uintptr(unsafe.Pointer(&b[0])) }
 
 // read returns the contents of a file as the end has it.
 func (e *end) read(path string) (s string, errno syscall.Errno) {
