@@ -223,7 +223,7 @@ func (f *fanout) rcv(b *skb.Buff, dev *napi.NetDevice) {
 		i = f.turn.Add(1) % n
 	case fanoutCPU: // there is one
 	case fanoutRnd:
-		i = scale(uint32(mix(f.key, uint64(f.turn.Add(1)))), n)
+		i = scale(uint32(mix(f.key, uint64(f.turn.Add(1)))>>32), n)
 	case fanoutQM:
 		i = uint32(b.QueueMapping) % n
 	case fanoutCBPF:
