@@ -44,12 +44,19 @@ func (n *Net) rtIoctl(add bool, arg []byte) error {
 	if name := arg[rtentryLen:]; len(name) > 0 {
 		var room [ifNameLen]byte
 		copy(room[:ifNameLen-1], name)
-		s, _ := ifName(room[:])
+		s, label := ifName(room[:])
 		dev := n.dev.DevByName(s)
 		if dev == nil {
 			return syscall.ENODEV
 		}
 		c.OIF = dev.Ifindex()
+		if label != s { // an alias means its address
+			ifa := n.labelled(dev, label, 0)
+			if ifa == nil {
+				return syscall.ENODEV
+			}
+			c.PrefSrc = ifa.Local
+		}
 	}
 	if flags&rtfGateway != 0 {
 		if binary.NativeEndian.Uint16(gw) != syscall.AF_INET || binary.BigEndian.Uint32(gw[4:]) == 0 {

@@ -2,6 +2,7 @@ package sys
 
 import (
 	"encoding/binary"
+	"sync/atomic"
 	"syscall"
 
 	"barewire/inet/sock"
@@ -26,8 +27,9 @@ const (
 // sockFile is a socket as a file.
 type sockFile struct {
 	baseFile
-	s  *sock.Socket
-	ns *netns
+	s     *sock.Socket
+	ns    *netns
+	owner atomic.Int32 // who would get SIGIO
 }
 
 // errno takes the Errno out of an error of the socket layer.
@@ -81,25 +83,60 @@ func (d *sockFile) ioctl(f *File, cmd, arg uintptr) (uintptr, Errno) {
 	switch cmd {
 	case siocGifconf, siocEthtool, siocAddrt, siocDelrt:
 		return 0, f.k.ioctlPointer(d.s, cmd, arg)
+	case fioSetown, siocSpgrp:
+		pid, e := copyFrom[int32](f.k, arg)
+		if e == 0 && pid != 0 && pid != initPid && pid != -initPid {
+			e = syscall.ESRCH
+		}
+		if e == 0 {
+			d.owner.Store(pid)
+		}
+		return 0, e
+	case fioGetown, siocGpgrp:
+		return 0, copyTo(f.k, arg, d.owner.Load())
 	}
-	b, _ := f.k.userBytes(arg, sockIoctlSize(cmd)) // what is not there is EFAULT, if the request is known
-	return 0, errno(d.s.Ioctl(uint(cmd), b))
+	b, bad := f.k.userBytes(arg, sockIoctlSize(cmd)) // what is not there is EFAULT, if the request is known
+	e := errno(d.s.Ioctl(uint(cmd), b))
+	if e == syscall.ENOTTY && bad != 0 && cmd>>8 == siocType {
+		e = bad // any request about interfaces has a structure
+	}
+	return 0, e
 }
 
 // Requests whose structures are not a struct ifreq, or hold pointers.
 const (
-	siocInq, siocOutq         = fioNread, 0x5411
-	siocSpgrp, siocAtmark     = 0x8902, 0x8905
-	siocGstamp, siocGstampns  = 0x8906, 0x8907
-	siocAddrt, siocDelrt      = 0x890b, 0x890c
-	siocGifconf, siocEthtool  = 0x8912, 0x8946
-	siocDarp, siocSarp        = 0x8953, 0x8955
-	ifreqSize, timespecSize   = 40, 16
-	rtentrySize, arpreqSize   = 120, 68
-	ifreqData, rtentryDev     = 16, 88 // where their pointers are
-	drvinfoSize, maxIfconf    = 196, 1 << 16
-	ethtoolGdrvinfo, ifnamsiz = 3, 16
+	siocInq, siocOutq        = fioNread, 0x5411
+	fioSetown, siocSpgrp     = 0x8901, 0x8902
+	fioGetown, siocGpgrp     = 0x8903, 0x8904
+	siocAtmark, siocType     = 0x8905, 0x89
+	siocGstamp, siocGstampns = 0x8906, 0x8907
+	siocAddrt, siocDelrt     = 0x890b, 0x890c
+	siocGifconf, siocEthtool = 0x8912, 0x8946
+	siocDarp, siocSarp       = 0x8953, 0x8955
+	ifreqSize, timespecSize  = 40, 16
+	rtentrySize, arpreqSize  = 120, 68
+	ifreqData, rtentryDev    = 16, 88 // where their pointers are
+	maxIfconf, ifnamsiz      = 1 << 16, 16
+
+	ethtoolGset, ethtoolGdrvinfo           = 0x01, 0x03
+	ethtoolGpermaddr, ethtoolGlinksettings = 0x20, 0x4c
+	linkSettingsWords, linkModeWords       = 15, 4 // where the words of a mask are counted, and how many there are
 )
+
+// ethtoolSize is how long the structure of a command is.
+func ethtoolSize(cmd uint32) uintptr {
+	switch cmd {
+	case ethtoolGset:
+		return 44
+	case ethtoolGdrvinfo:
+		return 196
+	case ethtoolGpermaddr:
+		return 14
+	case ethtoolGlinksettings:
+		return 48
+	}
+	return 8
+}
 
 func sockIoctlSize(cmd uintptr) uintptr {
 	switch {
@@ -127,12 +164,9 @@ func (k *Kernel) ioctlPointer(s *sock.Socket, cmd, arg uintptr) Errno {
 		if e != 0 {
 			return e
 		}
-		if c.len < 0 {
-			return syscall.EINVAL
-		}
 		var user []byte
 		if c.buf != 0 {
-			if user, e = k.userBytes(c.buf, uintptr(min(c.len, maxIfconf))); e != 0 {
+			if user, e = k.userBytes(c.buf, uintptr(min(max(c.len, 0), maxIfconf))); e != 0 {
 				return e
 			}
 			if len(user) < ifreqSize { // no room is not the question how much there must be
@@ -156,9 +190,15 @@ func (k *Kernel) ioctlPointer(s *sock.Socket, cmd, arg uintptr) Errno {
 		if e != 0 {
 			return e
 		}
-		n := uintptr(8)
-		if c == ethtoolGdrvinfo {
-			n = drvinfoSize
+		n := ethtoolSize(c)
+		if c == ethtoolGlinksettings {
+			head, e := k.userBytes(data, n)
+			if e != 0 {
+				return e
+			}
+			if head[linkSettingsWords] == linkModeWords {
+				n += 3 * 4 * linkModeWords
+			}
 		}
 		user, e := k.userBytes(data, n)
 		if e != 0 {

@@ -108,6 +108,15 @@ func linuxWorld(t *testing.T) (*world, *qemu.Namespace) {
 	} {
 		must(t, ns.IP(strings.Fields(a)...))
 	}
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(2 * time.Millisecond) {
+		out, err := ns.Run(5*time.Second, "ip", "-br", "link")
+		if must(t, err); strings.Count(out, "LOWER_UP") >= 3 && strings.Count(out, " UP ") >= 2 {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("the devices do not come up: %s", out)
+		}
+	}
 	w := &world{TB: t, sysctl: ns.Sysctl, settle: func() { time.Sleep(time.Millisecond) }}
 	w.call = func(nr uintptr, a [6]uintptr) (uintptr, syscall.Errno) {
 		for {
@@ -122,8 +131,13 @@ func linuxWorld(t *testing.T) (*world, *qemu.Namespace) {
 
 // compare runs a script in both worlds.
 func compare(t *testing.T, script func(w *world)) {
+	t.Parallel() // most of the time goes into waiting for Linux
 	linux, ns := linuxWorld(t)
-	must(t, ns.Do(func() error { linux.run(script); return nil }))
+	// A program started now would inherit the descriptors and keep sockets alive.
+	syscall.ForkLock.RLock()
+	err := ns.Do(func() error { linux.run(script); return nil })
+	syscall.ForkLock.RUnlock()
+	must(t, err)
 	own := ownWorld(t)
 	own.run(script)
 	before := ""
