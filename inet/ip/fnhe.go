@@ -91,6 +91,28 @@ func (e *exceptions) set(n *Net, dst header.Addr, rt Rtable) {
 	e.used.Store(true)
 }
 
+// Exceptions calls fn for every destination of which more is known than its
+// route says (Linux: fib_dump_info_fnhe). fn may not keep rt.
+func Exceptions(e *fib.Entry, fn func(dst header.Addr, rt *Rtable)) {
+	for k := range e.NHs {
+		s, ok := e.NHs[k].Priv.(*nhState)
+		if !ok || e.NHs[k].Flags()&fib.NHDead != 0 {
+			continue
+		}
+		h := s.exc.hash.Load()
+		if h == nil {
+			continue
+		}
+		for i := range h {
+			for x := h[i].Load(); x != nil; x = x.next.Load() {
+				if !x.rt.Expired() {
+					fn(x.dst, &x.rt)
+				}
+			}
+		}
+	}
+}
+
 // flush forgets all.
 func (e *exceptions) flush() {
 	e.mu.Lock()

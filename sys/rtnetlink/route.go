@@ -6,6 +6,7 @@ import (
 
 	"barewire/inet/fib"
 	"barewire/inet/header"
+	"barewire/inet/ip"
 	"barewire/sys/netlink"
 )
 
@@ -90,7 +91,6 @@ func (r *Route) routeFilter(q *request) (table uint32, a netlink.Attrs, none boo
 	if a, err = q.Parse(rtmsgLen, &routePolicy, q.Strict()); err != nil {
 		return
 	}
-	// What is cached is not kept in a list, so there is none of it.
 	flags := binary.NativeEndian.Uint32(q.Data[8:])
 	if q.Strict() {
 		switch {
@@ -108,7 +108,7 @@ func (r *Route) routeFilter(q *request) (table uint32, a netlink.Attrs, none boo
 			table = a.U32(rtaTable)
 		}
 	}
-	none = flags&(rtmFCloned|rtmFPrefix) != 0 // prefixes are IPv6's alone
+	none = flags&rtmFPrefix != 0 // prefixes are IPv6's alone
 	return
 }
 
@@ -120,7 +120,19 @@ func (r *Route) dumpRoutes(q *request) error {
 	if none {
 		return q.Dump(empty())
 	}
-	var list []fib.Entry
+	// Who asks strictly gets the routes or what is known of single destinations
+	// behind them; others get both.
+	routes, exceptions := true, true
+	if q.Strict() {
+		exceptions = binary.NativeEndian.Uint32(q.Data[8:])&rtmFCloned != 0
+		routes = !exceptions
+	}
+	type item struct {
+		fib.Entry
+		cached
+	}
+	var list []item
+	found := false
 	r.ip.DumpRoutes(func(e fib.Entry) bool {
 		if q.Strict() {
 			switch {
@@ -131,13 +143,25 @@ func (r *Route) dumpRoutes(q *request) error {
 				return true
 			}
 		}
-		list = append(list, e)
+		found = true
+		if routes {
+			list = append(list, item{Entry: e})
+		}
+		if exceptions {
+			ip.Exceptions(&e, func(dst header.Addr, rt *ip.Rtable) { list = append(list, item{cached: cached{e.Table, dst, rt}}) })
+		}
 		return true
 	})
-	if table != 0 && len(list) == 0 && !r.hasTable(table) {
+	if table != 0 && !found && !r.hasTable(table) {
 		return q.fail(syscall.ENOENT, "ipv4: FIB table does not exist")
 	}
-	next := netlink.List(list, func(b *netlink.Builder, e fib.Entry) { putRoute(b, rtmNewRoute, &e) })
+	next := netlink.List(list, func(b *netlink.Builder, i item) {
+		if i.rt != nil {
+			i.put(b)
+			return
+		}
+		putRoute(b, rtmNewRoute, &i.Entry)
+	})
 	if q.family != afInet { // a list of all families
 		next = r.thenMRoutes(next, table)
 	}

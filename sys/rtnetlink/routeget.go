@@ -70,6 +70,21 @@ func (r *Route) getRoute(q *request) error {
 	return nil
 }
 
+// listed stands for the device of a decision that nobody asked for, but that is
+// in a list.
+const listed = -1
+
+// cached is what is known of one destination behind a route.
+type cached struct {
+	table uint32
+	dst   header.Addr
+	rt    *ip.Rtable
+}
+
+func (c cached) put(b *netlink.Builder) {
+	putRtable(b, &fib.Flow{Dst: c.dst}, listed, rtmFLookup, &ip.RouteInfo{Rt: c.rt, Res: fib.Result{Table: c.table}})
+}
+
 // putRtable is rt_fill_info.
 func putRtable(b *netlink.Builder, f *fib.Flow, iif int32, flags uint32, info *ip.RouteInfo) {
 	b.Begin(rtmNewRoute, 0)
@@ -93,7 +108,7 @@ func putRtable(b *netlink.Builder, f *fib.Flow, iif int32, flags uint32, info *i
 	if f.Src != 0 {
 		b.AttrBE32(rtaSrc, uint32(f.Src))
 	}
-	if iif != 0 && rt.Type != fib.Unicast && rt.Route() == nil {
+	if iif > 0 && rt.Type != fib.Unicast && rt.Route() == nil {
 		b.AttrU32(rtaOif, loopbackIndex) // what stays here
 	} else if rt.Dev != nil {
 		b.AttrU32(rtaOif, uint32(rt.Dev.Ifindex()))
@@ -118,9 +133,10 @@ func putRtable(b *netlink.Builder, f *fib.Flow, iif int32, flags uint32, info *i
 	if f.Mark != 0 {
 		b.AttrU32(rtaMark, f.Mark)
 	}
-	if iif != 0 {
+	switch {
+	case iif > 0:
 		b.AttrU32(rtaIif, uint32(iif))
-	} else {
+	case iif == 0:
 		b.AttrU32(rtaUID, 0)
 	}
 	var c [32]byte // struct rta_cacheinfo

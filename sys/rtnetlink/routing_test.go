@@ -81,17 +81,23 @@ func TestRouting_AsLinux(t *testing.T) {
 	set("conf.all.src_valid_mark", "0")
 	q.ask("rules", 31, 3000)
 	set("conf.all.ignore_routes_with_linkdown", "1")
-	gone := fromQuestion("10.0.2.2")
-	before := answer(y, gone, false)
-	apply(setLink("down", "d3", 0, 1)) // d2 loses its carrier
-	links()
-	for end := time.Now().Add(5 * time.Second); answer(y, gone, false) == before && time.Now().Before(end); {
-		time.Sleep(10 * time.Millisecond) // Linux hears of it from a work queue
+	// down takes a device down and waits until Linux has noticed, by a work
+	// queue, that the other end has no carrier, and a question has another
+	// answer.
+	down := func(dev string, q step) {
+		t.Helper()
+		before := answer(y, q, false)
+		apply(setLink("down", dev, 0, 1))
+		links()
+		for end := time.Now().Add(5 * time.Second); answer(y, q, false) == before && time.Now().Before(end); {
+			time.Sleep(10 * time.Millisecond)
+		}
 	}
+	down("d3", fromQuestion("10.0.2.2"))
 	q.ask("without carrier", 32, 1500)
 	set("conf.all.ignore_routes_with_linkdown", "0")
 	q.ask("without carrier, not ignored", 33, 1500)
-	apply(setLink("down", "d0", 0, 1))
+	down("d0", route("10.0.1.77", syscall.RTM_GETROUTE, 0, rt{bits: 32, flags: 0x2000}, "", attr(1, addr("10.0.1.77"))))
 	q.ask("without d0", 34, 1500)
 }
 
@@ -220,7 +226,7 @@ func routingRules() (l []step) {
 	add(1012, [12]byte{1: 16, 4: 254, 7: 1}, attr(1, addr("10.45.0.0")), attr(14, u32(0)))
 	add(1013, [12]byte{1: 14, 7: 3}, attr(1, addr("10.44.0.0")))
 	add(1014, [12]byte{1: 16, 7: 8}, attr(1, addr("10.45.0.0")))
-	add(1015, [12]byte{1: 8, 4: 101, 7: 1, 8: 2}, attr(1, addr("10.0.0.0")), attr(10, u32(7)))
+	add(1015, [12]byte{1: 1, 4: 101, 7: 1, 8: 2}, attr(1, addr("0.0.0.0"))) // not to the lower half
 	add(1016, [12]byte{2: 32, 4: 100, 7: 1}, attr(2, addr("192.0.2.77")), attr(3, str("lo")))
 	return l
 }
