@@ -14,20 +14,21 @@ import (
 	"barewire/skb"
 )
 
-// benchNIC is a device whose receive ring holds as many copies of one frame as
-// it is told, and whose transmit ring completes at once. As much of the frame as
+// benchNIC is a device whose receive ring holds as many frames as it
+// is told, and whose transmit ring completes at once. As much of the frame as
 // is read or changed is written anew each time; the rest is the device's
 // business. Buffers are posted by the ringful, as drivers do.
 type benchNIC struct {
-	dev   *napi.NetDevice
-	napi  *napi.NAPI
-	frame []byte
-	fresh int // bytes of it that are written
-	left  int
-	sent  int
-	calls int // of StartXmit
-	ring  [64]*skb.Buff
-	empty int // of the ring, from the front
+	dev    *napi.NetDevice
+	napi   *napi.NAPI
+	frames [][]byte // that arrive in turn: a power of two
+	next   int
+	fresh  int // bytes that are written
+	left   int
+	sent   int
+	calls  int // of StartXmit
+	ring   [64]*skb.Buff
+	empty  int // of the ring, from the front
 }
 
 func (d *benchNIC) Open(*napi.NetDevice) error {
@@ -61,7 +62,9 @@ func (d *benchNIC) Poll(n *napi.NAPI, budget int) int {
 		b := d.ring[d.empty]
 		d.empty++
 		b.Reserve(skb.Pad)
-		copy(b.Put(len(d.frame)), d.frame[:d.fresh])
+		frame := d.frames[d.next&(len(d.frames)-1)]
+		d.next++
+		copy(b.Put(len(frame)), frame[:d.fresh])
 		napi.EthTypeTrans(b, d.dev)
 		n.Receive(b)
 	}
@@ -72,15 +75,17 @@ func (d *benchNIC) Poll(n *napi.NAPI, budget int) int {
 }
 
 // benchRouter is a router between two benchNICs; frames of size bytes of IP
-// arrive on the first and leave by the second.
-func benchRouter(t testing.TB, size int) (n *napi.Net, in, out *benchNIC) {
+// arrive on the first, for so many destinations in turn, and leave by the second.
+func benchRouter(t testing.TB, size, flows int) (n *napi.Net, in, out *benchNIC) {
 	h, in, out := benchHost(t)
-	dst := hostIP + 0x100 + 8 // 192.0.3.9
-	nb, err := h.IP().Neigh.Get(out.dev, dst)
-	check(t, err)
-	nb.Update(peerMAC, neigh.NUDPermanent, true)
-	in.frame = ethFrame(hostMAC, peerMAC, header.EthPIP,
-		ipPacket(header.Fields{Protocol: 17, Src: peerIP, Dst: dst}, udpPacket(peerIP, dst, 1, 2, make([]byte, size-28))))
+	for i := range flows {
+		dst := hostIP + 0x100 + 8 + header.Addr(i) // 192.0.3.9 and on
+		nb, err := h.IP().Neigh.Get(out.dev, dst)
+		check(t, err)
+		nb.Update(peerMAC, neigh.NUDPermanent, true)
+		in.frames = append(in.frames, ethFrame(hostMAC, peerMAC, header.EthPIP,
+			ipPacket(header.Fields{Protocol: 17, Src: peerIP, Dst: dst}, udpPacket(peerIP, dst, 1, 2, make([]byte, size-28)))))
+	}
 	in.fresh = 42
 	return h.net, in, out
 }
@@ -127,7 +132,7 @@ func pass(n *napi.Net, in *benchNIC, count int) {
 }
 
 func TestAllocs_forward_none(t *testing.T) {
-	n, in, out := benchRouter(t, 1500)
+	n, in, out := benchRouter(t, 1500, 4)
 	noAllocs(t, "forward", func() { pass(n, in, 64) })
 	if out.sent < 64*500 {
 		t.Errorf("%d packets forwarded", out.sent)
@@ -137,7 +142,7 @@ func TestAllocs_forward_none(t *testing.T) {
 // TestForward_poll_oneBatch: what one poll forwards reaches the driver in one
 // call, and nothing is left behind.
 func TestForward_poll_oneBatch(t *testing.T) {
-	n, in, out := benchRouter(t, 64)
+	n, in, out := benchRouter(t, 64, 1)
 	for _, count := range []int{1, 2, 63, 64} {
 		calls, sent := out.calls, out.sent
 		pass(n, in, count)
@@ -169,8 +174,8 @@ func benchSlices(b *testing.B, bar float64, run func()) {
 	b.ReportMetric(bar, "bar-ns")
 }
 
-func benchForward(b *testing.B, size, batch int) {
-	n, in, out := benchRouter(b, size)
+func benchForward(b *testing.B, size, batch, flows int) {
+	n, in, out := benchRouter(b, size, flows)
 	benchSlices(b, 200, func() {
 		sent := out.sent
 		for range slice / batch {
@@ -182,18 +187,25 @@ func benchForward(b *testing.B, size, batch int) {
 	})
 }
 
-func BenchmarkForward64(b *testing.B)         { benchForward(b, 64, 64) }
-func BenchmarkForward1500(b *testing.B)       { benchForward(b, 1500, 64) }
-func BenchmarkForwardSingle64(b *testing.B)   { benchForward(b, 64, 1) }
-func BenchmarkForwardSingle1500(b *testing.B) { benchForward(b, 1500, 1) }
+// Polls of 64 packets that all go elsewhere, or of one flow, and of one packet.
+func BenchmarkForward64(b *testing.B)         { benchForward(b, 64, 64, 64) }
+func BenchmarkForward1500(b *testing.B)       { benchForward(b, 1500, 64, 64) }
+func BenchmarkForwardFlow64(b *testing.B)     { benchForward(b, 64, 64, 1) }
+func BenchmarkForwardFlow1500(b *testing.B)   { benchForward(b, 1500, 64, 1) }
+func BenchmarkForwardSingle64(b *testing.B)   { benchForward(b, 64, 1, 1) }
+func BenchmarkForwardSingle1500(b *testing.B) { benchForward(b, 1500, 1, 1) }
 
 // benchReceive has datagrams of 64 bytes arrive, batch of them in a poll, and
 // reads them.
-func benchReceive(b *testing.B, batch int) {
+func benchReceive(b *testing.B, batch, flows int) {
 	h, in, _ := benchHost(b)
 	s := h.udpSocket(0, 7)
-	in.frame = fromPeerUDP(1, 7, make([]byte, 64))
-	in.fresh = len(in.frame)
+	for i := range flows {
+		src := peerIP + header.Addr(i)
+		in.frames = append(in.frames, ethFrame(hostMAC, peerMAC, header.EthPIP,
+			ipPacket(header.Fields{Protocol: 17, Src: src, Dst: hostIP}, udpPacket(src, hostIP, 1, 7, make([]byte, 64)))))
+	}
+	in.fresh = len(in.frames[0])
 	m := &sock.Msg{Iov: [][]byte{make([]byte, 2048)}}
 	benchSlices(b, 250, func() {
 		for range slice / batch {
@@ -207,5 +219,6 @@ func benchReceive(b *testing.B, batch int) {
 	})
 }
 
-func BenchmarkUDPReceive(b *testing.B)       { benchReceive(b, 64) }
-func BenchmarkUDPReceiveSingle(b *testing.B) { benchReceive(b, 1) }
+func BenchmarkUDPReceive(b *testing.B)       { benchReceive(b, 64, 64) }
+func BenchmarkUDPReceiveFlow(b *testing.B)   { benchReceive(b, 64, 1) }
+func BenchmarkUDPReceiveSingle(b *testing.B) { benchReceive(b, 1, 1) }

@@ -88,6 +88,9 @@ func (n *Net) rcvFinish(b *skb.Buff, dev *napi.NetDevice) {
 	}
 	rt, ok := b.Dst.(*Rtable)
 	if !ok {
+		rt = n.rx.hint.find(b, h, dev)
+	}
+	if rt == nil {
 		var why skb.Reason
 		if !h.Dst().IsMulticast() {
 			n.rx.routed++
@@ -99,8 +102,9 @@ func (n *Net) rcvFinish(b *skb.Buff, dev *napi.NetDevice) {
 			n.drop(b, why)
 			return
 		}
-		b.Dst = rt
+		n.rx.hint.keep(n, rt, b, h, dev)
 	}
+	b.Dst = rt
 	if h.HeaderLen() > header.IPv4MinLen && !n.rcvOptions(b, dev) {
 		return
 	}

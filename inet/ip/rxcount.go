@@ -19,6 +19,8 @@ type rxCount struct {
 	delivers         uint64
 	forwarded        uint64
 	transmits, out   uint64 // packets and octets, of those forwarded
+
+	hint rxHint
 }
 
 // received counts a packet of a device.
@@ -37,6 +39,7 @@ func (n *Net) settleRxCount() { n.Dev.SoftNet().Synchronize() }
 
 func (n *Net) flushRxCount() {
 	c, m := &n.rx, &n.MIB.IP
+	c.hint.rt = nil
 	give(&m.InReceives, &c.receives)
 	give(&m.InOctets, &c.octets)
 	give(&m.InNoECTPkts, &c.ecn[0])
