@@ -82,6 +82,23 @@ func TestARP_filter_answersWhereItWouldSend(t *testing.T) {
 	}
 }
 
+func TestARP_rpFilter_askerMustBeReachableThere(t *testing.T) {
+	h := newHost(t)
+	h.secondPort(netip.MustParsePrefix("10.2.0.1/24"))
+	h.setctl("net.ipv4.conf.eth0.rp_filter", "1")
+	if h.answered(0x0a020002, hostIP) {
+		t.Error("answered on a device that packets to the asker do not leave by")
+	}
+	for _, n := range h.Neighbours() {
+		if n.Addr == 0x0a020002 {
+			t.Errorf("learnt who cannot be there: %+v", n)
+		}
+	}
+	if !h.answered(peerIP, hostIP) {
+		t.Error("not answered on the right device")
+	}
+}
+
 func TestARP_announce_sourceByLevel(t *testing.T) {
 	for level, want := range map[string]header.Addr{"0": 0x0a020001, "1": hostIP, "2": hostIP} {
 		h := newHost(t)

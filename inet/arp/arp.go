@@ -124,8 +124,12 @@ func (a *ARP) process(h header.ARP, pkt skb.PktType, dev *napi.NetDevice) {
 	if sip.IsMulticast() || sip.IsLBcast() || sip.IsLoopback() {
 		return
 	}
-	if request && a.ip.AddrOwner(sip) == nil {
-		if a.ip.AddrType(tip) == fib.Local {
+	var rt *ip.Rtable
+	if request {
+		rt = a.ip.RouteRequest(sip, tip, dev)
+	}
+	if rt != nil {
+		if rt.Type == fib.Local {
 			if a.ignore(in, sip, tip) || ip.OrConf(&a.ip.ConfAll.ArpFilter, &in.Conf.ArpFilter) && a.filter(dev, sip, tip) {
 				return
 			}
@@ -135,7 +139,7 @@ func (a *ARP) process(h header.ARP, pkt skb.PktType, dev *napi.NetDevice) {
 			}
 			return
 		}
-		if in.Conf.Forwarding.Load() != 0 && a.proxies(in, sip, tip) {
+		if in.Conf.Forwarding.Load() != 0 && a.proxies(in, rt, sip, tip) {
 			a.learn(dev, sip, sha)
 			a.proxyReply(proxied{dev: dev, sha: sha, sip: sip, tip: tip}, pkt == skb.PacketHost)
 			return

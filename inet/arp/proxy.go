@@ -17,12 +17,10 @@ type proxied struct {
 	at       int64
 }
 
-// proxies reports whether this host answers for tip, to which it forwards
-// (Linux: arp_fwd_proxy, arp_fwd_pvlan and the pneigh table).
-func (a *ARP) proxies(in *ip.InDev, sip, tip header.Addr) bool {
-	f := fib.Flow{Dst: tip}
-	rt, err := a.ip.RouteOutput(&f)
-	if err != 0 || rt.Type != fib.Unicast {
+// proxies reports whether this host answers for tip, to which it forwards by
+// rt (Linux: arp_fwd_proxy, arp_fwd_pvlan and the pneigh table).
+func (a *ARP) proxies(in *ip.InDev, rt *ip.Rtable, sip, tip header.Addr) bool {
+	if rt == nil || rt.Type != fib.Unicast {
 		return false
 	}
 	if rt.Dev == in.Dev {
@@ -98,7 +96,7 @@ func (a *ARP) proxyExpired() {
 	a.proxyMu.Unlock()
 	for _, p := range due {
 		in := a.ip.InDev(p.dev.Ifindex())
-		if in != nil && p.dev.IsUp() && a.proxies(in, p.sip, p.tip) {
+		if in != nil && p.dev.IsUp() && a.proxies(in, a.ip.RouteRequest(p.sip, p.tip, p.dev), p.sip, p.tip) {
 			a.answer(p)
 		}
 	}

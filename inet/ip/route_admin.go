@@ -124,20 +124,14 @@ func (n *Net) RouteGet(f fib.Flow, iif int32) (RouteInfo, error) {
 	if dev == nil {
 		return RouteInfo{}, syscall.ENODEV
 	}
-	b := n.Dev.SKB().Alloc(header.IPv4MinLen + 8)
+	if f.Proto == 0 {
+		f.Proto = header.ProtoUDP
+	}
+	b := n.packetOf(&f)
 	if b == nil {
 		return RouteInfo{}, syscall.ENOBUFS
 	}
 	defer b.Free(skb.NotSpecified)
-	p := b.Put(header.IPv4MinLen + 8)
-	clear(p)
-	proto := f.Proto
-	if proto == 0 {
-		proto = header.ProtoUDP
-	}
-	header.PutIPv4(p, &header.Fields{TOS: f.TOS, TotalLen: len(p), TTL: 64, Protocol: proto, Src: f.Src, Dst: f.Dst})
-	p[20], p[21], p[22], p[23] = byte(f.SPort>>8), byte(f.SPort), byte(f.DPort>>8), byte(f.DPort)
-	b.Mark = f.Mark
 	n.RouteStats.InSlowTot.Add(1)
 	rt, _ := n.routeInput(b, f.Src, f.Dst, f.TOS, dev)
 	if rt == nil {
@@ -154,6 +148,34 @@ func (n *Net) RouteGet(f fib.Flow, iif int32) (RouteInfo, error) {
 	n.FIB.Lookup(&f, &out.Res)
 	out.Res = n.asMerged(out.Res)
 	return out, nil
+}
+
+// packetOf is a packet of a flow, headers only; nil when memory ran out.
+func (n *Net) packetOf(f *fib.Flow) *skb.Buff {
+	b := n.Dev.SKB().Alloc(header.IPv4MinLen + 8)
+	if b == nil {
+		return nil
+	}
+	p := b.Put(header.IPv4MinLen + 8)
+	clear(p)
+	header.PutIPv4(p, &header.Fields{TOS: f.TOS, TotalLen: len(p), TTL: 64, Protocol: f.Proto, Src: f.Src, Dst: f.Dst})
+	p[20], p[21], p[22], p[23] = byte(f.SPort>>8), byte(f.SPort), byte(f.DPort>>8), byte(f.DPort)
+	b.Mark = f.Mark
+	return b
+}
+
+// RouteRequest decides over the addresses of an ARP request as if it were a
+// packet from who asks to what it asks for (Linux: arp_process asks
+// ip_route_input_noref): source validation and rp_filter are for ARP too. Nil
+// when such a packet would be dropped.
+func (n *Net) RouteRequest(src, dst header.Addr, dev *napi.NetDevice) *Rtable {
+	b := n.packetOf(&fib.Flow{Src: src, Dst: dst})
+	if b == nil {
+		return nil
+	}
+	rt, _ := n.routeInput(b, src, dst, 0, dev)
+	b.Free(skb.NotSpecified)
+	return rt
 }
 
 // asMerged names the table as Linux does, which keeps the routes of the local
