@@ -78,29 +78,24 @@ func answer(x constraint.Expr, known map[string]bool) (left constraint.Expr, val
 		}
 		return &constraint.NotExpr{X: left}, false
 	case *constraint.AndExpr:
-		a, av := answer(x.X, known)
-		b, bv := answer(x.Y, known)
-		switch {
-		case a == nil && !av || b == nil && !bv:
-			return nil, false
-		case a == nil:
-			return b, bv
-		case b == nil:
-			return a, av
-		}
-		return &constraint.AndExpr{X: a, Y: b}, false
+		return answerPair(x.X, x.Y, false, known, func(a, b constraint.Expr) constraint.Expr { return &constraint.AndExpr{X: a, Y: b} })
 	case *constraint.OrExpr:
-		a, av := answer(x.X, known)
-		b, bv := answer(x.Y, known)
-		switch {
-		case a == nil && av || b == nil && bv:
-			return nil, true
-		case a == nil:
-			return b, bv
-		case b == nil:
-			return a, av
-		}
-		return &constraint.OrExpr{X: a, Y: b}, false
+		return answerPair(x.X, x.Y, true, known, func(a, b constraint.Expr) constraint.Expr { return &constraint.OrExpr{X: a, Y: b} })
 	}
 	return x, false
+}
+
+// answerPair is answer for a pair of which one side that is decides settles it; join puts together what remains of both.
+func answerPair(x, y constraint.Expr, decides bool, known map[string]bool, join func(a, b constraint.Expr) constraint.Expr) (left constraint.Expr, value bool) {
+	a, av := answer(x, known)
+	b, bv := answer(y, known)
+	switch {
+	case a == nil && av == decides || b == nil && bv == decides:
+		return nil, decides
+	case a == nil:
+		return b, bv
+	case b == nil:
+		return a, av
+	}
+	return join(a, b), false
 }

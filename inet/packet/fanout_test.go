@@ -138,14 +138,7 @@ func TestFanout_program_chooses(t *testing.T) {
 	if c := counts(l); c[0] != 1 {
 		t.Errorf("without a program %v", c)
 	}
-	prog, err := bpf.Assemble([]bpf.Instruction{bpf.LoadAbsolute{Off: 15, Size: 1}, bpf.RetA{}}) // the source's last byte
-	must(t, err)
-	var insns []byte
-	for _, i := range prog {
-		insns = binary.LittleEndian.AppendUint16(insns, i.Op)
-		insns = append(insns, i.Jt, i.Jf)
-		insns = binary.LittleEndian.AppendUint32(insns, i.K)
-	}
+	insns := assemble(t, bpf.LoadAbsolute{Off: 15, Size: 1}, bpf.RetA{}) // the source's last byte
 	must(t, l[1].SetSockOpt(solPacket, optFanoutData, insns))
 	for from := range byte(6) {
 		must(t, send(tx, datagram(w, from, 2, 1, 1, 10), ll(0, w.a)))

@@ -138,12 +138,8 @@ func (k *Sock) SendMsg(m *sock.Msg, flags int) (int, error) {
 	if r := k.tx.Load(); r != nil {
 		return k.sendRing(r, m, flags)
 	}
-	dev, a, err := k.destination(m)
+	dev, a, c, err := k.address(m)
 	if err != nil {
-		return 0, err
-	}
-	c := k.InitCookie()
-	if err := k.ParseControl(&c, m.Control); err != nil {
 		return 0, err
 	}
 	it := sock.Iter{Iov: m.Iov}
@@ -219,6 +215,16 @@ func (k *Sock) xmit(it *sock.Iter, n int, dev *napi.NetDevice, a *sockaddrLL, c 
 	k.SetOwnerW(b)
 	k.WantTimes(b, c)
 	return k.p.net.DevQueueXmit(b)
+}
+
+// address is what a message says beside its data: where to, and its ancillary
+// data.
+func (k *Sock) address(m *sock.Msg) (dev *napi.NetDevice, a sockaddrLL, c sock.Cookie, err error) {
+	if dev, a, err = k.destination(m); err == nil {
+		c = k.InitCookie()
+		err = k.ParseControl(&c, m.Control)
+	}
+	return dev, a, c, err
 }
 
 // destination finds the device and the address of a message.

@@ -136,19 +136,24 @@ func TestRing_packetLongerThanFrame_isCut(t *testing.T) {
 	}
 }
 
+// assemble makes an array of struct sock_filter.
+func assemble(t *testing.T, insns ...bpf.Instruction) (b []byte) {
+	t.Helper()
+	prog, err := bpf.Assemble(insns)
+	must(t, err)
+	for _, i := range prog {
+		b = binary.LittleEndian.AppendUint16(b, i.Op)
+		b = append(b, i.Jt, i.Jf)
+		b = binary.LittleEndian.AppendUint32(b, i.K)
+	}
+	return b
+}
+
 func TestRing_filter_cutsAndKeepsOut(t *testing.T) {
 	w := newWorld(t)
 	s, mem := w.ringSocket(syscall.SOCK_RAW, 0x88b5, 1, request(4096, 1, 2048, 2))
-	prog, err := bpf.Assemble([]bpf.Instruction{
-		bpf.LoadAbsolute{Off: 14, Size: 1}, bpf.JumpIf{Cond: bpf.JumpEqual, Val: 5, SkipTrue: 1},
-		bpf.RetConstant{Val: 0}, bpf.RetConstant{Val: 20}})
-	must(t, err)
-	var insns []byte
-	for _, i := range prog {
-		insns = binary.LittleEndian.AppendUint16(insns, i.Op)
-		insns = append(insns, i.Jt, i.Jf)
-		insns = binary.LittleEndian.AppendUint32(insns, i.K)
-	}
+	insns := assemble(t, bpf.LoadAbsolute{Off: 14, Size: 1}, bpf.JumpIf{Cond: bpf.JumpEqual, Val: 5, SkipTrue: 1},
+		bpf.RetConstant{Val: 0}, bpf.RetConstant{Val: 20})
 	must(t, s.SetSockOpt(syscall.SOL_SOCKET, syscall.SO_ATTACH_FILTER, insns))
 	tx := w.socket(syscall.SOCK_RAW, 0)
 	for _, fill := range []byte{4, 5, 6} {

@@ -30,12 +30,8 @@ var txStatusAt = [...]uint64{tpacketV1: 0, tpacketV2: 0, tpacketV3: v3StatusAt} 
 func (k *Sock) sendRing(r *ring, m *sock.Msg, flags int) (int, error) {
 	k.sending.Lock()
 	defer k.sending.Unlock()
-	dev, a, err := k.destination(m)
+	dev, a, c, err := k.address(m)
 	if err != nil {
-		return 0, err
-	}
-	c := k.InitCookie()
-	if err := k.ParseControl(&c, m.Control); err != nil {
 		return 0, err
 	}
 	longest := int(r.frameSize - (r.hdrlen - sizeofLL))
