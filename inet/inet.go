@@ -199,6 +199,9 @@ func (n *Net) Dev() *napi.Net { return n.dev }
 // IP returns the IP layer: hooks, routes, addresses, neighbours.
 func (n *Net) IP() *ip.Net { return n.ip }
 
+// IGMP returns the membership of groups.
+func (n *Net) IGMP() *igmp.IGMP { return n.igmp }
+
 // MRoute returns the multicast routing.
 func (n *Net) MRoute() *ipmr.Router { return n.ipmr }
 

@@ -26,6 +26,7 @@ type source struct {
 // ip_mc_list). All but filter is under IGMP.mu.
 type group struct {
 	addr   header.Addr
+	since  int64                  // when it was joined
 	filter atomic.Pointer[filter] // for Check; follows sources and count
 
 	users   int
@@ -111,7 +112,7 @@ func (m *IGMP) join(d *device, addr header.Addr, mode int) {
 		m.addSources(d, addr, mode, nil, false)
 		return
 	}
-	g := &group{addr: addr, users: 1, mode: mode, reports: int(m.qrv.Load())}
+	g := &group{addr: addr, since: m.clock.Now(), users: 1, mode: mode, reports: int(m.qrv.Load())}
 	g.count[mode] = 1
 	g.timer.Init(m.net.Timers(), func(*napi.Timer) { m.groupExpired(d, g) })
 	g.publish()
@@ -119,6 +120,7 @@ func (m *IGMP) join(d *device, addr header.Addr, mode int) {
 	d.publish()
 	m.undelete(d, g)
 	m.mu.Unlock()
+	m.tell(d, g, true)
 	m.added(d, g)
 	m.ip.FIB.Bump() // cached ways to the group lack the copy for us (Linux: ip_rt_multicast_event)
 }
@@ -139,6 +141,7 @@ func (m *IGMP) leave(d *device, addr header.Addr) {
 	d.publish()
 	m.mu.Unlock()
 	m.dropped(d, g)
+	m.tell(d, g, false)
 	m.ip.FIB.Bump()
 }
 

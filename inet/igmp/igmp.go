@@ -38,6 +38,11 @@ type IGMP struct {
 	net   *napi.Net
 	clock napi.Clock
 
+	// Notify hears of each group a device joins and leaves (Linux:
+	// inet_ifmcaddr_notify). It must not block, and is set before devices come
+	// up. May be nil.
+	Notify func(g Group, joined bool)
+
 	maxMemberships atomic.Int32 // net.ipv4.igmp_max_memberships
 	maxMSF         atomic.Int32 // net.ipv4.igmp_max_msf
 	qrv            atomic.Int32 // net.ipv4.igmp_qrv

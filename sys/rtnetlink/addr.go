@@ -47,30 +47,39 @@ type devAddr struct {
 	ifa ip.Ifaddr
 }
 
+// addrFilter reads of which device a list of addresses is to be, 0 for all
+// (Linux: inet_valid_dump_ifaddr_req).
+func (r *Route) addrFilter(q *request) (index int32, err error) {
+	if !q.Strict() {
+		return 0, nil
+	}
+	if len(q.Data) < ifaddrmsgLen {
+		return 0, q.fail(syscall.EINVAL, "ipv4: Invalid header for address dump request")
+	}
+	if q.Data[1] != 0 || q.Data[2] != 0 || q.Data[3] != 0 {
+		return 0, q.fail(syscall.EINVAL, "ipv4: Invalid values in header for address dump request")
+	}
+	a, err := q.Parse(ifaddrmsgLen, &addrPolicy, true)
+	if err != nil {
+		return 0, err
+	}
+	if !only(a) {
+		return 0, q.fail(syscall.EINVAL, "ipv4: Unsupported attribute in dump request")
+	}
+	if index = int32(binary.NativeEndian.Uint32(q.Data[4:])); index != 0 && r.dev.DevByIndex(index) == nil {
+		return 0, syscall.ENODEV
+	}
+	return index, nil
+}
+
 func (r *Route) dumpAddrs(q *request) error {
-	var index uint32
-	if len(q.Data) >= ifaddrmsgLen {
-		if q.Strict() {
-			if q.Data[1] != 0 || q.Data[2] != 0 || q.Data[3] != 0 {
-				return q.fail(syscall.EINVAL, "ipv4: Invalid values in header for address dump request")
-			}
-			a, err := q.Parse(ifaddrmsgLen, &addrPolicy, true)
-			if err != nil {
-				return err
-			}
-			if !only(a) {
-				return q.fail(syscall.EINVAL, "ipv4: Unsupported attribute in dump request")
-			}
-			if index = binary.NativeEndian.Uint32(q.Data[4:]); index != 0 && r.dev.DevByIndex(int32(index)) == nil {
-				return syscall.ENODEV
-			}
-		}
-	} else if q.Strict() {
-		return q.fail(syscall.EINVAL, "ipv4: Invalid header for address dump request")
+	index, err := r.addrFilter(q)
+	if err != nil {
+		return err
 	}
 	var list []devAddr
 	for _, dev := range r.dev.Devs() {
-		if index != 0 && dev.Ifindex() != int32(index) {
+		if index != 0 && dev.Ifindex() != index {
 			continue
 		}
 		if d := r.ip.InDev(dev.Ifindex()); d != nil {

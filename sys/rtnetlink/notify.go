@@ -9,6 +9,7 @@ import (
 func (r *Route) listen() {
 	r.ip.Neigh.Notify, r.ip.Neigh.AppSolicit = r.neighEvent, r.neighAsk
 	r.net.MRoute().Notify = r.mrouteEvent
+	r.net.IGMP().Notify = r.groupEvent
 	r.stop = append(r.stop, r.ip.RegisterRTNotifier(r.event))
 }
 

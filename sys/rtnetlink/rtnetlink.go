@@ -244,7 +244,7 @@ func (r *Route) startDump(q *request) error {
 		return r.dumpNeighTbls(q)
 	case rtmGetNSID:
 		return r.dumpNSIDs(q)
-	case rtmGetAddr, rtmGetRoute, rtmGetNetconf:
+	case rtmGetAddr, rtmGetMulticast, rtmGetRoute, rtmGetNetconf:
 		// A family that has no lists of its own gets those of AF_UNSPEC, which
 		// is all; netlink libraries say -1 for it (Linux: rtnl_get_link).
 		if q.family == afInet6 || q.Type == rtmGetRoute && q.family == rtnlFamilyIP6MR {
@@ -252,6 +252,9 @@ func (r *Route) startDump(q *request) error {
 		}
 		if q.Type == rtmGetRoute && q.family == rtnlFamilyIPMR {
 			return r.dumpMRoutes(q)
+		}
+		if q.Type == rtmGetMulticast && q.family != afInet {
+			return syscall.EOPNOTSUPP // AF_UNSPEC has no list of them
 		}
 	case rtmGetNeigh:
 		if q.family != afUnspec && q.family != afInet {
@@ -267,6 +270,8 @@ func (r *Route) startDump(q *request) error {
 		return r.dumpNetconf(q)
 	case rtmGetAddr:
 		return r.dumpAddrs(q)
+	case rtmGetMulticast:
+		return r.dumpGroups(q)
 	case rtmGetRoute:
 		return r.dumpRoutes(q)
 	case rtmGetNeigh:
