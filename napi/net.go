@@ -154,11 +154,15 @@ func (n *Net) register(dev *NetDevice) error {
 	if err != nil {
 		return err
 	}
+	want := dev.Ifindex()
+	if want != 0 && n.devs.Load().byIndex[want] != nil {
+		return fmt.Errorf("napi: index %d of %s: %w", want, name, syscall.EBUSY)
+	}
 	if name != dev.Name() {
 		dev.nameAssign.Store(nameEnum)
 	}
 	dev.name.Store(&name)
-	n.enlist(dev, 0)
+	n.enlist(dev, want)
 	return nil
 }
 

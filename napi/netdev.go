@@ -90,7 +90,7 @@ type NetDevice struct {
 
 	napis atomic.Pointer[[]*NAPI]
 
-	txQueueLen atomic.Int32 // 0: TxQueueLen
+	txQueueLen atomic.Int64 // one more than it is; 0: TxQueueLen
 	rx         rxMode
 }
 

@@ -224,14 +224,14 @@ func (d *NetDevice) QueueLen() int {
 }
 
 // SetQueueLen changes how many packets each transmit queue holds (Linux:
-// dev_change_tx_queue_len). ERANGE when it is negative or beyond 1<<24. Packets
+// dev_change_tx_queue_len). ERANGE when it does not fit 32 bits. Packets
 // that wait already stay.
 func (d *NetDevice) SetQueueLen(n int) error {
-	if n < 0 || n > 1<<24 {
+	if n < 0 || n > 1<<32-1 {
 		return syscall.ERANGE
 	}
 	return d.configure(EventTxQueueLen, func() error {
-		d.txQueueLen.Store(int32(n) + 1)
+		d.txQueueLen.Store(int64(n) + 1)
 		return nil
 	})
 }

@@ -27,29 +27,43 @@ type veth struct {
 // Names may end in %d. Errors are those of RegisterNetdev, in which case nothing
 // stays. Either end may be moved; UnregisterVeth takes both away.
 func NewVethPair(a *Net, nameA string, b *Net, nameB string) (devA, devB *NetDevice, err error) {
+	return NewVethPairAt(Place{Net: a, Name: nameA}, Place{Net: b, Name: nameB})
+}
+
+// Place is where a new device shall be: its namespace, its name, which may end
+// in %d, and its index, 0 for any.
+type Place struct {
+	Net   *Net
+	Name  string
+	Index int32
+}
+
+// NewVethPairAt is NewVethPair with wishes for the indexes. EBUSY when one is
+// taken.
+func NewVethPairAt(a, b Place) (devA, devB *NetDevice, err error) {
 	var mu sync.Mutex
 	x, y := &veth{pair: &mu}, &veth{pair: &mu}
 	x.peer, y.peer = y, x
 	for _, e := range []struct {
-		v    *veth
-		net  *Net
-		name string
-	}{{x, a, nameA}, {y, b, nameB}} {
-		d := AllocNetdev(e.name, e.v, 1)
+		v *veth
+		Place
+	}{{x, a}, {y, b}} {
+		d := AllocNetdev(e.Name, e.v, 1)
+		d.ifindex.Store(e.Index)
 		EtherSetup(d)
 		d.SetFeatures(FeatureSG | FeatureFragList | FeatureHWCsum)
-		d.randomAddr(e.net)
+		d.randomAddr(e.Net)
 		d.noLink.Store(true)
 		d.watched.Store(true)
 		d.downs.Store(1) // Linux turns it off when it is registered already
 		d.Priv, e.v.dev = e.v, d
 	}
 	// The peer first, so that it has the lower index (veth_newlink).
-	if err := b.RegisterNetdev(y.dev); err != nil {
+	if err := b.Net.RegisterNetdev(y.dev); err != nil {
 		return nil, nil, err
 	}
-	if err := a.RegisterNetdev(x.dev); err != nil {
-		b.UnregisterNetdev(y.dev)
+	if err := a.Net.RegisterNetdev(x.dev); err != nil {
+		b.Net.UnregisterNetdev(y.dev)
 		return nil, nil, err
 	}
 	return x.dev, y.dev, nil
@@ -196,14 +210,18 @@ func (dummy) ChangeCarrier(dev *NetDevice, on bool) error {
 // NewDummy makes and registers a dummy device: it has an address and counts,
 // and what is sent to it is gone. The name may end in %d. Errors are those of
 // RegisterNetdev.
-func NewDummy(n *Net, name string) (*NetDevice, error) {
-	d := AllocNetdev(name, dummy{}, 1)
+func NewDummy(n *Net, name string) (*NetDevice, error) { return NewDummyAt(Place{Net: n, Name: name}) }
+
+// NewDummyAt is NewDummy with a wish for the index. EBUSY when it is taken.
+func NewDummyAt(p Place) (*NetDevice, error) {
+	d := AllocNetdev(p.Name, dummy{}, 1)
+	d.ifindex.Store(p.Index)
 	EtherSetup(d)
 	d.MinMTU, d.MaxMTU = 0, 0
 	d.SetFlags(IFF_NOARP, 0)
 	d.SetFeatures(FeatureSG | FeatureFragList | FeatureHWCsum)
-	d.randomAddr(n)
-	if err := n.RegisterNetdev(d); err != nil {
+	d.randomAddr(p.Net)
+	if err := p.Net.RegisterNetdev(d); err != nil {
 		return nil, err
 	}
 	return d, nil

@@ -18,20 +18,20 @@ func (r *Route) createLink(q *request, a, li netlink.Attrs) error {
 		return err
 	}
 	kind := li.Str(iflaInfoKind)
-	name := a.Str(iflaIfname)
-	if name == "" {
-		name = kind + "%d"
-	}
 	to, err := r.linkNet(q, a, r.dev)
 	if err != nil {
 		return err
 	}
+	at := napi.Place{Net: to, Name: a.Str(iflaIfname), Index: index32(q.Data[4:])}
+	if !a.Has(iflaIfname) {
+		at.Name = kind + "%d"
+	}
 	var dev *napi.NetDevice
 	switch kind {
 	case "veth":
-		return r.createVeth(q, to, name, a, li)
+		return r.createVeth(q, at, a, li)
 	case "dummy":
-		dev, err = napi.NewDummy(to, name)
+		dev, err = napi.NewDummyAt(at)
 	default:
 		return q.fail(syscall.EOPNOTSUPP, "Unknown device type")
 	}
@@ -43,8 +43,8 @@ func (r *Route) createLink(q *request, a, li netlink.Attrs) error {
 
 // createVeth makes both ends; the other's properties are a message within the
 // request (Linux: veth_newlink).
-func (r *Route) createVeth(q *request, to *napi.Net, name string, a, li netlink.Attrs) error {
-	peerName, peerNet := "veth%d", r.dev
+func (r *Route) createVeth(q *request, at napi.Place, a, li netlink.Attrs) error {
+	other := napi.Place{Net: r.dev, Name: "veth%d"}
 	var pa netlink.Attrs
 	pq := *q
 	if li.Has(iflaInfoData) {
@@ -60,18 +60,19 @@ func (r *Route) createVeth(q *request, to *napi.Net, name string, a, li netlink.
 			if err := validate(q, pa); err != nil {
 				return err
 			}
-			if peerNet, err = r.linkNet(q, pa, r.dev); err != nil {
+			if other.Net, err = r.linkNet(q, pa, r.dev); err != nil {
 				return err
 			}
+			other.Index = max(0, index32(val[4:]))
 			nr := *q.Request
 			nr.Data = val
 			pq.Request = &nr
 			if s := pa.Str(iflaIfname); s != "" {
-				peerName = s
+				other.Name = s
 			}
 		}
 	}
-	dev, peer, err := napi.NewVethPair(to, name, peerNet, peerName)
+	dev, peer, err := napi.NewVethPairAt(at, other)
 	if err != nil {
 		return errnoOf(err)
 	}

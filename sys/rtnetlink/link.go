@@ -75,7 +75,7 @@ var linkPolicy = netlink.Policy{Items: []netlink.PolicyItem{ // read-only
 	iflaOperState:   {Kind: netlink.U8},
 	iflaLinkMode:    {Kind: netlink.U8},
 	iflaLinkInfo:    {Kind: netlink.Nested},
-	iflaIfalias:     {Kind: netlink.String, Len: 255},
+	iflaIfalias:     {Kind: netlink.Binary, Len: napi.MaxAlias}, // a string that may be empty
 	iflaAFSpec:      {Kind: netlink.Nested},
 	iflaGroup:       {Kind: netlink.U32},
 	iflaExtMask:     {Kind: netlink.U32},

@@ -55,7 +55,7 @@ func (r *Route) newLink(q *request) error {
 			return syscall.EEXIST
 		case q.Flags&netlink.FlagReplace != 0:
 			return syscall.EOPNOTSUPP
-		case li.Has(iflaInfoKind) && li.Str(iflaInfoKind) != dev.Kind(), li.Has(iflaInfoData):
+		case li.Has(iflaInfoData): // no kind here can be changed
 			return syscall.EOPNOTSUPP
 		}
 		return r.change(q, dev, a)
@@ -64,7 +64,12 @@ func (r *Route) newLink(q *request) error {
 		if named || !a.Has(iflaGroup) {
 			return syscall.ENODEV
 		}
-		return nil // of a group that nothing is in
+		for _, dev := range r.group(a.U32(iflaGroup)) {
+			if err := r.change(q, dev, a); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 	if a.Has(iflaMap) {
 		return syscall.EOPNOTSUPP
@@ -182,6 +187,17 @@ func setMTU(q *request, dev *napi.NetDevice, mtu uint32) error {
 
 // delLink is rtnl_dellink: links that were made here can be taken away.
 func (r *Route) delLink(q *request) error {
+	a, err := q.Parse(ifinfomsgLen, &linkPolicy, false)
+	if err != nil {
+		return err
+	}
+	index := index32(q.Data[4:])
+	if index < 0 {
+		return syscall.EINVAL
+	}
+	if index == 0 && !a.Has(iflaIfname) && !a.Has(iflaAltIfname) && a.Has(iflaGroup) {
+		return r.delGroup(a.U32(iflaGroup))
+	}
 	dev, _, err := r.link(q, false)
 	if err != nil {
 		return err
@@ -190,4 +206,38 @@ func (r *Route) delLink(q *request) error {
 		return syscall.EOPNOTSUPP
 	}
 	return r.removeLink(dev)
+}
+
+// group returns the devices of a group.
+func (r *Route) group(g uint32) (l []*napi.NetDevice) {
+	for _, dev := range r.dev.Devs() {
+		if dev.Group() == g {
+			l = append(l, dev)
+		}
+	}
+	return l
+}
+
+// delGroup takes away all devices of a group, if that can be done with each
+// (Linux: rtnl_group_dellink). The group of those without one is left alone:
+// EPERM.
+func (r *Route) delGroup(g uint32) error {
+	if g == 0 {
+		return syscall.EPERM
+	}
+	l := r.group(g)
+	if len(l) == 0 {
+		return syscall.ENODEV
+	}
+	for _, dev := range l {
+		if dev.Kind() == "" {
+			return syscall.EOPNOTSUPP
+		}
+	}
+	for _, dev := range l {
+		if dev.Net() == r.dev && r.dev.DevByIndex(dev.Ifindex()) == dev { // it may have gone with its peer
+			r.removeLink(dev)
+		}
+	}
+	return nil
 }

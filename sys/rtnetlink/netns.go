@@ -101,7 +101,10 @@ func (r *Route) Forget(n *napi.Net) {
 // findNet returns the namespace a descriptor or a process stands for.
 func (r *Route) findNet(fd bool, n uint32) (*napi.Net, error) {
 	if r.FindNet == nil {
-		return nil, syscall.EINVAL
+		if fd {
+			return nil, syscall.EBADF
+		}
+		return nil, syscall.ESRCH
 	}
 	to, err := r.FindNet(fd, n)
 	if err == nil && to == nil {
