@@ -355,9 +355,24 @@ func TestSetLease_followsTheLease(t *testing.T) {
 	if dev.MTU() != 1400 || m.Kernel.Hostname() != "named" {
 		t.Errorf("mtu %d, host name %q", dev.MTU(), m.Kernel.Hostname())
 	}
+	resolv := func(want string) {
+		t.Helper()
+		var name [20]byte
+		var b [200]byte
+		copy(name[:], "/etc/resolv.conf")
+		fd := m.must(syscall.SYS_OPEN, ptr(&name), syscall.O_RDONLY, 0)
+		n := m.must(syscall.SYS_READ, fd, ptr(&b), uintptr(len(b)))
+		if got := string(b[:n]); got != want {
+			t.Errorf("resolv.conf %q, want %q", got, want)
+		}
+		m.must(syscall.SYS_CLOSE, fd)
+	}
+	resolv("nameserver 192.0.2.1\n")
 	second := *first
+	second.DNS, second.Search = []netip.Addr{netip.MustParseAddr("192.0.2.53")}, []string{"example"}
 	second.Routes = []lease.Route{{Dst: netip.MustParsePrefix("198.51.100.0/24"), Gateway: gw}}
 	set(first, &second, "192.0.2.9/24, 198.51.100.0/24 via 192.0.2.1")
+	resolv("search example\nnameserver 192.0.2.53\n")
 	third := second
 	third.Addr = netip.MustParsePrefix("192.0.2.10/24")
 	set(&second, &third, "192.0.2.10/24, 198.51.100.0/24 via 192.0.2.1")
