@@ -140,8 +140,11 @@ func (w *twin) hear(card int, quiet time.Duration, missing *atomic.Int64) (out [
 		}
 		f, err := ParseFrame(b[:n])
 		switch {
+		case f != nil && f.ARP != nil && f.ARP.Op != ARPRequest:
+			out = append(out, fmt.Sprintf("eth%d to %v from %v: ARP %+v", card, f.Dst, f.Src, *f.ARP))
+			missing.Add(-1)
 		case f != nil && f.ARP != nil:
-			if last := f.ARP.TargetIP.As4()[3]; f.ARP.Op == ARPRequest && last != 1 {
+			if last := f.ARP.TargetIP.As4()[3]; last != 1 {
 				w.conns[card].WriteFrame(arpFrom(card, f.ARP.TargetIP, f.ARP.SenderHW, f.ARP.SenderIP))
 			}
 		case f != nil && f.IP != nil && f.IP.Proto != 2 && !(f.ICMP != nil && f.ICMP.Type == 11 && f.ICMP.Code == 1):
@@ -323,6 +326,100 @@ func TestForward_randomPacketsAsLinux(t *testing.T) {
 				}
 			}
 			t.Logf("%d packets in, %d out", sent, heard)
+		})
+	}
+}
+
+// randomARP is an ARP packet, into eth0 or eth1, with everything that may be odd.
+func randomARP(r *rand.Rand, card int, mac MAC) []byte {
+	near, far := fmt.Sprintf("10.%d.0.", card+1), fmt.Sprintf("10.%d.0.", 2-card)
+	any := func() netip.Addr {
+		return netip.MustParseAddr(pick(r, near+"1", near+"1", near+"1", far+"1", near+"2", near+"3", near+"4", near+"44", far+"2", far+"3", near+"0", near+"255", far+"255",
+			"0.0.0.0", "127.0.0.1", "224.0.0.1", "240.0.0.1", "255.255.255.255", "8.8.8.8", "10.9.0.5", "10.10.0.5", "10.20.0.1", "10.22.0.1"))
+	}
+	mac[5] += byte(card)
+	src := MAC{2, 0, 0, 0, byte(card), byte(2 + r.IntN(3))}
+	a := ARP{Op: pick[uint16](r, 1, 1, 1, 1, 1, 2, 2, 0, 3), SenderHW: src, SenderIP: any(), TargetIP: any(), TargetHW: pick(r, MAC{}, mac, Broadcast, src)}
+	if r.IntN(2) != 0 {
+		a.TargetIP = netip.MustParseAddr(pick(r, near+"1", near+"1", far+"1", far+"2"))
+	}
+	if r.IntN(3) != 0 {
+		a.SenderIP = netip.MustParseAddr(near + pick(r, "2", "3", "4", "44"))
+	}
+	switch r.IntN(12) {
+	case 0:
+		a.SenderHW = mac // the router's own
+	case 1:
+		a.SenderHW[5]++ // another than the frame's
+	case 2:
+		a.TargetIP = a.SenderIP // gratuitous
+	}
+	b := a.Marshal()
+	switch r.IntN(20) {
+	case 0:
+		b[1] = 6 // IEEE 802
+	case 1:
+		b[r.IntN(6)]++
+	case 2:
+		b = b[:8+r.IntN(20)]
+	}
+	return Ethernet(pick(r, mac, Broadcast, Broadcast, MAC{2, 9, 9, 9, 9, 9}), src, EtherARP, b)
+}
+
+// neighbours are the lines of /proc/net/arp that have an address, sorted.
+func (w *twin) neighbours() string {
+	var l []string
+	for line := range strings.Lines(w.proc("arp")) {
+		if f := strings.Fields(line); len(f) == 6 && f[2] == "0x2" {
+			l = append(l, strings.Join(f, " "))
+		}
+	}
+	slices.Sort(l)
+	return strings.Join(l, "\n")
+}
+
+// Random ARP packets are answered, believed and ignored as by Linux, whatever the settings.
+func TestForward_randomARPAsLinux(t *testing.T) {
+	pair := twins(t)
+	for _, settings := range []string{"", "conf.all.arp_ignore=1", "conf.all.arp_ignore=2", "conf.all.arp_ignore=8", "conf.all.arp_ignore=0 conf.all.arp_filter=1", "conf.all.arp_filter=0 conf.all.proxy_arp=1 neigh.eth0.proxy_delay=0 neigh.eth1.proxy_delay=0",
+		"conf.eth0.proxy_arp_pvlan=1", "conf.all.proxy_arp=0 conf.eth0.proxy_arp_pvlan=0 conf.all.arp_accept=1", "conf.all.arp_accept=2", "conf.all.arp_accept=0 conf.all.drop_gratuitous_arp=1", "conf.all.drop_gratuitous_arp=0 conf.all.rp_filter=1", "ip_forward=0"} {
+		t.Run(settings, func(t *testing.T) {
+			for _, s := range strings.Fields(settings) {
+				n, v, _ := strings.Cut(s, "=")
+				for _, w := range pair {
+					w.sysctl(n, v)
+				}
+			}
+			r := rand.New(rand.NewPCG(uint64(len(settings)), 8))
+			wrong, heard := 0, 0
+			for range 8 {
+				card := r.IntN(2)
+				var frames [][]byte
+				for range 40 {
+					frames = append(frames, randomARP(r, card, pair[0].mac))
+				}
+				want := pair[1].try(t, card, 0, frames...)
+				got := pair[0].try(t, card, len(want), frames...)
+				heard += len(want)
+				a, b := pair[0].neighbours(), pair[1].neighbours()
+				if slices.Equal(got, want) && a == b {
+					continue
+				}
+				if a != b {
+					wrong++
+					t.Errorf("neighbours of the image:\n%s\nof Linux:\n%s", a, b)
+					return // they differ from here on
+				}
+				for _, f := range frames {
+					want := pair[1].try(t, card, 0, f)
+					got := pair[0].try(t, card, len(want), f)
+					if a, b := pair[0].neighbours(), pair[1].neighbours(); (!slices.Equal(got, want) || a != b) && wrong < 6 {
+						wrong++
+						t.Errorf("into eth%d: % x\nthe image:\n%s\nLinux:\n%s\nneighbours of the image:\n%s\nof Linux:\n%s", card, f, strings.Join(got, "\n"), strings.Join(want, "\n"), a, b)
+					}
+				}
+			}
+			t.Logf("%d answers", heard)
 		})
 	}
 }
