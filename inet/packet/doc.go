@@ -19,6 +19,5 @@
 // Sockets that join a group share its packets (fanout.go).
 //
 // Not there: SOCK_PACKET (ESOCKTNOSUPPORT), groups that have fragments put
-// together (EINVAL), the copy of a packet that is cut in a ring
-// (PACKET_COPY_THRESH).
+// together (EINVAL).
 package packet

@@ -13,6 +13,7 @@ import (
 const (
 	tpKernel        = 0 // of the ring: free
 	tpUser          = 1 << 0
+	tpCopy          = 1 << 1
 	tpLosing        = 1 << 2
 	tpCsumNotReady  = 1 << 3
 	tpVlanValid     = 1 << 4

@@ -215,10 +215,10 @@ func (k *Sock) SetSockOpt(level, name int, val []byte) error {
 	return nil
 }
 
-// setKept keeps an option that changes nothing here: a packet is never copied
-// to the socket besides the ring, no clock of a card is read, and every device's
-// queue is a plain FIFO. PACKET_TX_HAS_OFF is read where a ring is sent; it is
-// not changed while there is one. Packet.mu is held.
+// setKept keeps an option that changes nothing here, as no clock of a card is
+// read and every device's queue is a plain FIFO, or that is read elsewhere:
+// PACKET_TX_HAS_OFF where a ring is sent, and it is not changed while there is
+// one, PACKET_COPY_THRESH where a ring is filled. Packet.mu is held.
 func (k *Sock) setKept(name int, v int32) error {
 	if name == optTxHasOff && (k.ring.Load() != nil || k.tx.Load() != nil) {
 		return nil // as in Linux, without a word
@@ -232,6 +232,9 @@ func (k *Sock) setKept(name int, v int32) error {
 		k.kept = map[int]uint32{}
 	}
 	k.kept[name] = uint32(v)
+	if name == optCopyThresh {
+		k.copyThresh.Store(v != 0)
+	}
 	return nil
 }
 

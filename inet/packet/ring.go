@@ -8,6 +8,7 @@ import (
 	"time"
 	"unsafe"
 
+	"barewire/inet/sock"
 	"barewire/skb"
 )
 
@@ -281,10 +282,10 @@ type entry struct {
 	from    sockaddrLL
 }
 
-// rcvRing puts a packet into the ring (Linux: tpacket_rcv). b.CB has been set.
+// rcvRing puts a packet into the ring (Linux: tpacket_rcv). One that is cut can
+// be received as a whole besides, with PACKET_COPY_THRESH. b.CB has been set.
 // Consumes b. Softirq context, or that of a sender.
 func (k *Sock) rcvRing(r *ring, b *skb.Buff) {
-	defer b.Consume()
 	e := entry{b: b, snaplen: uint32(b.Len()), length: uint32(b.CB[cbLen]), status: tpUser | checksumStatus(b), from: sender(b), at: time.Now()}
 	maclen := uint64(0)
 	if k.typ == syscall.SOCK_RAW {
@@ -299,9 +300,14 @@ func (k *Sock) rcvRing(r *ring, b *skb.Buff) {
 	e.mac = e.net - maclen
 	if e.net > 0xffff { // tp_net has 16 bits
 		k.dropped.Add(1)
+		b.Consume()
 		return
 	}
-	e.fit(r.room())
+	whole := e.fit(r.room())
+	queue := !whole && r.version != tpacketV3 && k.copyThresh.Load() && k.RmemAlloc() < k.RcvBuf()
+	if queue {
+		e.status |= tpCopy
+	}
 
 	r.mu.Lock()
 	ok, tell := false, true
@@ -321,6 +327,9 @@ func (k *Sock) rcvRing(r *ring, b *skb.Buff) {
 		k.dropped.Add(1)
 	}
 	r.mu.Unlock()
+	if !ok || !queue || k.QueueRcv(b) != sock.Queued {
+		b.Consume()
+	}
 	if tell {
 		k.DataReady()
 	}
@@ -334,16 +343,17 @@ func (r *ring) room() uint64 {
 	return uint64(r.frameSize)
 }
 
-// fit cuts the packet to room bytes of frame.
-func (e *entry) fit(room uint64) {
-	if e.mac+uint64(e.snaplen) <= room {
-		return
-	}
-	if e.mac > room {
+// fit cuts the packet to room bytes of frame, and reports whether it is whole.
+func (e *entry) fit(room uint64) bool {
+	switch {
+	case e.mac+uint64(e.snaplen) <= room:
+		return true
+	case e.mac > room:
 		e.mac, e.snaplen, e.vnet = room, 0, 0
-		return
+	default:
+		e.snaplen = uint32(room - e.mac)
 	}
-	e.snaplen = uint32(room - e.mac)
+	return false
 }
 
 // putFrame fills the next frame, if the program has given it back. The caller

@@ -136,6 +136,26 @@ func TestRing_packetLongerThanFrame_isCut(t *testing.T) {
 	}
 }
 
+func TestRing_copyThreshold_cutPacketIsReceivedWhole(t *testing.T) {
+	w := newWorld(t)
+	s, mem := w.ringSocket(syscall.SOCK_RAW, 0x88b5, 1, request(4096, 1, 128, 32))
+	must(t, s.SetSockOpt(solPacket, 7, word(1)))
+	tx := w.socket(syscall.SOCK_RAW, 0)
+	f := ethernet(w, 1000, 7)
+	must(t, send(tx, f, ll(0, w.a)))
+	must(t, send(tx, ethernet(w, 10, 8), ll(0, w.a)))
+	w.run()
+	if *status(mem, 0) != 3 || *status(mem, 128) != 1 {
+		t.Errorf("states %#x, %#x", *status(mem, 0), *status(mem, 128))
+	}
+	if _, got, err := recv(s); err != nil || string(got) != string(f) {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+	if _, got, err := recv(s); err != syscall.EAGAIN {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+}
+
 // assemble makes an array of struct sock_filter.
 func assemble(t *testing.T, insns ...bpf.Instruction) (b []byte) {
 	t.Helper()

@@ -42,8 +42,9 @@ type Sock struct {
 	loss       atomic.Bool   // PACKET_LOSS, of a transmit ring
 	ring       atomic.Pointer[ring]
 	tx         atomic.Pointer[ring]
-	rollover   *rollover  // set before packets arrive through a group that needs it
-	sending    sync.Mutex // one sender empties the transmit ring at a time
+	copyThresh atomic.Bool // PACKET_COPY_THRESH is not 0
+	rollover   *rollover   // set before packets arrive through a group that needs it
+	sending    sync.Mutex  // one sender empties the transmit ring at a time
 }
 
 // hook has packets arrive (Linux: register_prot_hook). The caller holds mu.
