@@ -104,16 +104,20 @@ func (t *trie) shape(list []prefix, from int) uint32 {
 }
 
 // stride returns over how many bits a node is to branch so that it and what is
-// below take the fewest words; of equals the most bits.
+// below take the fewest words; of equals the most bits. A prefix in a slot of its
+// own makes a node of about six words, list and value counted; where several
+// share a slot, as many less one are nodes that tell them apart.
 func stride(list []prefix, pos, longest int) (b int) {
-	const kidWords = 6 // a node with one prefix, its list, and a wide value
+	const leaf, fork = 6, 5
 	for n, best := min(maxBits, longest-pos), 1<<30; n > 0; n-- {
 		cost, last := int(bitWords(n)), ^uint32(0)
 		for _, p := range list {
-			if p.len() > pos+n {
-				if s := p.key() << uint(pos) >> uint(32-n); s != last {
-					cost, last = cost+kidWords, s
-				}
+			if p.len() <= pos+n {
+				continue
+			}
+			cost += leaf + fork
+			if s := p.key() << uint(pos) >> uint(32-n); s != last {
+				cost, last = cost-fork, s
 			}
 		}
 		if cost < best {
