@@ -348,6 +348,34 @@ var mrScripts = []struct { // read-only
 		s.set(0, "register", mrtAddVIF, vifctl(5, 4, 1, be(0), be(0)))
 		s.look()
 	}},
+	{"control messages", func(s *mrScript) {
+		s.set(0, "pktinfo", 8, le(1))
+		s.set(0, "recvttl", 12, le(1))
+		s.set(0, "recvtos", 13, le(1))
+		s.set(0, "init", mrtInit, le(1))
+		s.vif(0, 0)
+		s.vif(1, 1)
+		s.set(0, "pim", mrtPIM, le(4))
+		s.set(0, "mfc", mrtAddMFC, mfcctl(mrAddr(0, 9), grp, 0, map[int]uint8{1: 1}))
+		for i, f := range [][]byte{
+			mrFrame(mrAddr(0, 8), grp, 9, nil), mrFrame(mrAddr(7, 7), grp, 9, nil), mrFrame(mrAddr(0, 9), grp, 9, nil),
+		} {
+			s.feed(i/2, f)
+			if s.linux {
+				time.Sleep(2 * time.Millisecond)
+			}
+			for d, c := s.recvControl(0); d != nil; d, c = s.recvControl(0) {
+				for k := range mrPorts { // the index by which it came, which differs
+					for p := c; len(p) >= 28; p = p[8:] {
+						if p[0] == 28 && p[12] == 8 && p[16] == byte(s.index(k)) {
+							p[16] = byte(100 + k)
+						}
+					}
+				}
+				s.note("kind %d of %d bytes: %x", d[8], len(d), c)
+			}
+		}
+	}},
 	{"IGMP", func(s *mrScript) {
 		s.set(0, "init", mrtInit, le(1))
 		s.vif(0, 0)

@@ -35,6 +35,7 @@ type mrEnd interface {
 	getopt(s, name, size int) ([]byte, error)
 	ioctl(s int, cmd uint, arg []byte) error
 	recv(s int) []byte // the next packet, nil if there is none
+	recvControl(s int) (data, control []byte)
 	index(i int) int32
 	join(i int, group header.Addr) // a member on the router itself
 	send(i int, group header.Addr, data []byte) error
@@ -119,6 +120,14 @@ func (o *ownRouter) recv(s int) []byte {
 		return nil
 	}
 	return m.Iov[0][:n]
+}
+func (o *ownRouter) recvControl(s int) (data, control []byte) {
+	m := newMsg(2000, 200)
+	n, err := o.socks[s].RecvMsg(m, syscall.MSG_DONTWAIT)
+	if err != nil {
+		return nil, nil
+	}
+	return m.Iov[0][:n], m.Control[:m.ControlLen]
 }
 func (o *ownRouter) index(i int) int32 { return o.ports[i].dev.Ifindex() }
 func (o *ownRouter) join(i int, group header.Addr) {
@@ -256,6 +265,13 @@ func (l *linuxRouter) recv(s int) []byte {
 		return nil
 	}
 	return b[:n]
+}
+func (l *linuxRouter) recvControl(s int) ([]byte, []byte) {
+	_, data, _, control, _, err := linuxCalls{}.recv(l.fds[s], 2000, 200, 0)
+	if err != nil {
+		return nil, nil
+	}
+	return data, control
 }
 func (l *linuxRouter) index(i int) (x int32) {
 	check(l, l.ns.Do(func() error {

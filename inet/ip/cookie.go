@@ -127,7 +127,7 @@ func (s *Sock) ipRecvControl(m *sock.Msg, b *skb.Buff, o uint32, quote bool) {
 		if quote {
 			spec = 0
 		} else if rt := RtableOf(b); rt != nil && rt.Type != fib.Local {
-			spec = s.IP.SelectAddr(rt.Dev, h.Src(), 0)
+			spec = s.IP.SpecDst(b)
 		}
 		binary.BigEndian.PutUint32(p[4:], uint32(spec))
 		binary.BigEndian.PutUint32(p[8:], uint32(h.Dst()))

@@ -64,7 +64,7 @@ func (r *Router) report(t *table, b *skb.Buff, vif, kind int) error {
 	}
 	u.ResetNetworkHeader()
 	u.ResetTransportHeader()
-	u.Protocol, u.Dev, u.Iif, u.Tstamp = header.EthPIP, b.Dev, b.Iif, b.Tstamp
+	u.Protocol, u.Dst, u.Dev, u.Iif, u.Tstamp = header.EthPIP, b.Dst, b.Dev, b.Iif, b.Tstamp // for IP_PKTINFO
 	if r.Notify != nil {
 		r.Notify(Event{Kind: Report, Table: t.id, Msg: append([]byte(nil), p...)})
 	}
