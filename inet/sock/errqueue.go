@@ -64,7 +64,7 @@ func (sk *Sock) QueueErr(b *skb.Buff, e *ExtErr) bool {
 	// The route must not be kept alive by a program that never reads.
 	b.Dst = nil
 	real := int64(b.Truesize())
-	if !sk.memory.charge(real) {
+	if !sk.chargeMemory(real) {
 		b.Free(skb.ProtoMem)
 		return false
 	}

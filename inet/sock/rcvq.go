@@ -15,6 +15,8 @@ import (
 type Memory struct {
 	limit atomic.Int64
 	used  atomic.Int64
+	low   atomic.Int64  // 0, or from where on only socks below least get any
+	least *atomic.Int32 // bytes of a sock's queue; set before low
 }
 
 // NewMemory returns a bound of limit bytes.
@@ -30,6 +32,30 @@ func (m *Memory) Limit() int64 { return m.limit.Load() }
 // SetLimit changes the bound. What is held already stays.
 func (m *Memory) SetLimit(n int64) { m.limit.Store(n) }
 
+// Reserve keeps what is between low bytes and the bound for socks whose queue
+// holds less than least bytes, so that one that is never read does not keep
+// packets from all others (Linux: the first and the last number of udp_mem, and
+// udp_rmem_min). Before the first sock; least may change later.
+func (m *Memory) Reserve(low int64, least *atomic.Int32) {
+	m.least = least
+	m.low.Store(low)
+}
+
+// Low returns what Reserve was given, the bound when there is no reserve.
+func (m *Memory) Low() int64 {
+	if low := m.low.Load(); low != 0 {
+		return low
+	}
+	return m.Limit()
+}
+
+// SetLow changes from where on the reserve begins, if there is one.
+func (m *Memory) SetLow(n int64) {
+	if m.least != nil {
+		m.low.Store(max(n, 1))
+	}
+}
+
 // Used returns the bytes held now.
 func (m *Memory) Used() int64 { return m.used.Load() }
 
@@ -42,6 +68,23 @@ func (m *Memory) charge(n int64) bool {
 		return false
 	}
 	return true
+}
+
+// chargeMemory takes n bytes for a packet of sk's queues (Linux:
+// __sk_mem_raise_allocated).
+func (sk *Sock) chargeMemory(n int64) bool {
+	m := sk.memory
+	if !m.charge(n) {
+		return false
+	}
+	if m == nil {
+		return true
+	}
+	if low := m.low.Load(); low == 0 || m.used.Load() <= low || sk.rx.allocated() < int(m.least.Load()) {
+		return true
+	}
+	m.used.Add(-n)
+	return false
 }
 
 func (m *Memory) uncharge(n int64) {
@@ -98,7 +141,7 @@ func (sk *Sock) QueueRcv(b *skb.Buff) QueueResult {
 	sk.Stamp(b)
 	charge := Charge(b)
 	real := int64(b.Truesize())
-	if !sk.memory.charge(real) {
+	if !sk.chargeMemory(real) {
 		sk.drops.Add(1)
 		return QueueMem
 	}

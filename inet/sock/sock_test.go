@@ -2,6 +2,7 @@ package sock
 
 import (
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -70,6 +71,39 @@ func TestRecv_empty_blocksUntilData(t *testing.T) {
 		}
 		b.Consume()
 	})
+}
+
+func TestMemory_short_littleSocksGetSome(t *testing.T) {
+	greedy, little := newSock(t, nil), newSock(t, nil)
+	least := &atomic.Int32{}
+	least.Store(4096)
+	one := greedy.buff(100)
+	size := int64(one.Truesize())
+	one.Consume()
+	m := NewMemory(20 * size)
+	m.Reserve(10*size, least)
+	greedy.sk.memory, little.sk.memory = m, m
+	put := func(f *fixture, n int) (took int) {
+		for range n {
+			if b := f.buff(100); f.sk.QueueRcv(b) == Queued {
+				took++
+			} else {
+				b.Free(skb.ProtoMem)
+			}
+		}
+		return took
+	}
+	if n := put(greedy, 30); n != 10 {
+		t.Errorf("a sock that is not read got %d of 10", n)
+	}
+	// 832 bytes each are charged to a sock: the fifth finds it at 3328.
+	if n := put(little, 30); n != 5 {
+		t.Errorf("a sock that holds little got %d, want 5", n)
+	}
+	least.Store(1 << 20)
+	if n := put(greedy, 30); n != 5 {
+		t.Errorf("up to the bound there was room for %d, want 5", n)
+	}
 }
 
 func TestRecv_timeout_EAGAIN(t *testing.T) {

@@ -24,11 +24,11 @@ func (u *UDP) register() {
 		sysctl.Int("net.ipv4.udp_early_demux", &u.earlyDemux, 0, 1),
 		sysctl.Entry{
 			Name: "net.ipv4.udp_mem",
-			// As Linux derives them: min and pressure below the one limit that
-			// is kept.
+			// The middle one is that of protocols which know pressure; UDP
+			// does not.
 			Get: func() string {
-				limit := u.memory.Limit() / memPage
-				return fmt.Sprintf("%d\t%d\t%d", limit/2, limit/3*2, limit)
+				low, limit := u.memory.Low()/memPage, u.memory.Limit()/memPage
+				return fmt.Sprintf("%d\t%d\t%d", low, low+(limit-low)/2, limit)
 			},
 			Set: func(s string) error {
 				l, err := sysctl.Ints(s, 3)
@@ -36,6 +36,7 @@ func (u *UDP) register() {
 					return syscall.EINVAL
 				}
 				u.memory.SetLimit(l[2] * memPage)
+				u.memory.SetLow(l[0] * memPage)
 				return nil
 			},
 		})

@@ -20,11 +20,13 @@ type UDP struct {
 	proto  uint8
 	lite   bool
 
-	rx         rxCount
-	inuse      atomic.Int64 // socks with a port
-	rmemMin    atomic.Int32 // kept: the memory bound has no such exception here
-	wmemMin    atomic.Int32 // kept, as in Linux, without a use
-	earlyDemux atomic.Int32 // kept: a connected sock has its route anyway
+	rx      rxCount
+	inuse   atomic.Int64 // socks with a port
+	rmemMin atomic.Int32 // what a sock may hold when memory is short, bytes
+	wmemMin atomic.Int32 // kept, as in Linux, without a use
+	// earlyDemux is kept: Linux finds the sock before the route to save the
+	// route's lookup, which here costs less than to look twice.
+	earlyDemux atomic.Int32
 }
 
 // New makes UDP and registers it with the IP layer (Linux: udp_init and
@@ -34,6 +36,7 @@ func New(n *ip.Net, memory int64) (*UDP, error) {
 	u := &UDP{ip: n, stats: &n.MIB.UDP, table: &table{}, memory: sock.NewMemory(memory), proto: header.ProtoUDP}
 	u.table.init(n.Dev)
 	u.initRxCount()
+	u.memory.Reserve(memory-memory/8, &u.rmemMin)
 	u.register()
 	return u, n.AddProtocol(header.ProtoUDP, &ip.Protocol{Handler: u.rcv, Err: u.err})
 }
