@@ -231,17 +231,13 @@ func (t *TCP) requestRcv(r *request, b *skb.Buff, h header.TCP) bool {
 		s.dataSegsIn++
 	}
 	if s.OwnedByUser() {
-		s.AddBacklogLimit(b, 1<<30)
+		s.AddBacklogLimit(b, 1<<30) // accepted already
 		s.BHUnlock()
 		return true
 	}
 	d := s.rcvStateProcess(b)
-	parent := l
-	established := s.State() != SynRecv
 	s.bhUnlock()
-	if established {
-		parent.DataReady()
-	}
+	l.DataReady()
 	if d == answer {
 		t.sendReset(b, nil)
 		discard(b, skb.TCPReset)

@@ -197,21 +197,15 @@ func (s *Sock) sendLocked(m *sock.Msg, flags int) (int, error) {
 			room = goal
 		}
 		want := min(room, total-done)
-		if s.wmemQueued+want > s.SendBuffer()+goal || !s.memoryFree() && b.Len() > 0 {
-			want = min(want, max(s.SendBuffer()-s.wmemQueued, 0))
-		}
-		n := 0
-		if want > 0 {
-			n = s.fill(b, &it, want)
-		}
+		n := s.fill(b, &it, want)
 		if n == 0 {
-			if b.Len() == 0 && tx(b).flags&header.TCPFin == 0 {
+			if len(b.Frags()) == skb.MaxFrags {
+				tx(b).eor = true // its slots are used up: the next segment begins
+				continue
+			}
+			if b.Len() == 0 {
 				s.wq.remove(s.wq.len() - 1)
 				s.freeTx(b)
-			} else if want > 0 && b.Len() > 0 && s.tcp.cache.Pool().InUse() < s.tcp.cache.Pool().MaxPages() && !tx(b).eor {
-				// Its fragments are used up: the next segment begins.
-				tx(b).eor = true
-				continue
 			}
 			if err := s.waitMemory(flags, done, mss); err != nil {
 				return s.sendEnd(done, mss, flags, err)
@@ -374,17 +368,23 @@ func (s *Sock) waitMemory(flags, done, mss int) error {
 		return syscall.EAGAIN
 	}
 	s.writePending++
+	timeout := s.sndTimeo(flags)
+	short := s.memoryFree()
+	if short {
+		// The buffer has room, the stack has no memory: try again soon.
+		timeout = 2*ms + int64(s.tcp.random()%200)*ms
+	}
 	s.unlock()
-	err := s.WaitEvent(true, s.sndTimeo(flags), func() (bool, error) {
+	err := s.WaitEvent(true, timeout, func() (bool, error) {
 		if s.Error() != 0 || s.ShutdownBits()&sock.SendShutdown != 0 {
 			return true, nil
 		}
 		s.SetNoSpace()
-		return s.pub.bits.Load()&pubFree != 0, nil
+		return !short && s.pub.bits.Load()&pubFree != 0, nil
 	})
 	s.lock()
 	s.writePending--
-	if err != nil {
+	if err != nil && !short {
 		return err
 	}
 	if s.Error() != 0 || s.ShutdownBits()&sock.SendShutdown != 0 {

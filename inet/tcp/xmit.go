@@ -407,7 +407,7 @@ func (s *Sock) adjustPcount(b *skb.Buff, diff int) {
 	if cb.sacked&sackedLost != 0 {
 		s.lostOut -= d
 	}
-	if !s.opt.sackOK && s.sackedOut > 0 {
+	if !s.opt.sackOK && diff > 0 {
 		s.sackedOut -= min(s.sackedOut, d)
 	}
 }
@@ -470,7 +470,8 @@ func (s *Sock) retransmitSkb(i int, n uint32) error {
 			return syscall.ENOMEM
 		}
 	} else {
-		if d := int(cb.segs) - setSegs(b, mss); d != 0 {
+		old := int(cb.segs)
+		if d := old - setSegs(b, mss); d != 0 {
 			s.adjustPcount(b, d)
 		}
 		if avail = min(avail, mss); b.Len() < avail {
