@@ -170,3 +170,70 @@ func TestFIB_randomRoutesAndRules_asList(t *testing.T) {
 		}
 	}
 }
+
+// TestTrie_fullTable_asMaps fills a trie as a router's, hosts included, empties
+// half of it, and compares with one map for each length: nodes of all sizes.
+func TestTrie_fullTable_asMaps(t *testing.T) {
+	r := rand.New(rand.NewPCG(11, 12))
+	list := fullTable(60_000)
+	for range 20_000 {
+		n := 25 + r.IntN(8)
+		list = append(list, uint64(r.Uint32()&0x3fff_00ff&mask32(n))<<8|uint64(n))
+	}
+	infos := make([]*Info, 1500) // more than fit in values of 16 bits
+	for i := range infos {
+		infos[i] = &Info{Priority: uint32(i)}
+	}
+	tr := newTrie()
+	var maps [33]map[uint32]*Info
+	for i := range maps {
+		maps[i] = map[uint32]*Info{}
+	}
+	put := func(p uint64) {
+		i := infos[r.IntN(len(infos))]
+		key, n := uint32(p>>8), int(p&0xff)
+		tr.put(key, n, aliases{{0, i}})
+		maps[n][key] = i
+	}
+	look := func() {
+		t.Helper()
+		for range 60_000 {
+			key := r.Uint32()
+			if r.IntN(2) == 0 {
+				key = uint32(list[r.IntN(len(list))]>>8) + r.Uint32N(300)
+			}
+			limit := anyLength
+			for n := 32; n >= 0; n-- {
+				want := maps[n][key&mask32(n)]
+				if want == nil {
+					continue
+				}
+				g, got := tr.match(key, limit)
+				if g == nil || got != n || g.list[0].Info != want {
+					t.Fatalf("%#x shorter than %d: found /%d, want /%d", key, limit, got, n)
+				}
+				limit = n
+			}
+			if g, n := tr.match(key, limit); g != nil {
+				t.Fatalf("%#x: /%d too many", key, n)
+			}
+		}
+	}
+	for _, p := range list {
+		put(p)
+	}
+	look()
+	sound(t, tr)
+	r.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
+	for _, p := range list[:len(list)/2] {
+		tr.del(uint32(p>>8), int(p&0xff))
+		delete(maps[p&0xff], uint32(p>>8))
+	}
+	look()
+	put(0)
+	for _, p := range list[:len(list)/4] {
+		put(p)
+	}
+	look()
+	sound(t, tr)
+}

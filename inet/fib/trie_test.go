@@ -282,3 +282,42 @@ func TestTableLookup_perPacket_noAllocation(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestTrie_routeMovesBetweenLengths_neverMissing has a destination covered now
+// by one prefix, now by another, of lengths that end in different nodes, the new
+// one always entered before the old one goes: no lookup may find neither.
+func TestTrie_routeMovesBetweenLengths_neverMissing(t *testing.T) {
+	tr := newTrie()
+	i := &Info{}
+	const key = 0x0a0b0c0d
+	for n := range uint32(64) { // nodes on the way, and beside it
+		tr.put(key&mask32(20)|n<<6, 28, aliases{{0, i}})
+		tr.put(key&mask32(24)|n^0x3f, 32, aliases{{0, i}})
+		tr.put(n<<26, 8, aliases{{0, i}})
+	}
+	tr.del(key&mask32(28), 28)
+	tr.del(key, 32)
+	tr.del(key&mask32(8), 8)
+	lens := []int{3, 24, 6, 30, 12, 21, 29, 0, 18, 27}
+	tr.put(key&mask32(lens[0]), lens[0], aliases{{0, i}})
+	var stop atomic.Bool
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for !stop.Load() {
+			if g, _ := tr.match(key, anyLength); g == nil {
+				t.Error("no route")
+				return
+			}
+		}
+	})
+	for k := range 60000 {
+		from, to := lens[k%len(lens)], lens[(k+1)%len(lens)]
+		tr.put(key&mask32(to), to, aliases{{0, i}})
+		tr.del(key&mask32(from), from)
+	}
+	stop.Store(true)
+	wg.Wait()
+	l := linear{}
+	tr.walk(func(key uint32, n int, a aliases) bool { l.put(key, n, a); return true })
+	same(t, tr, l)
+}
