@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 
 	"barewire/napi"
+	"barewire/napi/napitest"
 	"barewire/skb"
 )
 
@@ -246,19 +247,8 @@ func TestRename_bothTablesAndNotifier(t *testing.T) {
 
 // filtered is a driver that filters.
 type filtered struct {
-	nullOps
+	napitest.Sink
 	modes []string
-}
-
-type nullOps struct{}
-
-func (nullOps) Open(*napi.NetDevice) error { return nil }
-func (nullOps) Stop(*napi.NetDevice) error { return nil }
-func (nullOps) StartXmit(_ *napi.NetDevice, _ *napi.TxQueue, l []*skb.Buff) int {
-	for _, b := range l {
-		b.Consume()
-	}
-	return len(l)
 }
 
 func (f *filtered) SetRxMode(promisc, allmulti bool) error {

@@ -6,21 +6,9 @@ import (
 	"testing"
 
 	"barewire/napi"
+	"barewire/napi/napitest"
 	"barewire/skb"
 )
-
-// quietOps is a driver that carries nothing.
-type quietOps struct{}
-
-func (quietOps) Open(*napi.NetDevice) error { return nil }
-func (quietOps) Stop(*napi.NetDevice) error { return nil }
-
-func (quietOps) StartXmit(_ *napi.NetDevice, _ *napi.TxQueue, batch []*skb.Buff) int {
-	for _, b := range batch {
-		b.Consume()
-	}
-	return len(batch)
-}
 
 // newSysfs makes a Kernel over a stack with lo and a dummy device.
 func newSysfs(t *testing.T) (*testKernel, *napi.NetDevice) {
@@ -28,7 +16,7 @@ func newSysfs(t *testing.T) (*testKernel, *napi.NetDevice) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lo := napi.AllocNetdev("lo", quietOps{}, 1)
+	lo := napi.AllocNetdev("lo", napitest.Sink{}, 1)
 	napi.EtherSetup(lo)
 	lo.Type, lo.Broadcast, lo.MaxMTU = napi.ARPHRD_LOOPBACK, [6]byte{}, 65536
 	lo.SetFlags(napi.IFF_LOOPBACK, napi.IFF_BROADCAST|napi.IFF_MULTICAST)

@@ -7,7 +7,7 @@ import (
 
 	"barewire/inet"
 	"barewire/napi"
-	"barewire/skb"
+	"barewire/napi/napitest"
 )
 
 func TestParse_valid_read(t *testing.T) {
@@ -62,17 +62,6 @@ func TestParse_nonsense_namesTheField(t *testing.T) {
 	}
 }
 
-type nullDev struct{}
-
-func (nullDev) Open(*napi.NetDevice) error { return nil }
-func (nullDev) Stop(*napi.NetDevice) error { return nil }
-func (nullDev) StartXmit(_ *napi.NetDevice, _ *napi.TxQueue, batch []*skb.Buff) int {
-	for _, b := range batch {
-		b.Consume()
-	}
-	return len(batch)
-}
-
 func newStack(t *testing.T) *inet.Net {
 	n, err := napi.New(napi.Config{})
 	if err != nil {
@@ -84,7 +73,7 @@ func newStack(t *testing.T) *inet.Net {
 	}
 	t.Cleanup(in.Close)
 	for range 2 {
-		d := napi.AllocNetdev("eth%d", nullDev{}, 1)
+		d := napi.AllocNetdev("eth%d", napitest.Sink{}, 1)
 		napi.EtherSetup(d)
 		if err := n.RegisterNetdev(d); err != nil {
 			t.Fatal(err)
