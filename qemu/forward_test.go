@@ -3,7 +3,6 @@ package qemu
 import (
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/netip"
 	"os"
 	"regexp"
@@ -26,6 +25,14 @@ type twin struct {
 	mac    MAC
 	sysctl func(name, value string) // below net.ipv4
 	proc   func(name string) string // a file of /proc/net
+}
+
+// sysctls sets a list of NAME=VALUE.
+func (w *twin) sysctls(list string) {
+	for _, s := range strings.Fields(list) {
+		n, v, _ := strings.Cut(s, "=")
+		w.sysctl(n, v)
+	}
 }
 
 // counters are those of snmp and netstat that must be the same: not those of timers, and of IGMP and what else a host says on its own.
@@ -94,30 +101,13 @@ func twins(t *testing.T) [2]*twin {
 	}
 	do("link dev=eth1 mtu=1000")
 	must(t, ns.IP("link", "set", "dev", "eth1", "mtu", "1000"))
-	for _, port := range []int{7, 17} { // as the image
-		var echo *net.UDPConn
-		must(t, ns.Do(func() (err error) { echo, err = net.ListenUDP("udp4", &net.UDPAddr{Port: port}); return err }))
-		t.Cleanup(func() { echo.Close() })
-		go func() {
-			b := make([]byte, 1<<16)
-			for {
-				n, from, err := echo.ReadFromUDPAddrPort(b)
-				if err != nil {
-					return
-				}
-				echo.WriteToUDPAddrPort(b[:n], from)
-			}
-		}()
-	}
+	serveEcho(t, ns, 7) // as the image
+	serveEcho(t, ns, 17)
 	pair := [2]*twin{image, linux}
 	for _, w := range pair {
 		w.mac = MAC{0x52, 0x54, 0, 0x12, 0x34, 0x56}
-		for _, s := range []string{"ip_forward=1", "icmp_ratelimit=0", "icmp_msgs_per_sec=100000", "icmp_msgs_burst=100000",
-			"conf.all.rp_filter=0", "conf.default.rp_filter=0", "conf.eth0.rp_filter=0", "conf.eth1.rp_filter=0",
-			"conf.all.send_redirects=0", "conf.eth0.send_redirects=0", "conf.eth1.send_redirects=0"} {
-			n, v, _ := strings.Cut(s, "=")
-			w.sysctl(n, v)
-		}
+		w.sysctls("ip_forward=1 icmp_ratelimit=0 icmp_msgs_per_sec=100000 icmp_msgs_burst=100000 conf.all.rp_filter=0 conf.default.rp_filter=0 " +
+			"conf.eth0.rp_filter=0 conf.eth1.rp_filter=0 conf.all.send_redirects=0 conf.eth0.send_redirects=0 conf.eth1.send_redirects=0")
 	}
 	return pair
 }
@@ -286,11 +276,8 @@ func TestForward_randomPacketsAsLinux(t *testing.T) {
 	for _, settings := range []string{"", "conf.all.rp_filter=1 conf.all.log_martians=0", "conf.all.rp_filter=2", "conf.all.accept_source_route=1 conf.eth0.accept_source_route=1 conf.eth1.accept_source_route=1 conf.all.rp_filter=0",
 		"icmp_echo_ignore_broadcasts=0 icmp_errors_use_inbound_ifaddr=1", "conf.eth0.bc_forwarding=1 conf.all.bc_forwarding=1", "ip_forward=0"} {
 		t.Run(settings, func(t *testing.T) {
-			for _, s := range strings.Fields(settings) {
-				n, v, _ := strings.Cut(s, "=")
-				for _, w := range pair {
-					w.sysctl(n, v)
-				}
+			for _, w := range pair {
+				w.sysctls(settings)
 			}
 			r := rand.New(rand.NewPCG(uint64(len(settings)), 4))
 			sent, heard, wrong := 0, 0, 0
@@ -384,11 +371,8 @@ func TestForward_randomARPAsLinux(t *testing.T) {
 	for _, settings := range []string{"", "conf.all.arp_ignore=1", "conf.all.arp_ignore=2", "conf.all.arp_ignore=8", "conf.all.arp_ignore=0 conf.all.arp_filter=1", "conf.all.arp_filter=0 conf.all.proxy_arp=1 neigh.eth0.proxy_delay=0 neigh.eth1.proxy_delay=0",
 		"conf.eth0.proxy_arp_pvlan=1", "conf.all.proxy_arp=0 conf.eth0.proxy_arp_pvlan=0 conf.all.arp_accept=1", "conf.all.arp_accept=2", "conf.all.arp_accept=0 conf.all.drop_gratuitous_arp=1", "conf.all.drop_gratuitous_arp=0 conf.all.rp_filter=1", "ip_forward=0"} {
 		t.Run(settings, func(t *testing.T) {
-			for _, s := range strings.Fields(settings) {
-				n, v, _ := strings.Cut(s, "=")
-				for _, w := range pair {
-					w.sysctl(n, v)
-				}
+			for _, w := range pair {
+				w.sysctls(settings)
 			}
 			r := rand.New(rand.NewPCG(uint64(len(settings)), 8))
 			wrong, heard := 0, 0

@@ -3,6 +3,7 @@ package qemu
 import (
 	"bytes"
 	"fmt"
+	"net"
 	"net/netip"
 	"strings"
 	"testing"
@@ -102,3 +103,24 @@ func staticIP(addrs ...string) string {
 
 // pingGroup lets every program have ping sockets.
 const pingGroup = ` sysctl.net.ipv4.ping_group_range="0 2147483647"`
+
+// serveEcho answers what comes to a UDP port of the namespace with the same bytes, as the lab program does.
+func serveEcho(t testing.TB, ns *Namespace, port int) {
+	t.Helper()
+	var conn *net.UDPConn
+	must(t, ns.Do(func() (err error) {
+		conn, err = net.ListenUDP("udp4", &net.UDPAddr{Port: port})
+		return err
+	}))
+	t.Cleanup(func() { conn.Close() })
+	go func() {
+		b := make([]byte, 1<<16)
+		for {
+			n, from, err := conn.ReadFromUDPAddrPort(b)
+			if err != nil {
+				return
+			}
+			conn.WriteToUDPAddrPort(b[:n], from)
+		}
+	}()
+}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"slices"
@@ -37,19 +36,8 @@ func probedPair(t *testing.T) [2]*probed {
 		ns.IP("link", "set", "dev", "tap0", "up"), ns.IP("route", "add", "default", "via", hostIP.String()))
 	var tap *os.File
 	must(t, ns.Do(func() (err error) { tap, err = hosted.OpenTap("tap0", false); return err }))
-	var echo *net.UDPConn
-	must(t, ns.Do(func() (err error) { echo, err = net.ListenUDP("udp4", &net.UDPAddr{Port: 7}); return err }))
-	go func() {
-		b := make([]byte, 1<<16)
-		for {
-			n, from, err := echo.ReadFromUDPAddrPort(b)
-			if err != nil {
-				return
-			}
-			echo.WriteToUDPAddrPort(b[:n], from)
-		}
-	}()
-	t.Cleanup(func() { conn.Close(); tap.Close(); echo.Close() })
+	serveEcho(t, ns, 7)
+	t.Cleanup(func() { conn.Close(); tap.Close() })
 	pair := [2]*probed{
 		{name: "image", conn: conn, set: func(n, v string) { image("write file=/proc/sys/net/ipv4/%s value=%s", n, v) }},
 		{name: "Linux", conn: dgramConn{tap}, set: func(n, v string) { must(t, ns.Sysctl("ipv4/"+n, v)) }},

@@ -21,6 +21,19 @@ func routed(t *testing.T, machine string) (left, right *Namespace, image hands) 
 	return left, right, image
 }
 
+// routedBeside is routed, with a Linux router of the same kind beside the image:
+//
+//	left 10.3.0.2/24 ── 10.3.0.1 a middle b 10.4.0.1 ── right 10.4.0.2/24
+func routedBeside(t *testing.T) (left, right, middle *Namespace, image hands) {
+	t.Helper()
+	left, right, image = routed(t, Microvm)
+	middle = needNamespace(t, "middle")
+	cable(t, "a", left, "10.3.0.2/24", middle, "10.3.0.1/24")
+	cable(t, "b", middle, "10.4.0.1/24", right, "10.4.0.2/24")
+	must(t, left.IP("route", "add", "10.4.0.0/24", "via", "10.3.0.1"), right.IP("route", "add", "10.3.0.0/24", "via", "10.4.0.1"), middle.Sysctl("ipv4/ip_forward", "1"))
+	return left, right, middle, image
+}
+
 func TestRouter_tracerouteThroughTheImage(t *testing.T) {
 	onEachMachine(t, traceroute)
 }
@@ -67,12 +80,8 @@ func TestRouter_pingSizes(t *testing.T) {
 // A link of 576 bytes behind the image as a router: with DF the sender is told, and sends less from then on; without,
 // the image cuts the packets, and Linux puts them together. All of it as behind a Linux router, piece by piece.
 func TestRouter_narrowLinkBehindTheImage(t *testing.T) {
-	left, right, image := routed(t, Microvm)
-	middle := needNamespace(t, "middle")
-	cable(t, "a", left, "10.3.0.2/24", middle, "10.3.0.1/24")
-	cable(t, "b", middle, "10.4.0.1/24", right, "10.4.0.2/24")
-	must(t, left.IP("route", "add", "10.4.0.0/24", "via", "10.3.0.1"), right.IP("route", "add", "10.3.0.0/24", "via", "10.4.0.1"),
-		middle.Sysctl("ipv4/ip_forward", "1"), middle.IP("link", "set", "dev", "b", "mtu", "576"), right.Sysctl("ipv4/icmp_ratelimit", "0"),
+	left, right, middle, image := routedBeside(t)
+	must(t, middle.IP("link", "set", "dev", "b", "mtu", "576"), right.Sysctl("ipv4/icmp_ratelimit", "0"),
 		right.IP("link", "set", "dev", "b", "mtu", "576"), right.IP("link", "set", "tap0", "mtu", "576"))
 	image("link dev=eth1 mtu=576")
 	from := linuxLab(t, left)

@@ -15,12 +15,7 @@ var times = regexp.MustCompile(`\d+(\.\d+)? ?(ms|usec|s)\b|time[ =]\d+(\.\d+)?|r
 
 // What the usual tools print about the image as a router and a host is what they print about Linux.
 func TestTools_seeTheImageAsLinux(t *testing.T) {
-	left, right, image := routed(t, Microvm)
-	middle := needNamespace(t, "middle")
-	cable(t, "a", left, "10.3.0.2/24", middle, "10.3.0.1/24")
-	cable(t, "b", middle, "10.4.0.1/24", right, "10.4.0.2/24")
-	must(t, left.IP("route", "add", "10.4.0.0/24", "via", "10.3.0.1"), right.IP("route", "add", "10.3.0.0/24", "via", "10.4.0.1"),
-		middle.Sysctl("ipv4/ip_forward", "1"))
+	left, right, middle, image := routedBeside(t)
 	for name, v := range map[string]string{"icmp_ratelimit": "0", "icmp_msgs_per_sec": "100000", "icmp_msgs_burst": "100000"} {
 		must(t, middle.Sysctl("ipv4/"+name, v), right.Sysctl("ipv4/"+name, v))
 		image("write file=/proc/sys/net/ipv4/%s value=%s", name, v)

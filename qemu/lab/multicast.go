@@ -21,13 +21,17 @@ type member struct {
 // groupKey names a member: group and device.
 func groupKey(a args) string { return a["group"] + "@" + a["dev"] }
 
+// groupAndDevice are the two arguments, the device as its number.
+func (a args) groupAndDevice() (group [4]byte, i int, err error) {
+	if group, err = a.addr("group"); err == nil {
+		i, err = index(a["dev"])
+	}
+	return group, i, err
+}
+
 // join: group=A dev=D [source=A]. A socket of its own for each group and device.
 func (l *Lab) join(a args, _ io.Writer) error {
-	group, err := a.addr("group")
-	if err != nil {
-		return err
-	}
-	i, err := index(a["dev"])
+	group, i, err := a.groupAndDevice()
 	if err != nil {
 		return err
 	}
@@ -121,11 +125,7 @@ func (l *Lab) received(a args, out io.Writer) error {
 
 // multicast: group=A dev=D text=T [ttl=N] [loop=0] [count=N] sends datagrams to a group.
 func (l *Lab) multicast(a args, _ io.Writer) error {
-	group, err := a.addr("group")
-	if err != nil {
-		return err
-	}
-	i, err := index(a["dev"])
+	group, i, err := a.groupAndDevice()
 	if err != nil {
 		return err
 	}
