@@ -28,7 +28,9 @@ type linuxPeer struct {
 	tap *os.File
 }
 
-func newLinux(t testing.TB) *linuxPeer {
+// namespace is one of Linux's, empty, or the end of the test where there can be
+// none.
+func namespace(t testing.TB) *qemu.Namespace {
 	if err := qemu.CanNamespace(); err != nil {
 		t.Skip(err)
 	}
@@ -37,6 +39,11 @@ func newLinux(t testing.TB) *linuxPeer {
 		t.Skip(err)
 	}
 	t.Cleanup(func() { ns.Close() })
+	return ns
+}
+
+func newLinux(t testing.TB) *linuxPeer {
+	ns := namespace(t)
 	l := &linuxPeer{TB: t, ns: ns}
 	for _, a := range []string{
 		"tuntap add dev tap0 mode tap", "link set lo up", "link set tap0 address 02:00:00:00:00:01",

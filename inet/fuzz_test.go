@@ -4,6 +4,7 @@ import (
 	"syscall"
 	"testing"
 
+	"barewire/inet/fib"
 	"barewire/inet/header"
 	"barewire/inet/sock"
 	"barewire/skb"
@@ -114,12 +115,15 @@ func repair(f []byte) []byte {
 }
 
 // fuzzFrames runs a target over whole frames made from an input by wrap.
-func fuzzFrames(f *testing.F, seeds [][]byte, wrap func(p []byte) []byte) {
+func fuzzFrames(f *testing.F, seeds [][]byte, wrap func(p []byte) []byte, prepare ...func(h *fuzzHost)) {
 	for i, s := range seeds {
 		f.Add(s, uint8(i), uint8(i*13))
 	}
 	f.Fuzz(func(t *testing.T, p []byte, state, split uint8) {
 		h := newFuzzHost(t) // its cleanup finds leaks
+		for _, fn := range prepare {
+			fn(h)
+		}
 		for range 2 {
 			h.feed(repair(wrap(p)), skb.IPSummed(state), split)
 			h.feed(wrap(p), skb.IPSummed(state>>2), 0)
@@ -153,6 +157,34 @@ func FuzzIPRcv(f *testing.F) {
 		arpFrame(header.ARPRequest, bcast, peerMAC, peerIP, [6]byte{}, hostIP),
 	}
 	fuzzFrames(f, seeds, func(p []byte) []byte { return p })
+}
+
+// FuzzForward is a router with everything on: two ways to everywhere chosen by
+// what is inside of tunnels, one of them narrow, source routes, directed
+// broadcasts, redirects.
+func FuzzForward(f *testing.F) {
+	away := func(proto uint8, payload []byte) []byte {
+		return ipPacket(header.Fields{Protocol: proto, Src: peerIP, Dst: ip4(8, 8, 8, 8)}, payload)
+	}
+	inner := away(17, udpPacket(peerIP, hostIP, 1, 2, make([]byte, 700)))
+	seeds := [][]byte{
+		inner, away(4, inner), away(47, append([]byte{0xb0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, inner...)),
+		away(1, append([]byte{3, 1, 0, 0, 0, 0, 0, 0}, inner...)), away(4, inner[:24]), away(47, []byte{0x30, 0, 8, 0}),
+		withOptions([]byte{131, 7, 4, 8, 8, 8, 8, 0}, inner)[14:], withOptions([]byte{148, 4, 0, 0, 7, 7, 4, 0, 0, 0, 0, 0}, inner)[14:],
+		ipPacket(header.Fields{Protocol: 17, Src: peerIP, Dst: hostIP | 0xff, Frag: header.IPMF}, inner),
+	}
+	fuzzFrames(f, seeds, func(p []byte) []byte { return ethFrame(hostMAC, peerMAC, header.EthPIP, p) }, func(h *fuzzHost) {
+		for _, s := range []string{"ip_forward", "conf.all.accept_source_route", "conf.all.bc_forwarding", "conf.eth0.bc_forwarding",
+			"conf.all.rp_filter", "fib_multipath_use_neigh"} {
+			check(h, h.net.Sysctl().Set("net.ipv4."+s, "1"))
+		}
+		check(h, h.net.Sysctl().Set("net.ipv4.fib_multipath_hash_policy", "3"))
+		check(h, h.net.Sysctl().Set("net.ipv4.fib_multipath_hash_fields", "4095"))
+		check(h, h.route(ip4(8, 0, 0, 0), 8, 0, func(c *fib.Config) {
+			c.Metrics[fib.RTAXMTU] = 300
+			c.Multipath = []fib.NexthopConfig{{Gateway: peerIP}, {Gateway: peerIP + 1, Weight: 2}}
+		}))
+	})
 }
 
 func FuzzARP(f *testing.F) {

@@ -190,14 +190,7 @@ type linuxRouter struct {
 }
 
 func newLinuxRouter(t testing.TB) *linuxRouter {
-	if err := qemu.CanNamespace(); err != nil {
-		t.Skip(err)
-	}
-	ns, err := qemu.NewNamespace("inet")
-	if err != nil {
-		t.Skip(err)
-	}
-	t.Cleanup(func() { ns.Close() })
+	ns := namespace(t)
 	l := &linuxRouter{TB: t, ns: ns}
 	check(t, ns.IP("link", "set", "lo", "up"))
 	for _, c := range []string{"all", "default"} {
