@@ -16,6 +16,7 @@ import (
 // queries, and compares the errors, the messages on the link, /proc/net/igmp
 // and /proc/net/mcfilter after each step.
 func TestLinuxIGMP_sameCalls_sameReports(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	l := newLinux(t)
 	h := mcHost{newHost(t)}
 	const interval = "igmpv3_unsolicited_report_interval"

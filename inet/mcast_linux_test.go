@@ -287,11 +287,12 @@ var mcScripts = []struct { // read-only
 		fds := []int{s.open(syscall.SOCK_DGRAM, 0), s.open(syscall.SOCK_DGRAM, 0), s.open(syscall.SOCK_RAW, 200)}
 		groups, sources := []header.Addr{grp, grp + 1, header.AddrAllHosts}, []header.Addr{src1, src2, src1 + 5, hostIP}
 		for i := range 1500 {
-			fd, g, src := fds[r.IntN(3)], groups[r.IntN(3)], sources[r.IntN(4)]
+			k := r.IntN(3)
+			fd, g, src := fds[k], groups[r.IntN(3)], sources[r.IntN(4)]
 			name := optAddMembership + r.IntN(optMulticastAll-optAddMembership)
 			index := []uint32{mcIndex, mcIndex, 1, 0}[r.IntN(4)]
 			addr := []header.Addr{hostIP, hostIP, header.AddrLoopback, 0}[r.IntN(4)]
-			what := fmt.Sprintf("%d: socket %d, group %v, source %v, device %d or %v", i, fd-fds[0], g, src, index, addr)
+			what := fmt.Sprintf("%d: socket %d, group %v, source %v, device %d or %v", i, k, g, src, index, addr)
 			n := r.IntN(4)
 			switch {
 			case name <= optDropMembership && r.IntN(2) == 0:
@@ -318,6 +319,7 @@ var mcScripts = []struct { // read-only
 // membership here and on Linux, with the same devices and addresses, for
 // datagram and raw sockets, and compares every result.
 func TestLinuxMulticast_sameSocketCalls_sameResults(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	if err := qemu.CanNamespace(); err != nil {
 		t.Skip(err)
 	}

@@ -458,6 +458,7 @@ var mrScripts = []struct { // read-only
 // and to the Linux kernel: options and their errors, frames between three
 // links, upcalls, /proc/net/ip_mr_vif and ip_mr_cache, the counters.
 func TestLinuxMRoute_sameCallsAndFrames_sameResults(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	for _, c := range mrScripts {
 		t.Run(c.name, func(t *testing.T) {
 			l := counted(&mrScript{mrEnd: newLinuxRouter(t), linux: true})

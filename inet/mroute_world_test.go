@@ -316,10 +316,15 @@ func (l *linuxRouter) feed(i int, f []byte) {
 func (l *linuxRouter) sent() (out [mrPorts][]string) {
 	b := make([]byte, 70000)
 	for i, t := range l.taps {
-		for {
-			t.SetReadDeadline(time.Now().Add(3 * time.Millisecond))
-			n, err := t.Read(b)
-			if err != nil {
+		// What the kernel forwards it has queued before the writer goes on.
+		conn, err := t.SyscallConn()
+		check(l, err)
+		for n := 1; n > 0; {
+			check(l, conn.Read(func(fd uintptr) bool {
+				n, _ = syscall.Read(int(fd), b)
+				return true
+			}))
+			if n <= 0 {
 				break
 			}
 			if s := describeUDP(b[:n]); s != "" {

@@ -28,6 +28,7 @@ func (q questions) set(ctl func(name, v string)) {
 // never answers, one not known and one not heard of for long, and compares whom
 // both kernels ask, how often, and what becomes of the neighbour.
 func TestLinuxNeigh_sameSettings_sameQuestions(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	l := newLinux(t)
 	silent := peerIP + 7
 	ask := func(f []byte) string {
