@@ -116,7 +116,6 @@ func (s *Sock) tcpAck(b *skb.Buff, opts *parsedOpts, flag int) int {
 			flag |= flagECE
 		}
 	}
-	s.softErr = 0
 	s.SetSoftError(0)
 	s.probesOut = 0
 	s.rcvTstamp = t.now()

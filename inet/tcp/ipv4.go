@@ -144,13 +144,9 @@ func (t *TCP) sockRcv(s *Sock, b *skb.Buff) {
 		return
 	}
 	s.BHLock()
-	s.segsIn += uint32(rx(b).gsoSegs)
-	if rx(b).end != rx(b).seq {
-		s.dataSegsIn += uint32(rx(b).gsoSegs)
-	}
 	if s.OwnedByUser() {
 		// Some room more than the buffers have: the owner may be slow.
-		ok := s.AddBacklogLimit(b, s.ReceiveBuffer()*2+s.SendBuffer()/2+64<<10-s.rmem)
+		ok := s.AddBacklogLimit(b, s.ReceiveBuffer()*2+s.SendBuffer()/2+64<<10-int(s.pub.rmem.Load()))
 		s.BHUnlock()
 		if !ok {
 			t.inc(mib.TCPBacklogDrop)
@@ -170,6 +166,7 @@ func (s *Sock) BacklogRcv(b *skb.Buff) {
 
 // doRcv is tcp_v4_do_rcv for what is no listener. The sock is locked.
 func (s *Sock) doRcv(b *skb.Buff) {
+	s.countIn(b)
 	switch s.State() {
 	case Established:
 		s.rcvEstablished(b)
@@ -181,6 +178,15 @@ func (s *Sock) doRcv(b *skb.Buff) {
 			s.tcp.sendReset(b, s)
 			discard(b, skb.TCPReset)
 		}
+	}
+}
+
+// countIn is tcp_segs_in.
+func (s *Sock) countIn(b *skb.Buff) {
+	cb := rx(b)
+	s.segsIn += uint32(cb.gsoSegs)
+	if cb.end != cb.seq && b.Len() > header.TCP(b.TransportHeader()).HeaderLen() {
+		s.dataSegsIn += uint32(cb.gsoSegs)
 	}
 }
 
@@ -227,14 +233,12 @@ func (t *TCP) requestRcv(r *request, b *skb.Buff, h header.TCP) bool {
 	}
 	// The segment belongs to the connection that was just made (Linux:
 	// tcp_child_process).
-	if rx(b).end != rx(b).seq {
-		s.dataSegsIn++
-	}
 	if s.OwnedByUser() {
 		s.AddBacklogLimit(b, 1<<30) // accepted already
 		s.BHUnlock()
 		return true
 	}
+	s.countIn(b)
 	d := s.rcvStateProcess(b)
 	s.bhUnlock()
 	l.DataReady()
@@ -493,8 +497,7 @@ func (t *TCP) err(b *skb.Buff, typ, code uint8, info uint32) {
 	if s.State() == Close {
 		return
 	}
-	una := s.sndUna
-	if s.State() != Listen && !between(seq, una, s.sndNxt) {
+	if s.State() != Listen && !between(seq, s.pub.sndUna.Load(), s.pub.sndNxt.Load()) {
 		t.inc(mib.OutOfWindowIcmps)
 		return
 	}
@@ -518,7 +521,7 @@ func (t *TCP) err(b *skb.Buff, typ, code uint8, info uint32) {
 			if s.State() == Listen {
 				return
 			}
-			s.mtuInfo = int(info)
+			s.mtuInfo.Store(info)
 			if s.OwnedByUser() {
 				s.Defer(deferMTU)
 			} else {
@@ -538,7 +541,6 @@ func (t *TCP) err(b *skb.Buff, typ, code uint8, info uint32) {
 	if inStates(s.State(), fSynSent|fSynRecv) {
 		// Only hope that it goes away with time.
 		if s.OwnedByUser() {
-			s.softErr = errno
 			s.SetSoftError(errno)
 			return
 		}
@@ -554,7 +556,6 @@ func (t *TCP) err(b *skb.Buff, typ, code uint8, info uint32) {
 		s.StoreError(errno)
 		s.wake(wakeErr)
 	} else {
-		s.softErr = errno
 		s.SetSoftError(errno)
 	}
 }
@@ -597,7 +598,7 @@ func (s *Sock) mtuReduced() {
 	if rt == nil {
 		return
 	}
-	mtu := s.mtuInfo
+	mtu := int(s.mtuInfo.Load())
 	rt.UpdatePMTU(id.Daddr, mtu)
 	s.ForgetRoute()
 	rt, _, err := s.rebuildRoute(id)
@@ -606,7 +607,7 @@ func (s *Sock) mtuReduced() {
 	}
 	// The segment that did not fit was the head; the others will not either.
 	if mtu < rt.MTU() && s.DontFragment(0, rt) {
-		s.softErr = syscall.EMSGSIZE
+		s.SetSoftError(syscall.EMSGSIZE)
 	}
 	mtu = rt.MTU()
 	if d := s.PMTUDisc(); d != ip.PMTUDiscDont && d != ip.PMTUDiscInterface && s.pmtu > mtu {

@@ -328,8 +328,10 @@ func (s *Sock) recvUrg(m *sock.Msg, flags int) (int, error) {
 // published is what others may know of a sock without its lock. It is brought
 // up to date whenever the lock is given up, before anybody is woken.
 type published struct {
-	bits   atomic.Uint32
-	rcvNxt atomic.Uint32
+	bits           atomic.Uint32
+	rcvNxt         atomic.Uint32
+	sndUna, sndNxt atomic.Uint32
+	rmem           atomic.Int32
 }
 
 const (
@@ -360,6 +362,9 @@ func (s *Sock) publish() {
 		v |= pubWrite
 	}
 	s.pub.rcvNxt.Store(s.rcvNxt)
+	s.pub.sndUna.Store(s.sndUna)
+	s.pub.sndNxt.Store(s.sndNxt)
+	s.pub.rmem.Store(int32(s.rmem))
 	if old := s.pub.bits.Swap(v); v&(pubWrite|pubFree)&^old != 0 && s.NoSpace() {
 		s.wake(wakeSpace)
 	}

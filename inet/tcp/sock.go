@@ -187,7 +187,6 @@ type Sock struct {
 	deferAcc     uint8 // TCP_DEFER_ACCEPT in retransmissions
 	userMSS      int
 	rcvTstamp    int64 // last segment received, ns
-	softErr      syscall.Errno
 	notsentLow   uint32
 	lastOOW      int64
 	challengeN   uint32
@@ -210,8 +209,8 @@ type Sock struct {
 	connecting   bool // connect waits (SS_CONNECTING)
 	connected    bool // SS_CONNECTED
 	writePending int
-	synackSent   int64 // us, 0 if it is no measure of the round trip
-	mtuInfo      int   // what an ICMP error said, for mtuReduced
+	synackSent   int64         // us, 0 if it is no measure of the round trip
+	mtuInfo      atomic.Uint32 // what an ICMP error said, for mtuReduced
 	pub          published
 	finished     bool // nothing is left to give back
 

@@ -127,7 +127,7 @@ func (s *Sock) writeHandler() {
 
 // writeErr ends a connection that timed out (Linux: tcp_write_err).
 func (s *Sock) writeErr() {
-	err := s.softErr
+	err := s.SoftError()
 	if err == 0 {
 		err = syscall.ETIMEDOUT
 	}
@@ -150,7 +150,7 @@ func (s *Sock) outOfResources(doReset bool) bool {
 	if s.tcp.now()-s.lsndtime > 2*s.rtoMax || !doReset {
 		shift++
 	}
-	if s.SoftError() != 0 || s.softErr != 0 {
+	if s.SoftError() != 0 {
 		shift++
 	}
 	if s.tcp.tooManyOrphans(shift) {
@@ -174,7 +174,7 @@ func (t *TCP) tooManyOrphans(shift int) bool {
 // orphanRetries is tcp_orphan_retries.
 func (s *Sock) orphanRetries(alive bool) int {
 	n := int(s.tcp.conf.orphanRetries.Load())
-	if s.softErr != 0 && !alive {
+	if s.SoftError() != 0 && !alive {
 		return 0
 	}
 	if n == 0 && alive {
