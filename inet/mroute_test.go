@@ -223,6 +223,29 @@ func TestMRoute_largeMTUBefore_cutOrSilent(t *testing.T) {
 	}
 }
 
+func TestMRoute_ownDatagramWithoutChecksum_getsOneOnTheWay(t *testing.T) {
+	o := routing(t)
+	o.ports[0].dev.SetFeatures(napi.FeatureHWCsum) // the sender leaves the sum to it
+	check(t, o.setopt(0, mrtAddMFC, mfcctl(mrAddr(0, 1), grp, 0, map[int]uint8{1: 1})))
+	o.join(0, grp)
+	s := o.udpSocket(0, 9)
+	o.ports[0].take()
+	o.ports[1].take()
+	check(t, o.send(0, grp, []byte("news")))
+	n := 0
+	for _, f := range o.ports[1].take() {
+		if header.Ethernet(f).Type() == header.EthPIP && f[23] == header.ProtoUDP {
+			if p := parseIP(t, f); string(p.data[8:]) != "news" { // looks at the checksum
+				t.Errorf("%x", f)
+			}
+			n++
+		}
+	}
+	if d, _, _, err := recvFrom(s, 9); n != 1 || string(d) != "news" {
+		t.Errorf("%d forwarded; the member here got %q, %v", n, d, err)
+	}
+}
+
 func TestMRoute_forwarding_allocatesNothing(t *testing.T) {
 	o := routing(t)
 	check(t, o.setopt(0, mrtAddMFC, mfcctl(mrAddr(0, 9), grp, 0, map[int]uint8{1: 1, 2: 1})))

@@ -112,7 +112,9 @@ func (n *Net) loopback(b *skb.Buff, rt *Rtable) {
 	}
 	c.Dev = rt.Dev
 	c.PktType = skb.PacketLoopback
-	c.IPSummed = skb.ChecksumUnnecessary
+	if c.IPSummed == skb.ChecksumNone {
+		c.IPSummed = skb.ChecksumUnnecessary
+	} // a sum that is still to be made, whoever forwards the copy makes
 	c.Iif = 0
 	n.Dev.NetifRx(c)
 }
