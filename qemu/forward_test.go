@@ -112,6 +112,20 @@ func twins(t *testing.T) [2]*twin {
 	return pair
 }
 
+// compareCounters compares what the two have counted since before.
+func compareCounters(t *testing.T, pair [2]*twin, before [2]map[string]int) {
+	t.Helper()
+	after := [2]map[string]int{pair[0].counters(), pair[1].counters()}
+	for name := range after[0] {
+		if _, ok := after[1][name]; !ok || onItsOwn.MatchString(name) {
+			continue
+		}
+		if got, want := after[0][name]-before[0][name], after[1][name]-before[1][name]; got != want {
+			t.Errorf("%s: the image counts %d, Linux %d", name, got, want)
+		}
+	}
+}
+
 // hear reads what the router sends out of one card, until nothing has come for quiet and there was all that is expected of
 // both cards, for which it waits a second. It answers ARP for all hosts, and
 // describes the rest, but for what a timer makes of the fragments that came long ago.
@@ -303,15 +317,7 @@ func TestForward_randomPacketsAsLinux(t *testing.T) {
 					}
 				}
 			}
-			after := [2]map[string]int{pair[0].counters(), pair[1].counters()}
-			for name := range after[0] {
-				if _, ok := after[1][name]; !ok || onItsOwn.MatchString(name) {
-					continue
-				}
-				if got, want := after[0][name]-before[0][name], after[1][name]-before[1][name]; got != want {
-					t.Errorf("%s: the image counts %d, Linux %d", name, got, want)
-				}
-			}
+			compareCounters(t, pair, before)
 			t.Logf("%d packets in, %d out", sent, heard)
 		})
 	}
