@@ -21,7 +21,8 @@ type Info struct {
 	NHs      []Nexthop // empty for routes that refuse
 
 	dead atomic.Bool
-	refs int // routes in tables; guarded by FIB.mu
+	dflt atomic.Int32 // see SelectDefault
+	refs int          // routes in tables; guarded by FIB.mu
 }
 
 // Nexthop is where a route leads (Linux: struct fib_nh).

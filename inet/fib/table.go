@@ -1,6 +1,7 @@
 package fib
 
 import (
+	"sync/atomic"
 	"syscall"
 
 	"barewire/inet/header"
@@ -47,8 +48,9 @@ func newGroup(l aliases) group {
 
 // Table is one routing table (Linux: struct fib_table).
 type Table struct {
-	id   uint32
-	trie trie
+	id       uint32
+	trie     trie
+	defaults atomic.Int32 // how many default routes
 }
 
 func newTable(id uint32) *Table {
@@ -63,9 +65,21 @@ func (t *Table) ID() uint32 { return t.id }
 // Len returns the number of prefixes.
 func (t *Table) Len() int { return t.trie.count }
 
-func (t *Table) get(dst header.Addr, bits int) aliases    { return t.trie.get(uint32(dst), bits) }
-func (t *Table) put(dst header.Addr, bits int, l aliases) { t.trie.put(uint32(dst), bits, l) }
-func (t *Table) del(dst header.Addr, bits int)            { t.trie.del(uint32(dst), bits) }
+func (t *Table) get(dst header.Addr, bits int) aliases { return t.trie.get(uint32(dst), bits) }
+
+func (t *Table) put(dst header.Addr, bits int, l aliases) {
+	t.trie.put(uint32(dst), bits, l)
+	if bits == 0 {
+		t.defaults.Store(int32(len(l)))
+	}
+}
+
+func (t *Table) del(dst header.Addr, bits int) {
+	t.trie.del(uint32(dst), bits)
+	if bits == 0 {
+		t.defaults.Store(0)
+	}
+}
 
 func (t *Table) walk(fn func(dst header.Addr, bits int, l aliases) bool) {
 	t.trie.walk(func(key uint32, bits int, l aliases) bool { return fn(header.Addr(key), bits, l) })

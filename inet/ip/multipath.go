@@ -5,6 +5,7 @@ import (
 
 	"barewire/inet/fib"
 	"barewire/inet/header"
+	"barewire/inet/neigh"
 	"barewire/skb"
 )
 
@@ -127,6 +128,23 @@ func (n *Net) answers(nh *fib.Nexthop) bool {
 	}
 	nb := n.Neigh.Lookup(nh.Dev, nh.Gateway)
 	return nb == nil || nb.Valid()
+}
+
+// gatewayReach is what the neighbour table knows of the gateway of a nexthop.
+func (n *Net) gatewayReach(nh *fib.Nexthop) fib.Reach {
+	nb := n.Neigh.Lookup(nh.Dev, nh.Gateway)
+	if nb == nil {
+		return fib.ReachUnknown
+	}
+	switch st := nb.State(); {
+	case st == neigh.NUDReachable:
+		return fib.ReachSure
+	case nb.Valid():
+		return fib.ReachMaybe
+	case st == neigh.NUDIncomplete:
+		return fib.ReachAsking
+	}
+	return fib.ReachFailed
 }
 
 // l3Flow is the flow as far as addresses go. An ICMP error belongs to the

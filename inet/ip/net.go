@@ -124,6 +124,7 @@ type Net struct {
 	stat      sockstat
 	idents    identTable
 	rx        rxCount
+	reach     func(nh *fib.Nexthop) fib.Reach // gatewayReach; made once
 	portMin   atomic.Uint32
 	portMax   atomic.Uint32
 }
@@ -152,6 +153,7 @@ func NewNet(dev *napi.Net, m *mib.MIB, fragMemory int64) *Net {
 	dev.Sysctl().Register(n.confEntries(&n.ConfDefault, "default")...)
 	n.Conf.setDefaults(fragMemory)
 	dev.Sysctl().Register(n.confSysctls()...)
+	n.reach = n.gatewayReach
 	n.frags.init(n)
 	n.idents.init(dev)
 	n.peers.init(dev)

@@ -90,6 +90,8 @@ func (n *Net) routeOutput(f *fib.Flow) (rt *Rtable, res fib.Result, err syscall.
 	}
 	if len(res.NHs) > 1 && f.OIF == 0 {
 		n.selectNexthop(&res, f, nil)
+	} else if res.Bits == 0 && f.OIF == 0 {
+		n.FIB.SelectDefault(f, &res, n.reach)
 	}
 	if f.Src == 0 {
 		f.Src = n.prefSrc(&res, f.Dst)
