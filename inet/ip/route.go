@@ -102,6 +102,17 @@ func (rt *Rtable) Nexthop(dst header.Addr) header.Addr {
 	return dst
 }
 
+// Toward returns the decision with the next hop known to be a, whatever the
+// packet's header says (Linux: FLOWI_FLAG_KNOWN_NH). A gateway stays.
+func (rt *Rtable) Toward(a header.Addr) *Rtable {
+	if rt.Gateway != 0 {
+		return rt
+	}
+	to := *rt
+	to.Gateway = a
+	return &to
+}
+
 // Input implements skb.Dst (Linux: dst_input). Consumes b.
 func (rt *Rtable) Input(b *skb.Buff) error {
 	switch rt.in {

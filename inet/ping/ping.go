@@ -160,7 +160,7 @@ func (p *Ping) Rcv(b *skb.Buff) {
 func (p *Ping) Err(b *skb.Buff, typ, code uint8, info uint32) {
 	q := header.IPv4(b.Data())
 	h, ok := header.ParseICMP(b.Data()[q.HeaderLen():])
-	if !ok || h.Type() != header.ICMPEcho || h.Code() != 0 {
+	if !ok || !supported(h.Type(), h.Code()) {
 		return
 	}
 	s := p.lookup(h.EchoID(), q.Src(), b.DevIndex())

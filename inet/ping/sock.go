@@ -123,7 +123,7 @@ func (s *Sock) SendMsg(m *sock.Msg, flags int) (int, error) {
 	var h [header.ICMPLen]byte
 	it := sock.Iter{Iov: m.Iov}
 	it.Read(h[:])
-	if h[0] != header.ICMPEcho || h[1] != 0 {
+	if !supported(h[0], h[1]) {
 		return 0, syscall.EINVAL
 	}
 	id := s.Ident()
@@ -165,14 +165,20 @@ func (s *Sock) SendMsg(m *sock.Msg, flags int) (int, error) {
 		return 0, syscall.ENOBUFS
 	}
 	seq := uint32(h[6])<<8 | uint32(h[7])
-	e := header.PutICMP(b.Push(header.ICMPLen), header.ICMPEcho, 0, uint32(id.Num)<<16|seq)
+	e := header.PutICMP(b.Push(header.ICMPLen), h[0], 0, uint32(id.Num)<<16|seq)
 	e.SetChecksum(skb.CsumFold(b.Checksum(0, b.Len(), 0)))
 	s.IP.MIB.ICMP.OutMsgs.Add(1)
-	s.IP.MIB.ICMP.OutType[header.ICMPEcho].Add(1)
+	s.IP.MIB.ICMP.OutType[h[0]].Add(1)
 	if err := s.Send(b, id, &w); err != nil && (err != syscall.ENOBUFS || s.Opt(ip.OptRecvErr)) {
 		return 0, err
 	}
 	return n, nil
+}
+
+// supported reports whether a socket sends and hears errors of messages of a
+// type and code (Linux: ping_supported).
+func supported(typ, code uint8) bool {
+	return (typ == header.ICMPEcho || typ == header.ICMPExtEcho) && code == 0
 }
 
 // RecvMsg receives one message from its ICMP header on (Linux: ping_recvmsg).

@@ -256,13 +256,18 @@ func (s *Sock) sendIncl(m *sock.Msg, n, flags int, w *ip.Way) error {
 		s.IP.MIB.ICMP.OutType[b.Data()[hlen]].Add(1)
 	}
 	b.Priority, b.Mark = w.C.Priority, w.C.Mark
-	b.Protocol, b.Dst = header.EthPIP, w.Rt
+	rt := w.Rt
+	if h.Dst() != w.X.Dst {
+		rt = rt.Toward(w.X.Dst) // the header may name another host, further on
+	}
+	b.Protocol, b.Dst = header.EthPIP, rt
 	s.SetOwnerW(b)
-	if !s.IP.Hooks.Run(netfilter.LocalOut, b, nil, w.Rt.Dev, b.Sk) {
+	s.WantTimes(b, &w.C.Cookie)
+	if !s.IP.Hooks.Run(netfilter.LocalOut, b, nil, rt.Dev, b.Sk) {
 		s.IP.MIB.IP.OutDiscards.Add(1)
 		return syscall.EPERM
 	}
-	if err := w.Rt.Output(b); err != nil {
+	if err := rt.Output(b); err != nil {
 		s.IP.MIB.IP.OutDiscards.Add(1)
 		return err
 	}
