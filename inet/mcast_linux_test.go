@@ -325,29 +325,7 @@ func TestLinuxMulticast_sameSocketCalls_sameResults(t *testing.T) {
 	}
 	for _, c := range mcScripts {
 		t.Run(c.name, func(t *testing.T) {
-			l := newLinux(t)
-			linux := &script{calls: linuxCalls{}}
-			check(t, l.ns.Do(func() error {
-				c.run(linux)
-				for _, fd := range linux.fds {
-					linux.close(fd)
-				}
-				return nil
-			}))
-			own := &script{calls: &ownCalls{host: newHost(t)}}
-			c.run(own)
-			for _, fd := range own.fds {
-				own.close(fd)
-			}
-			bad := 0
-			for i := range linux.out {
-				if linux.out[i] != own.out[i] {
-					t.Errorf("Linux %.400s\n\t   we %.400s", linux.out[i], own.out[i])
-					if bad++; bad == 12 {
-						return
-					}
-				}
-			}
+			sameCalls(t, newLinux(t).ns, c.run)
 		})
 	}
 }

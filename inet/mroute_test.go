@@ -259,6 +259,29 @@ func TestMRoute_forwarding_allocatesNothing(t *testing.T) {
 	}
 }
 
+// BenchmarkMRoute_forward passes a packet of 64 bytes to a group on to another
+// link.
+func BenchmarkMRoute_forward(b *testing.B) {
+	h, in, out := benchHost(b)
+	s := h.rawSocket(header.ProtoIGMP)
+	set := func(name int, v []byte) { check(b, s.SetSockOpt(syscall.SOL_IP, name, v)) }
+	set(mrtInit, le(1))
+	for i, d := range []*benchNIC{in, out} {
+		set(mrtAddVIF, vifctl(uint16(i), 8, 1, le(uint32(d.dev.Ifindex())), be(0)))
+	}
+	set(mrtAddMFC, mfcctl(peerIP, grp, 0, map[int]uint8{1: 1}))
+	in.frames = [][]byte{mrFrame(peerIP, grp, 9, make([]byte, 22))}
+	in.fresh = 64
+	pass(h.net, in, 64)
+	out.sent = 0
+	b.ReportAllocs()
+	b.ResetTimer()
+	pass(h.net, in, b.N)
+	if out.sent != b.N {
+		b.Errorf("%d of %d packets passed on", out.sent, b.N)
+	}
+}
+
 // FuzzMRouteOptions sets options with any value and sends packets in between:
 // nothing may break, and what was set up must be gone with the daemon.
 func FuzzMRouteOptions(f *testing.F) {

@@ -311,24 +311,31 @@ func TestLinux_sameSocketCalls_sameResults(t *testing.T) {
 			}
 			defer ns.Close()
 			check(t, ns.IP("link", "set", "lo", "up"))
-			linux := &script{calls: linuxCalls{}}
-			check(t, ns.Do(func() error {
-				c.run(linux)
-				for _, fd := range linux.fds {
-					linux.close(fd)
-				}
-				return nil
-			}))
-			own := &script{calls: &ownCalls{host: newHost(t)}}
-			c.run(own)
-			for _, fd := range own.fds {
-				own.close(fd)
-			}
-			for i := range linux.out {
-				if linux.out[i] != own.out[i] {
-					t.Errorf("Linux %s\n\t   we %s", linux.out[i], own.out[i])
-				}
-			}
+			sameCalls(t, ns, c.run)
 		})
+	}
+}
+
+// sameCalls runs a script in the namespace and here, and compares what it noted.
+func sameCalls(t *testing.T, ns *qemu.Namespace, run func(s *script)) {
+	t.Helper()
+	play := func(c calls) []string {
+		s := &script{calls: c}
+		run(s)
+		for _, fd := range s.fds {
+			s.close(fd)
+		}
+		return s.out
+	}
+	var linux []string
+	check(t, ns.Do(func() error {
+		linux = play(linuxCalls{})
+		return nil
+	}))
+	own := play(&ownCalls{host: newHost(t)})
+	for i := range linux {
+		if linux[i] != own[i] {
+			t.Errorf("Linux %.1000s\n\t   we %.1000s", linux[i], own[i])
+		}
 	}
 }
