@@ -259,7 +259,8 @@ func (d *NetDevice) setCarrier(on bool) {
 			d.downs.Add(1)
 		}
 	}
-	d.notifyLater(EventChange)
+	// Nobody asks for the link of a device that is down (linkwatch_do_dev).
+	d.notifyIf(EventChange, (*NetDevice).IsUp)
 }
 
 // here reports whether d is registered with n. The caller holds n's rtnl.
@@ -267,12 +268,15 @@ func (d *NetDevice) here(n *Net) bool { return d.net.Load() == n && d.registered
 
 // notifyLater announces ev in process context: the caller may be softirq or
 // hold rtnl (Linux: linkwatch).
-func (d *NetDevice) notifyLater(ev Event) {
+func (d *NetDevice) notifyLater(ev Event) { d.notifyIf(ev, func(*NetDevice) bool { return true }) }
+
+// notifyIf is notifyLater if only is true when the time has come.
+func (d *NetDevice) notifyIf(ev Event, only func(*NetDevice) bool) {
 	if n := d.net.Load(); n != nil {
 		go func() {
 			n.rtnl.Lock()
 			defer n.rtnl.Unlock()
-			if d.here(n) {
+			if d.here(n) && only(d) {
 				n.notify(ev, d)
 			}
 		}()

@@ -20,6 +20,9 @@ type veth struct {
 	peer *veth
 	pair *sync.Mutex // carrier of both ends
 	open atomic.Bool
+	// going: both ends are being taken away, and nobody is told of the carrier
+	// that one loses by the other.
+	going atomic.Bool
 }
 
 // NewVethPair makes a pair of devices and registers one end in a, the other in
@@ -76,6 +79,8 @@ func UnregisterVeth(dev *NetDevice) {
 	if !ok {
 		return
 	}
+	v.going.Store(true)
+	v.peer.going.Store(true)
 	for _, e := range []*veth{v, v.peer} {
 		if n := e.dev.Net(); n != nil {
 			n.UnregisterNetdev(e.dev)
@@ -111,6 +116,11 @@ func (v *veth) set(open bool) {
 	v.pair.Lock()
 	defer v.pair.Unlock()
 	v.open.Store(open)
+	if v.going.Load() {
+		v.dev.noLink.Store(true)
+		v.peer.dev.noLink.Store(true)
+		return
+	}
 	link := open && v.peer.open.Load()
 	v.dev.setCarrier(link)
 	v.peer.dev.setCarrier(link)

@@ -165,7 +165,7 @@ func (n *Net) RemoveDevice(dev *napi.NetDevice) {
 	}
 	n.mu.Unlock()
 	n.Notify(evs...)
-	n.Notify(routesGone(n.FIB.SyncDown(dev, true))...)
+	n.Notify(routesFlushed(n.FIB.SyncDown(dev, true))...)
 	if n.Neigh != nil {
 		n.Neigh.FlushDev(dev, true)
 	}

@@ -248,7 +248,7 @@ func (n *Net) removeAddr(dev *napi.NetDevice, c AddrConfig) (evs []RTEvent, err 
 		}))...)
 		if n.AddrOwner(a) == nil {
 			// Nobody can send with it any more, by whatever route.
-			evs = append(evs, routesGone(n.FIB.SyncAddr(a))...)
+			evs = append(evs, routesFlushed(n.FIB.SyncAddr(a))...)
 		}
 	}
 	if promoted != nil {
@@ -261,7 +261,7 @@ func (n *Net) removeAddr(dev *napi.NetDevice, c AddrConfig) (evs []RTEvent, err 
 	if len(list) == 0 {
 		// Without an address the device does not speak IPv4 (Linux:
 		// fib_disable_ip).
-		evs = append(evs, routesGone(n.FIB.SyncDown(dev, true))...)
+		evs = append(evs, routesFlushed(n.FIB.SyncDown(dev, true))...)
 		n.FIB.SyncUp(dev)
 	}
 	return evs, nil

@@ -131,9 +131,10 @@ func (n *Net) DevEvent(ev napi.Event, dev *napi.NetDevice) {
 		}
 		n.mu.Unlock()
 		n.FIB.SyncUp(dev)
+		n.FIB.SyncCarrier(dev, dev.CarrierOK()) // what it did while it was down was not told
 		n.Notify(evs...)
 	case napi.EventDown:
-		n.Notify(routesGone(n.FIB.SyncDown(dev, false))...)
+		n.Notify(routesFlushed(n.FIB.SyncDown(dev, false))...)
 	case napi.EventChange:
 		n.FIB.SyncCarrier(dev, dev.CarrierOK())
 	case napi.EventChangeMTU:

@@ -29,6 +29,7 @@ const (
 type RTEvent struct {
 	Kind  RTEventKind
 	Flags uint16          // fib.FlagReplace or fib.FlagAppend of a RouteNew
+	Quiet bool            // of a RouteDel that programs are not told of
 	Dev   *napi.NetDevice // of an address
 	Route *fib.Entry
 	Addr  *Ifaddr
@@ -68,6 +69,17 @@ func (n *Net) Notify(evs ...RTEvent) {
 			(*fn)(ev)
 		}
 	}
+}
+
+// routesFlushed is routesGone for routes that went with their device or their
+// source address: programs hear of that, and not of each route (Linux:
+// fib_flush).
+func routesFlushed(gone []fib.Entry) []RTEvent {
+	evs := routesGone(gone)
+	for i := range evs {
+		evs[i].Quiet = true
+	}
+	return evs
 }
 
 func routesGone(gone []fib.Entry) (evs []RTEvent) {

@@ -38,8 +38,8 @@ type Table struct {
 	changed func(name string)
 }
 
-// OnChange has fn called with the name of each setting after [Table.Set]
-// changed it, in the context of who did, without a lock. One function at a
+// OnChange has fn called with the name of each setting after [Table.Set] gave
+// it another value, in the context of who did, without a lock. One function at a
 // time: another takes its place, nil turns it off.
 func (t *Table) OnChange(fn func(name string)) {
 	t.mu.Lock()
@@ -99,7 +99,8 @@ func (t *Table) Set(name, value string) error {
 	case e.Set == nil:
 		return syscall.EACCES
 	}
-	if err := e.Set(strings.TrimSpace(value)); err != nil {
+	old := e.Get()
+	if err := e.Set(strings.TrimSpace(value)); err != nil || e.Get() == old {
 		return err
 	}
 	t.mu.RLock()

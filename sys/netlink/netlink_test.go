@@ -217,6 +217,11 @@ func TestPeekTrunc_TellsTheLength(t *testing.T) {
 func TestBroadcast_OverrunsWhoDoesNotRead(t *testing.T) {
 	w := newWorld(t)
 	s, deaf := w.open(t), w.open(t)
+	for _, k := range []*sock.Socket{s, deaf} {
+		if err := k.Bind([]byte{syscall.AF_NETLINK, 11: 0}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, x := range []uint32{0, 11} {
 		if err := s.SetSockOpt(solNetlink, syscall.NETLINK_ADD_MEMBERSHIP, binary.NativeEndian.AppendUint32(nil, x)); err != syscall.EINVAL {
 			t.Errorf("group %d: %v", x, err)

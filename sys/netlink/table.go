@@ -188,7 +188,9 @@ func (t *Table) broadcast(proto, group int, from uint32, except *Sock, msg []byt
 	t.mu.RLock()
 	var to []*Sock
 	for k := range t.socks {
-		if k != except && k.Protocol == proto && k.inGroup(group) {
+		// As in Linux a socket without a port hears nothing: its port is the one
+		// of the sender, who does not hear himself.
+		if k != except && k.bound && k.Protocol == proto && k.inGroup(group) {
 			to = append(to, k)
 		}
 	}

@@ -202,18 +202,21 @@ func (r *Route) getLink(q *request) error {
 
 // devEvent announces changes of devices (Linux: rtnetlink_event).
 func (r *Route) devEvent(ev napi.Event, dev *napi.NetDevice) {
+	if ev == napi.EventGoingDown {
+		return
+	}
 	r.gen[genLink].Add(1)
 	r.netconfEvent(ev, dev)
-	m := linkMsg{typ: rtmNewLink}
+	// What follows from the carrier is no change of flags.
+	const derived = napi.IFF_RUNNING | napi.IFF_LOWER_UP
+	m := linkMsg{typ: rtmNewLink, change: (r.flags[dev] ^ dev.Flags()) &^ derived}
+	r.flags[dev] = dev.Flags()
 	switch ev {
 	case napi.EventRegister:
 		m.change = ^uint32(0)
 	case napi.EventUnregister:
 		m.typ, m.change = rtmDelLink, ^uint32(0)
-	case napi.EventUp, napi.EventDown:
-		m.change = napi.IFF_UP
-	case napi.EventGoingDown:
-		return
+		delete(r.flags, dev)
 	}
 	r.tellLink(dev, m)
 }

@@ -1,6 +1,7 @@
 package rtnetlink
 
 import (
+	"barewire/inet/fib"
 	"barewire/inet/ip"
 	"barewire/sys/netlink"
 )
@@ -18,11 +19,19 @@ func (r *Route) event(ev ip.RTEvent) {
 	switch ev.Kind {
 	case ip.RouteNew, ip.RouteDel:
 		r.gen[genRoute].Add(1)
-		typ := uint16(rtmNewRoute)
-		if ev.Kind == ip.RouteDel {
-			typ = rtmDelRoute
+		if ev.Quiet {
+			return
 		}
-		r.tell(groupRoute, func(b *netlink.Builder) { putRoute(b, typ, ev.Route) })
+		typ, flags := uint16(rtmNewRoute), uint16(netlink.FlagCreate|netlink.FlagExcl)
+		switch {
+		case ev.Kind == ip.RouteDel:
+			typ, flags = rtmDelRoute, 0
+		case ev.Flags&fib.FlagReplace != 0:
+			flags = netlink.FlagReplace
+		case ev.Flags&fib.FlagAppend != 0:
+			flags = netlink.FlagCreate | netlink.FlagAppend
+		}
+		r.tell(groupRoute, func(b *netlink.Builder) { putRouteAs(b, typ, flags, ev.Route, ev.Route.Type) })
 	case ip.AddrNew, ip.AddrDel:
 		r.gen[genAddr].Add(1)
 		typ := uint16(rtmNewAddr)

@@ -210,11 +210,12 @@ func (m *rtmsg) putFamily(b *netlink.Builder, family uint8) {
 }
 
 // putRoute is fib_dump_info.
-func putRoute(b *netlink.Builder, typ uint16, e *fib.Entry) { putRouteAs(b, typ, e, e.Type) }
+func putRoute(b *netlink.Builder, typ uint16, e *fib.Entry) { putRouteAs(b, typ, 0, e, e.Type) }
 
-// putRouteAs shows a route as one of another type: that of a decision.
-func putRouteAs(b *netlink.Builder, typ uint16, e *fib.Entry, as fib.Type) {
-	b.Begin(typ, 0)
+// putRouteAs shows a route as one of another type, that of a decision, in a
+// message with flags.
+func putRouteAs(b *netlink.Builder, typ, flags uint16, e *fib.Entry, as fib.Type) {
+	b.Begin(typ, flags)
 	m := rtmsg{dstLen: uint8(e.Bits), tos: e.TOS, table: e.Table, protocol: e.Protocol, scope: uint8(e.Scope), rtyp: uint8(as)}
 	if len(e.NHs) == 1 {
 		m.flags = e.NHs[0].Flags()

@@ -63,7 +63,7 @@ func (r *Route) getRoute(q *request) error {
 		if flags&rtmFLookup != 0 {
 			e.Table = info.Res.Table
 		}
-		q.Reply(func(b *netlink.Builder) { putRouteAs(b, rtmNewRoute, &e, info.Rt.Type) })
+		q.Reply(func(b *netlink.Builder) { putRouteAs(b, rtmNewRoute, 0, &e, info.Rt.Type) })
 		return nil
 	}
 	q.Reply(func(b *netlink.Builder) { putRtable(b, &f, iif, flags, &info) })

@@ -75,6 +75,7 @@ type Route struct {
 	FindNet func(fd bool, n uint32) (*napi.Net, error)
 
 	nsids nsids
+	flags map[*napi.NetDevice]uint32 // as last announced; used by the notifier chain alone
 	net   *inet.Net
 	dev   *napi.Net
 	ip    *ip.Net
@@ -99,7 +100,7 @@ const initPid = 1
 // New makes the netlink sockets of a namespace and enters their family. The
 // error is that of a family that is there already.
 func New(n *inet.Net) (*Route, error) {
-	r := &Route{net: n, dev: n.Dev(), ip: n.IP()}
+	r := &Route{net: n, dev: n.Dev(), ip: n.IP(), flags: map[*napi.NetDevice]uint32{}}
 	r.nl = netlink.New(n.Dev().Clock(), n.Dev().Rand, initPid)
 	if err := r.nl.Register(syscall.NETLINK_ROUTE, &netlink.Protocol{Groups: groupMax, Rcv: r.rcv}); err != nil {
 		return nil, fmt.Errorf("rtnetlink: %w", err)
