@@ -330,6 +330,34 @@ func TestIGMP_options_LinuxErrors(t *testing.T) {
 	}
 }
 
+func TestIGMP_limits_asSet(t *testing.T) {
+	h := mcHost{newHost(t)}
+	h.setctl("net.ipv4.igmp_max_memberships", "2")
+	h.setctl("net.ipv4.igmp_max_msf", "3")
+	s := h.sock()
+	for i, want := range []error{nil, nil, syscall.ENOBUFS} {
+		if err := h.set(s, 35, be(grp+header.Addr(i)), be(hostIP)); err != want {
+			t.Errorf("membership %d: %v, want %v", i+1, err, want)
+		}
+	}
+	for i, want := range []error{nil, nil, nil, syscall.ENOBUFS} {
+		if err := h.set(s, 38, be(grp), be(hostIP), be(src1+header.Addr(i))); err != want {
+			t.Errorf("source %d: %v, want %v", i+1, err, want)
+		}
+	}
+	if err := h.set(s, 41, be(grp), be(hostIP), le(0), le(4), make([]byte, 16)); err != syscall.ENOBUFS {
+		t.Errorf("filter of four: %v", err)
+	}
+	// What is there stays when the limits fall.
+	h.setctl("net.ipv4.igmp_max_memberships", "0")
+	h.setctl("net.ipv4.igmp_max_msf", "0")
+	check(t, h.set(s, 37, be(grp), be(hostIP), be(src1)))
+	check(t, h.set(s, 36, be(grp+1), be(hostIP)))
+	if err := h.set(s, 35, be(grp+1), be(hostIP)); err != syscall.ENOBUFS {
+		t.Errorf("membership beyond a limit of none: %v", err)
+	}
+}
+
 func TestIGMP_filter_readBack(t *testing.T) {
 	h := mcHost{newHost(t)}
 	s := h.sock()

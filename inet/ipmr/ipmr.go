@@ -43,7 +43,7 @@ type Event struct {
 	Kind  EventKind
 	Route Route           // of a RouteNew or RouteDel
 	Table uint32          // of a Report, as what follows
-	Msg   []byte          // the packet the daemon got, struct igmpmsg and what follows
+	Msg   []byte          // the packet the daemon gets, struct igmpmsg and what follows; only to look at now
 	Dev   *napi.NetDevice // of a Forwarding, nil for all
 }
 

@@ -66,7 +66,7 @@ func (r *Router) report(t *table, b *skb.Buff, vif, kind int) error {
 	u.ResetTransportHeader()
 	u.Protocol, u.Dst, u.Dev, u.Iif, u.Tstamp = header.EthPIP, b.Dst, b.Dev, b.Iif, b.Tstamp // for IP_PKTINFO
 	if r.Notify != nil {
-		r.Notify(Event{Kind: Report, Table: t.id, Msg: append([]byte(nil), p...)})
+		r.Notify(Event{Kind: Report, Table: t.id, Msg: p})
 	}
 	if !s.RunFilter(u, 1) {
 		u.Free(skb.SocketFilter)
