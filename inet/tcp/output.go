@@ -25,11 +25,10 @@ const (
 // same.
 func (s *Sock) transmit(b *skb.Buff, clone bool, ack uint32) error {
 	t := s.tcp
-	if c := tx(b); c.segs > 1 {
-		// The receiver hands a super-segment up at once.
-		c.flags |= header.TCPPsh
-	}
 	cb := *tx(b)
+	if cb.segs > 1 {
+		cb.flags |= header.TCPPsh // the receiver hands a super-segment up at once
+	}
 	if clone {
 		cb := tx(b)
 		b.Tstamp = s.mstamp
