@@ -49,6 +49,10 @@ func (s *Sock) ParseControl(c *Cookie, control []byte) error {
 			err = s.ParseCmsg(&c.Cookie, &m)
 		case syscall.SOL_IP:
 			err = s.ipControl(c, &m)
+		case header.ProtoUDP: // SOL_UDP: segmentation, which is not there
+			if s.Type == syscall.SOCK_DGRAM && s.Protocol != header.ProtoICMP {
+				err = syscall.EINVAL
+			}
 		}
 		if err != nil {
 			return err
