@@ -62,6 +62,10 @@ type Builder struct {
 	hdr   Header
 }
 
+// NewBuilder makes a Builder whose messages have the port of who brought them
+// about.
+func NewBuilder(port uint32) *Builder { return &Builder{hdr: Header{Pid: port}} }
+
 // Bytes returns all messages made so far.
 func (b *Builder) Bytes() []byte { return b.buf }
 

@@ -285,6 +285,27 @@ func (r *Request) Reply(put func(b *Builder)) {
 	r.sock.deliver(message{data: b.Bytes()})
 }
 
+// Port returns the requester's port.
+func (r *Request) Port() uint32 { return r.sock.Port() }
+
+// Notify announces to a group what the request brought about, in messages with
+// its sequence number and the requester's port; with NLM_F_ECHO the requester
+// gets it as an answer (Linux: nlmsg_notify).
+func (r *Request) Notify(group int, put func(b *Builder)) {
+	echo := r.Flags&FlagEcho != 0
+	if !echo && !r.sock.t.HasListeners(r.sock.Protocol, group) {
+		return
+	}
+	b := Builder{hdr: Header{Seq: r.Seq, Pid: r.sock.Port()}}
+	put(&b)
+	var except *Sock
+	if echo {
+		except = r.sock
+		r.sock.deliver(message{data: b.Bytes()})
+	}
+	r.sock.t.broadcast(r.sock.Protocol, group, 0, except, b.Bytes())
+}
+
 // Parse reads the attributes that follow a fixed part of n bytes; see [Parse].
 // EINVAL when there is no fixed part.
 func (r *Request) Parse(n int, p *Policy, strict bool) (Attrs, error) {

@@ -253,7 +253,11 @@ func (r *Route) neighEvent(e neigh.Entry) {
 	if e.Gone {
 		typ = rtmDelNeigh
 	}
-	r.tell(groupNeigh, func(b *netlink.Builder) { putNeigh(b, typ, 0, &e) })
+	port := uint32(0)
+	if q := r.current.Load(); q != nil && q.Type&^3 == rtmNewNeigh && typ == rtmNewNeigh {
+		port = q.Port() // who changed it, but no number (neigh_update_notify)
+	}
+	r.tellBy(port, groupNeigh, func(b *netlink.Builder) { putNeigh(b, typ, 0, &e) })
 }
 
 // neighAsk asks a program for a neighbour's address, while app_solicit has it

@@ -31,20 +31,20 @@ func (r *Route) event(ev ip.RTEvent) {
 		case ev.Flags&fib.FlagAppend != 0:
 			flags = netlink.FlagCreate | netlink.FlagAppend
 		}
-		r.tell(groupRoute, func(b *netlink.Builder) { putRouteAs(b, typ, flags, ev.Route, ev.Route.Type) })
+		r.tellFor(rtmNewRoute, groupRoute, func(b *netlink.Builder) { putRouteAs(b, typ, flags, ev.Route, ev.Route.Type) })
 	case ip.AddrNew, ip.AddrDel:
 		r.gen[genAddr].Add(1)
 		typ := uint16(rtmNewAddr)
 		if ev.Kind == ip.AddrDel {
 			typ = rtmDelAddr
 		}
-		r.tell(groupIfaddr, func(b *netlink.Builder) { r.putAddr(b, typ, ev.Dev, ev.Addr) })
+		r.tellFor(rtmNewAddr, groupIfaddr, func(b *netlink.Builder) { r.putAddr(b, typ, ev.Dev, ev.Addr) })
 	case ip.RuleNew, ip.RuleDel:
 		r.gen[genRule].Add(1)
 		typ := uint16(rtmNewRule)
 		if ev.Kind == ip.RuleDel {
 			typ = rtmDelRule
 		}
-		r.tell(groupRule, func(b *netlink.Builder) { r.putRule(b, typ, ev.Rule) })
+		r.tellFor(rtmNewRule, groupRule, func(b *netlink.Builder) { r.putRule(b, typ, ev.Rule) })
 	}
 }

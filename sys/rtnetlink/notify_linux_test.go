@@ -32,6 +32,11 @@ func (s nlsock) told(links map[string]int32) (out []string) {
 	}
 	for i := range msgs {
 		m := &msgs[i]
+		by := ""
+		if m.Header.Pid != 0 || m.Header.Seq != 0 {
+			by = "by request: "
+		}
+		at := len(out)
 		switch f := m.Data[0]; {
 		case m.Header.Type&^3 == syscall.RTM_NEWLINK && f == 0:
 			a := attrs(m.Data[16:])
@@ -44,6 +49,9 @@ func (s nlsock) told(links map[string]int32) (out []string) {
 			out = append(out, s.text(m))
 		default:
 			out = append(out, fmt.Sprintf("flags %x %s", m.Header.Flags, s.text(m)))
+		}
+		if len(out) > at {
+			out[at] = by + out[at]
 		}
 	}
 	return out
@@ -145,5 +153,44 @@ func (e *end) first(all map[string]int32, index int32) string {
 func (e *end) set(name, value string) {
 	if err := e.sysctl(name, value); err != nil {
 		e.Fatal(e.name, name, err)
+	}
+}
+
+// With NLM_F_ECHO who asks is told what came of it, and once if it listens too.
+func TestEcho_AsLinux(t *testing.T) {
+	const echo = 8
+	x, _ := ours(t)
+	y := linux(t)
+	for _, e := range []*end{x, y} {
+		s := nlsock{e, e.fd}
+		for _, g := range []uint32{5, 8} {
+			e.check("join", s.setopt(syscall.NETLINK_ADD_MEMBERSHIP, u32(g)))
+		}
+	}
+	a := func(v string) []byte { return addr(v) }
+	for _, s := range append(slices.Clone(setUp),
+		ifaddr("add", syscall.RTM_NEWADDR, create|excl|echo, "d0", 24, 0, attr(1, a("10.0.0.1")), attr(2, a("10.0.0.1"))),
+		route("add", syscall.RTM_NEWROUTE, create|excl|echo, rt{bits: 24, table: 254, proto: 4, typ: 1}, "d0", attr(1, a("10.9.8.0")), attr(5, a("10.0.0.9"))),
+		route("del", syscall.RTM_DELROUTE, echo, rt{bits: 24, table: 254, scope: 255}, "", attr(1, a("10.9.8.0"))),
+		rule("add", 32, create|excl|echo, [12]byte{4: 100, 7: 1}, attr(6, u32(1000))),
+		rule("del", 33, echo, [12]byte{4: 100, 7: 1}, attr(6, u32(1000))),
+		neighbour("add", syscall.RTM_NEWNEIGH, create|excl|echo, "d0", 0x80, 0, attr(1, a("10.0.0.9")), attr(2, []byte{2, 0, 0, 0, 0, 1})),
+		setLink("mtu", "d0", 0, 0, attr(syscall.IFLA_MTU, u32(1400))),
+		ifaddr("del", syscall.RTM_DELADDR, echo, "d0", 24, 0, attr(1, a("10.0.0.1")), attr(2, a("10.0.0.1"))),
+	) {
+		var got [2]string
+		for i, e := range []*end{x, y} {
+			e.links()
+			errno, words, msgs := e.do(s.req(e))
+			got[i] = fmt.Sprintln(errno, words)
+			for k := range msgs {
+				if m := &msgs[k]; m.Data[0] == syscall.AF_INET {
+					got[i] += fmt.Sprintf("flags %x, of a port %v, numbered %v: %s\n", m.Header.Flags, m.Header.Pid != 0, m.Header.Seq != 0, e.text(m))
+				}
+			}
+		}
+		if got[0] != got[1] {
+			t.Errorf("%s:\n here  %s\n Linux %s", s.name, got[0], got[1])
+		}
 	}
 }

@@ -74,15 +74,16 @@ type Route struct {
 	// set before the first socket is made.
 	FindNet func(fd bool, n uint32) (*napi.Net, error)
 
-	nsids nsids
-	flags map[*napi.NetDevice]uint32 // as last announced; used by the notifier chain alone
-	net   *inet.Net
-	dev   *napi.Net
-	ip    *ip.Net
-	nl    *netlink.Table
-	mu    sync.Mutex // one request at a time
-	gen   [6]atomic.Uint32
-	stop  []func()
+	current atomic.Pointer[netlink.Request] // being carried out, under mu
+	nsids   nsids
+	flags   map[*napi.NetDevice]uint32 // as last announced; used by the notifier chain alone
+	net     *inet.Net
+	dev     *napi.Net
+	ip      *ip.Net
+	nl      *netlink.Table
+	mu      sync.Mutex // one request at a time
+	gen     [6]atomic.Uint32
+	stop    []func()
 }
 
 // What changed, for NLM_F_DUMP_INTR.
@@ -146,6 +147,8 @@ func (r *Route) rcv(nr *netlink.Request) error {
 	q := &request{nr, nr.Data[0]}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.current.Store(nr)
+	defer r.current.Store(nil)
 	const kindNew, kindDel, kindGet = 0, 1, 2
 	switch kind := nr.Type & 3; {
 	case kind == kindGet && nr.Flags&netlink.FlagDump != 0:
@@ -290,12 +293,26 @@ func empty() netlink.Dump {
 
 func (r *Route) seq(what int) func() uint32 { return r.gen[what].Load }
 
+// tellFor is tell for what requests of a kind, which is the type of the one
+// that makes, bring about: while one is carried out, the message is an answer
+// to it.
+func (r *Route) tellFor(kind uint16, group int, put func(b *netlink.Builder)) {
+	if q := r.current.Load(); q != nil && q.Type&^3 == kind {
+		q.Notify(group, put)
+		return
+	}
+	r.tell(group, put)
+}
+
 // tell announces a message to a group. It does not block.
-func (r *Route) tell(group int, put func(b *netlink.Builder)) {
+func (r *Route) tell(group int, put func(b *netlink.Builder)) { r.tellBy(0, group, put) }
+
+// tellBy is tell of something that a port brought about.
+func (r *Route) tellBy(port uint32, group int, put func(b *netlink.Builder)) {
 	if !r.nl.HasListeners(syscall.NETLINK_ROUTE, group) {
 		return
 	}
-	var b netlink.Builder
-	put(&b)
+	b := netlink.NewBuilder(port)
+	put(b)
 	r.nl.Broadcast(syscall.NETLINK_ROUTE, group, b.Bytes())
 }
