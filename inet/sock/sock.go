@@ -119,6 +119,7 @@ type Sock struct {
 	stamping    atomic.Uint32 // SO_TIMESTAMPING
 	stampingNew atomic.Bool
 	tskey       atomic.Uint32 // number of the next packet whose times are wanted
+	zckey       atomic.Uint32 // number of the next send with MSG_ZEROCOPY
 	lastStamp   atomic.Int64  // wall clock ns for SIOCGSTAMP, or stampNone and so on
 
 	noSpace atomic.Bool // somebody waits for write space

@@ -15,6 +15,14 @@ import (
 // broadcast without SO_BROADCAST, EAGAIN, the pending error, and those of
 // routing and output.
 func (s *Sock) SendMsg(m *sock.Msg, flags int) (int, error) {
+	n, err := s.sendMsg(m, flags)
+	if flags&sock.MSG_ZEROCOPY != 0 && err == nil {
+		s.ZerocopyDone(s.IP.Dev.SKB(), flags)
+	}
+	return n, err
+}
+
+func (s *Sock) sendMsg(m *sock.Msg, flags int) (int, error) {
 	if s.Ident().Num == 0 {
 		if err := s.autobind(); err != nil {
 			return 0, err

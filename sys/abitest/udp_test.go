@@ -94,6 +94,42 @@ func TestTimes_ofSending(t *testing.T) {
 	})
 }
 
+func TestZerocopy_told(t *testing.T) {
+	compare(t, func(w *world) {
+		const zerocopy = 0x4000000
+		to := sa4(lo4, 4001)
+		rx := w.udp()
+		w.bind(rx, to)
+		fd := w.udp()
+		w.send(fd, []byte("not asked"), to, nil, zerocopy)
+		w.errqueue(fd, -1)
+		for _, v := range []int{2, -1, 1, 0, 1} {
+			w.setsockopt(fd, 1, 60, i32(v))
+			w.getsockopt(fd, 1, 60, 4)
+		}
+		w.send(fd, []byte("without the flag"), to, nil, 0)
+		w.errqueue(fd, -1)
+		take := func() {
+			for range 8 {
+				w.get(rx, 9, 0, 0) // only now is a receiver on this machine done with it
+			}
+		}
+		for range 3 {
+			w.send(fd, []byte("with it"), to, nil, zerocopy)
+		}
+		take()
+		w.poll("told", 0x3fff, fd)
+		w.errqueue(fd, -1)
+		w.send(fd, []byte("one more"), to, nil, zerocopy)
+		take()
+		w.errqueue(fd, -1)
+		w.send(fd, nil, to, nil, zerocopy)
+		w.errqueue(fd, -1)
+		raw := w.socket(syscall.AF_INET, syscall.SOCK_RAW, 253)
+		w.setsockopt(raw, 1, 60, i32(1))
+	})
+}
+
 func TestTimes_ofReceiving(t *testing.T) {
 	compare(t, func(w *world) {
 		for _, typ := range []int{syscall.SOCK_DGRAM, syscall.SOCK_RAW} {
