@@ -54,7 +54,6 @@ var gaps = map[string]string{
 	"fastopen/server_cookie_request.pkt": "no Fast Open",
 	"fastopen/server_without_cookie.pkt": "no Fast Open",
 	"open/syncookies.pkt":                "tcp_syncookies=2 is taken for 1",
-	"recovery/rto_then_ack.pkt":          "PSH on what is sent again",
 }
 
 // This stack does what the scripts of TCP want.
