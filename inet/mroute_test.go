@@ -377,16 +377,17 @@ func TestMRoute_threeHosts_membersOnlyHear(t *testing.T) {
 			}
 		}
 		for _, i := range []int{1, 2} {
-			for k := range 20 {
+			// Four packets wait for the daemon; it may miss later ones, and
+			// those that come when it has just answered may overtake.
+			seen := map[string]bool{}
+			for k := range 4 {
 				m := newMsg(100, 0)
 				n, err := socks[i].RecvMsg(m, 0)
-				if err != nil || string(m.Iov[0][:n]) != fmt.Sprint("news ", k) || string(m.Name[4:8]) != "\x0a\x01\x00\x02" {
-					// Four packets wait for the daemon; it may miss later ones.
-					t.Fatalf("host %d: packet %d: %q %v", i, k, m.Iov[0][:max(n, 0)], err)
+				d := string(m.Iov[0][:max(n, 0)])
+				if err != nil || !strings.HasPrefix(d, "news ") || seen[d] || string(m.Name[4:8]) != "\x0a\x01\x00\x02" {
+					t.Errorf("host %d: packet %d: %q %v", i, k, d, err)
 				}
-				if k == 3 {
-					break
-				}
+				seen[d] = true
 			}
 		}
 		if _, _, _, err := recvFrom(socks[0], 9); err != syscall.EAGAIN {

@@ -66,6 +66,13 @@ func (r *Router) finish(b *skb.Buff, local bool) {
 	b.Free(skb.NotSpecified)
 }
 
+// knows reports whether there is an entry of the very source and group.
+func (r *Router) knows(t *table, k key) bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return t.find(k, -1) != nil
+}
+
 // again looks once more for the way of a packet that was about to wait. Consumes
 // b.
 func (r *Router) again(t *table, b *skb.Buff) {

@@ -68,6 +68,12 @@ func (u *unresolved) hold(t *table, vif int, b *skb.Buff) {
 			u.timer.Mod(w.expires)
 		}
 		u.mu.Unlock()
+		if u.r.knows(t, k) {
+			// The daemon was faster: nobody would wake what waits now.
+			u.remove(w)
+			u.r.again(t, b)
+			return
+		}
 		if err := u.r.report(t, b, vif, msgNoCache); err != nil {
 			u.remove(w)
 			b.Free(skb.SocketRcvbuff)
