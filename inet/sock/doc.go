@@ -29,6 +29,13 @@
 // may be spurious; they are never lost: whoever saw EAGAIN is told when to try
 // again.
 //
+// # Error queue
+//
+// What a program reads with MSG_ERRQUEUE: ICMP errors with the packet they are
+// about (IP_RECVERR), the times its packets were sent (SO_TIMESTAMPING,
+// txtime.go), and that memory it sent from is free again (MSG_ZEROCOPY). The
+// queue counts against SO_RCVBUF.
+//
 // # Contexts
 //
 // Packets arrive in softirq context, which must not block. The owner lock

@@ -13,6 +13,6 @@
 // A datagram that several sends put together (UDP_CORK, MSG_MORE) is kept in
 // pages until it is whole.
 //
-// Not here: segmentation offload, the encapsulations of IPsec (tunnels of this
-// stack use [Sock.SetEncap]), timestamps of sending.
+// Not here: segmentation offload and the encapsulations of IPsec (tunnels of
+// this stack use [Sock.SetEncap]).
 package udp

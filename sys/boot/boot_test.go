@@ -375,7 +375,13 @@ func TestSetLease_followsTheLease(t *testing.T) {
 	resolv("search example\nnameserver 192.0.2.53\n")
 	third := second
 	third.Addr = netip.MustParsePrefix("192.0.2.10/24")
+	third.Broadcast = netip.MustParseAddr("192.0.2.127")
 	set(&second, &third, "192.0.2.10/24, 198.51.100.0/24 via 192.0.2.1")
+	for _, a := range m.Inet.Addrs() {
+		if a.Dev == dev && a.Broadcast != third.Broadcast {
+			t.Errorf("broadcast address %v, want %v", a.Broadcast, third.Broadcast)
+		}
+	}
 	far := third // a gateway that is outside of the subnet
 	far.Addr = netip.MustParsePrefix("203.0.113.5/32")
 	far.Routes = first.Routes

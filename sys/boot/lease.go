@@ -9,6 +9,7 @@ import (
 	"barewire/inet"
 	"barewire/inet/fib"
 	"barewire/inet/header"
+	"barewire/inet/ip"
 	"barewire/napi"
 	"barewire/sys/lease"
 )
@@ -57,7 +58,7 @@ func setLease(n *inet.Net, dev *napi.NetDevice, from, to *lease.Lease) error {
 		fail(dev.SetMTU(to.MTU), "mtu %d", to.MTU)
 	}
 	if moved {
-		if err := n.AddAddr(dev, to.Addr); err != syscall.EEXIST {
+		if err := addAddr(n, dev, to); err != syscall.EEXIST {
 			fail(err, "address %v", to.Addr)
 		}
 	}
@@ -77,6 +78,17 @@ func setLease(n *inet.Net, dev *napi.NetDevice, from, to *lease.Lease) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// addAddr gives dev the address of a lease, with the broadcast address the
+// server told, or that of the subnet.
+func addAddr(n *inet.Net, dev *napi.NetDevice, l *lease.Lease) error {
+	brd, ok := header.AddrFrom(l.Broadcast)
+	if !ok || l.Addr.Bits() > 30 {
+		return n.AddAddr(dev, l.Addr)
+	}
+	a, _ := header.AddrFrom(l.Addr.Addr())
+	return n.IP().NewAddr(dev, ip.AddrConfig{Local: a, Bits: l.Addr.Bits(), Broadcast: brd}, fib.FlagCreate|fib.FlagExcl)
 }
 
 // delRoute removes a route of a lease. ESRCH when it is not there.
