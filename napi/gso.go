@@ -7,9 +7,9 @@ import (
 )
 
 // Segmenter cuts a super-packet, whose Data is the link header, into packets of
-// its GSO size and appends them to l (Linux: skb_gso_segment). sg says that
-// they may have page fragments. It consumes b; on error l is as it was.
-type Segmenter func(b *skb.Buff, sg bool, l *skb.List) error
+// its GSO size (Linux: skb_gso_segment). sg says that they may have page
+// fragments. It consumes b; with an error the list is empty.
+type Segmenter func(b *skb.Buff, sg bool) (skb.List, error)
 
 // SetSegmenter enters what cuts super-packets of the stack's protocols for
 // devices that cannot (Linux: dev_add_offload). Before packets flow.
@@ -23,8 +23,8 @@ func (n *Net) xmitGSO(d *NetDevice, b *skb.Buff) error {
 		b.Free(skb.PktTooBig)
 		return syscall.EMSGSIZE
 	}
-	var l skb.List
-	if err := n.segment(b, d.Features()&FeatureSG != 0, &l); err != nil {
+	l, err := n.segment(b, d.Features()&FeatureSG != 0)
+	if err != nil {
 		d.Stats.TxDropped.Add(1)
 		return err
 	}

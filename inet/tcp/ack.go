@@ -62,7 +62,8 @@ func (s *Sock) tcpAck(b *skb.Buff, opts *parsedOpts, flag int) int {
 	priorPackets := s.packetsOut
 	delivered, lost := s.delivered, s.lost
 	rexmit := rexmitNone
-	var st sackState
+	st := &s.acking // not on the stack: the congestion control's functions get it
+	*st = sackState{}
 
 	if before(ack, priorUna) {
 		// RFC 5961 section 5.2: too old is answered with a challenge.
@@ -74,7 +75,7 @@ func (s *Sock) tcpAck(b *skb.Buff, opts *parsedOpts, flag int) int {
 			return -1
 		}
 		if isSack && opts.sack != nil {
-			flag |= s.sacktag(b, opts.sack, priorUna, &st)
+			flag |= s.sacktag(b, opts.sack, priorUna, st)
 			s.fastretransAlert(priorUna, s.numDupack(b, flag), &flag, &rexmit)
 			s.newlyDelivered(delivered, flag)
 			s.xmitRecovery(rexmit)
@@ -110,7 +111,7 @@ func (s *Sock) tcpAck(b *skb.Buff, opts *parsedOpts, flag int) int {
 		}
 		flag |= s.ackUpdateWindow(b, ack, ackSeq)
 		if opts.sack != nil && isSack {
-			flag |= s.sacktag(b, opts.sack, priorUna, &st)
+			flag |= s.sacktag(b, opts.sack, priorUna, st)
 		}
 		if s.ecnEcho(cb) {
 			flag |= flagECE
@@ -131,7 +132,7 @@ func (s *Sock) tcpAck(b *skb.Buff, opts *parsedOpts, flag int) int {
 		}
 		return 1
 	}
-	flag |= s.cleanRtxQueue(priorFack, priorUna, &st, flag&flagECE != 0)
+	flag |= s.cleanRtxQueue(priorFack, priorUna, st, flag&flagECE != 0)
 	s.rackUpdateReoWnd(&st.rs)
 	if s.tlpHighSeq != 0 {
 		s.processTLPAck(ack, flag)

@@ -12,10 +12,10 @@ import (
 // segment cuts a TCP super-packet for a device without TSO (Linux:
 // tcp4_gso_segment, skb_segment): each piece gets a copy of the headers, and the
 // payload by reference if the device takes fragments. It is a napi.Segmenter.
-func segment(b *skb.Buff, sg bool, l *skb.List) error {
-	bad := func() error {
+func segment(b *skb.Buff, sg bool) (out skb.List, err error) {
+	bad := func() (skb.List, error) {
 		b.Free(skb.PktTooBig)
-		return syscall.EINVAL
+		return skb.List{}, syscall.EINVAL
 	}
 	mss := int(b.Shinfo().GSOSize)
 	off := b.NetworkOffset()
@@ -38,7 +38,6 @@ func segment(b *skb.Buff, sg bool, l *skb.List) error {
 	seq, flags := h.Seq(), h.Flags()
 	id := binary.BigEndian.Uint16(in[4:])
 	c := skb.CacheOf(b)
-	var out skb.List
 	owner, _ := b.Sk.(*sock.Sock)
 	total := b.Len() - hdr
 	for at, i := 0, 0; at < total; at, i = at+mss, i+1 {
@@ -54,7 +53,7 @@ func segment(b *skb.Buff, sg bool, l *skb.List) error {
 			s.Free(skb.NoMem)
 			out.Purge(skb.NoMem)
 			b.Free(skb.NoMem)
-			return syscall.ENOMEM
+			return skb.List{}, syscall.ENOMEM
 		}
 		s.CopyMeta(b)
 		s.ResetMacHeader()
@@ -83,9 +82,8 @@ func segment(b *skb.Buff, sg bool, l *skb.List) error {
 		}
 		out.PushBack(s)
 	}
-	l.Splice(&out)
 	b.Consume()
-	return nil
+	return out, nil
 }
 
 // takePayload gives s the headers of b and n bytes of its payload from at on.

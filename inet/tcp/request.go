@@ -487,7 +487,7 @@ func (r *request) makeSock(b *skb.Buff, h header.TCP) (s *Sock, overflow bool) {
 	s.rcvWup, s.copied, s.rcvNxt = seq, seq, seq
 	s.sndUna, s.sndNxt, s.sndSML, s.sndUp = r.sntISN+1, r.sntISN+1, r.sntISN+1, r.sntISN+1
 	s.writeSeq, s.pushedSeq = r.sntISN+1, r.sntISN+1
-	s.segsIn, s.segsOut = 1, 1
+	s.segsIn = 1
 	s.sndWl1 = r.rcvISN
 	s.ack.lrcvtime = t.now()
 	s.opt.tsOK, s.opt.sackOK, s.opt.wscaleOK = r.tsOK, r.sackOK, r.wscaleOK

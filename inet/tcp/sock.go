@@ -178,6 +178,7 @@ type Sock struct {
 
 	// Recovery.
 	recovery
+	acking sackState // of the ACK being worked on
 
 	// Life.
 	linger2      int64 // ns: TCP_LINGER2; <0 aborts FIN_WAIT2
