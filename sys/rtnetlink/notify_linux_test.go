@@ -41,9 +41,20 @@ func (s nlsock) told(links map[string]int32) (out []string) {
 		case m.Header.Type&^3 == syscall.RTM_NEWLINK && f == 0:
 			a := attrs(m.Data[16:])
 			name := strings.TrimRight(string(a[syscall.IFLA_IFNAME]), "\x00")
-			// Here a link runs at once, in Linux when it finds time for it.
-			m.Data[8], m.Data[12] = m.Data[8]&^0x40, m.Data[12]&^0x40
-			out = append(out, fmt.Sprintf("link %d %s flags %x change %x mtu %x", m.Header.Type, name, m.Data[8:12], m.Data[12:16], a[syscall.IFLA_MTU]))
+			// Here a carrier is told at once, in Linux within a second, and
+			// sometimes twice.
+			m.Data[8], m.Data[10], m.Data[12] = m.Data[8]&^0x40, m.Data[10]&^1, m.Data[12]&^0x40
+			hw := a[syscall.IFLA_ADDRESS]
+			if len(hw) > 0 && hw[len(hw)-1] != 9 {
+				hw = nil // random
+			}
+			state := fmt.Sprintf("flags %x mtu %x hw %x group %x queue %x alias %x others %x", m.Data[8:12], a[syscall.IFLA_MTU], hw, a[27], a[syscall.IFLA_TXQLEN], a[syscall.IFLA_IFALIAS], a[52])
+			change := fmt.Sprintf("%x", m.Data[12:16])
+			if change == "00000000" && s.last[name] == state {
+				continue // of the carrier
+			}
+			s.last[name] = state
+			out = append(out, fmt.Sprintf("link %d %s change %s %s", m.Header.Type, name, change, state))
 		case f != syscall.AF_INET: // of IPv6, and of bridges
 		case m.Header.Type == 80 || m.Header.Type == 81:
 			out = append(out, s.text(m))
@@ -68,6 +79,7 @@ func TestNotifications_AsLinux(t *testing.T) {
 		for _, g := range []uint32{1, 3, 5, 7, 8, 24} {
 			e.check("join", s.setopt(syscall.NETLINK_ADD_MEMBERSHIP, u32(g)))
 		}
+		s.last = map[string]string{}
 		return s
 	}
 	lx, ly := listen(x), listen(y)
@@ -162,7 +174,7 @@ func TestEcho_AsLinux(t *testing.T) {
 	x, _ := ours(t)
 	y := linux(t)
 	for _, e := range []*end{x, y} {
-		s := nlsock{e, e.fd}
+		s := nlsock{end: e, fd: e.fd}
 		for _, g := range []uint32{5, 8} {
 			e.check("join", s.setopt(syscall.NETLINK_ADD_MEMBERSHIP, u32(g)))
 		}

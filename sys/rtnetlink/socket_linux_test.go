@@ -11,14 +11,15 @@ import (
 // nlsock is a netlink socket of an end.
 type nlsock struct {
 	*end
-	fd uintptr
+	fd   uintptr
+	last map[string]string // what links were last told to be
 }
 
 func (e *end) nl(typ, proto uintptr) (s nlsock, errno syscall.Errno) {
 	e.within(func() error {
 		var fd uintptr
 		fd, errno = e.syscall(syscall.SYS_SOCKET, syscall.AF_NETLINK, typ, proto, 0, 0, 0)
-		s = nlsock{e, fd}
+		s = nlsock{end: e, fd: fd}
 		return nil
 	})
 	if errno == 0 {
