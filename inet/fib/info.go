@@ -258,7 +258,7 @@ func (f *FIB) createNexthops(c *Config, i *Info) error {
 		if err != nil {
 			return err
 		}
-		if !nh.Dev.CarrierOK() {
+		if c.Scope != ScopeHost && !nh.Dev.CarrierOK() { // a local address needs no link
 			nh.flags.Or(NHLinkDown)
 		}
 	}

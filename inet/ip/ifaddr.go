@@ -77,30 +77,32 @@ func (n *Net) insertAddr(dev *napi.NetDevice, ifa Ifaddr, flags uint16) ([]RTEve
 		return nil, syscall.ENODEV
 	}
 	list := slices.Clone(d.addrs)
+	same := func(o Ifaddr) bool { return o.Bits == ifa.Bits && o.Match(ifa.Address) }
+	if i := slices.IndexFunc(list, func(o Ifaddr) bool { return o.Local == ifa.Local && same(o) }); i >= 0 {
+		o := &list[i]
+		if flags&fib.FlagExcl != 0 || flags&fib.FlagReplace == 0 {
+			return nil, syscall.EEXIST
+		}
+		// Only these change: what the address is stays.
+		var evs []RTEvent
+		if o.Metric != ifa.Metric {
+			evs = n.changeMetric(d, o, ifa.Metric)
+		}
+		o.Protocol = ifa.Protocol
+		o.setLifetime(ifa.ValidLft, ifa.PreferredLft, ifa.Updated)
+		n.setAddrs(d, list)
+		n.armLifetimes()
+		told := *o
+		return append(evs, RTEvent{Kind: AddrNew, Flags: fib.FlagReplace, Dev: dev, Addr: &told}), nil
+	}
 	at := 0 // where a primary address belongs: behind those of its scope, before those of a wider one
 	for i := range list {
 		o := &list[i]
 		if !o.Secondary && ifa.Scope <= o.Scope {
 			at = i + 1
 		}
-		if o.Bits != ifa.Bits || !o.Match(ifa.Address) {
+		if !same(*o) {
 			continue
-		}
-		if o.Local == ifa.Local {
-			if flags&fib.FlagExcl != 0 || flags&fib.FlagReplace == 0 {
-				return nil, syscall.EEXIST
-			}
-			// Only these change: what the address is stays.
-			var evs []RTEvent
-			if o.Metric != ifa.Metric {
-				evs = n.changeMetric(d, o, ifa.Metric)
-			}
-			o.Protocol = ifa.Protocol
-			o.setLifetime(ifa.ValidLft, ifa.PreferredLft, ifa.Updated)
-			n.setAddrs(d, list)
-			n.armLifetimes()
-			told := *o
-			return append(evs, RTEvent{Kind: AddrNew, Flags: fib.FlagReplace, Dev: dev, Addr: &told}), nil
 		}
 		if o.Scope != ifa.Scope {
 			return nil, syscall.EINVAL
@@ -219,22 +221,23 @@ func (n *Net) removeAddr(dev *napi.NetDevice, c AddrConfig) (evs []RTEvent, err 
 	}
 	first := d.addrs[at]
 	var gone []Ifaddr
-	list := slices.Delete(slices.Clone(d.addrs), at, at+1)
 	var promoted *Ifaddr
-	if !first.Secondary {
-		depends := func(o Ifaddr) bool { return o.Secondary && o.Bits == first.Bits && o.Match(first.Address) }
-		if next := slices.IndexFunc(list, depends); next < 0 {
-		} else if OrConf(&n.ConfAll.PromoteSecondaries, &d.Conf.PromoteSecondaries) {
-			list, promoted = promote(list, next, first.Scope)
-		} else {
-			list = slices.DeleteFunc(list, func(o Ifaddr) bool {
-				if !depends(o) {
-					return false
-				}
+	list := slices.Clone(d.addrs)
+	depends := func(o Ifaddr) bool {
+		return !first.Secondary && o.Secondary && o.Bits == first.Bits && o.Match(first.Address)
+	}
+	if next := slices.IndexFunc(list[at+1:], depends); next < 0 {
+		list = slices.Delete(list, at, at+1)
+	} else if OrConf(&n.ConfAll.PromoteSecondaries, &d.Conf.PromoteSecondaries) {
+		list, promoted = promote(list, at, at+1+next)
+	} else {
+		for _, o := range list[at+1:] {
+			if depends(o) {
 				gone = append(gone, o)
-				return true
-			})
+			}
 		}
+		rest := slices.DeleteFunc(list[at+1:], depends)
+		list = append(list[:at], rest...)
 	}
 	gone = append(gone, first)
 	d = n.setAddrs(d, list)
@@ -267,17 +270,23 @@ func (n *Net) removeAddr(dev *napi.NetDevice, c AddrConfig) (evs []RTEvent, err 
 	return evs, nil
 }
 
-// promote makes the address at i the first of its subnet and moves it behind
-// the last primary one of scope or a narrower one.
-func promote(list []Ifaddr, i int, scope fib.Scope) ([]Ifaddr, *Ifaddr) {
-	p := list[i]
+// promote takes the address at i off the list and makes the one at next the
+// first of the subnet instead. That moves behind the last primary one between
+// the two whose scope is no wider, or where there is none takes the place.
+func promote(list []Ifaddr, i, next int) ([]Ifaddr, *Ifaddr) {
+	p := list[next]
 	p.Secondary = false
-	list = slices.Delete(list, i, i+1)
-	to := min(i, len(list))
-	for k := range list {
-		if !list[k].Secondary && scope <= list[k].Scope {
-			to = k + 1
+	if next == i+1 {
+		list[next] = p
+		return slices.Delete(list, i, i+1), &p
+	}
+	last := i
+	for k := i + 1; k < next; k++ {
+		if !list[k].Secondary && list[i].Scope <= list[k].Scope {
+			last = k
 		}
 	}
-	return slices.Insert(list, to, p), &p
+	list = slices.Delete(list, next, next+1)
+	list = slices.Delete(list, i, i+1)
+	return slices.Insert(list, last, p), &p
 }
