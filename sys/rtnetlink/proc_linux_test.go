@@ -51,7 +51,7 @@ func shape(s string, how int) string {
 	for _, s := range lines {
 		// IPv6 and MPTCP, which are not here, and the places of sockets in
 		// Linux's memory and lists.
-		if strings.Contains(s, "3333") || strings.HasPrefix(s, "MPTcpExt") || strings.HasPrefix(s, "1    lo  ") {
+		if strings.Contains(s, "3333") || strings.HasPrefix(s, "MPTcpExt") {
 			continue
 		}
 		s = strings.Join(strings.Fields(numbers.ReplaceAllString(s, "9")), " ")
