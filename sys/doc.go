@@ -46,9 +46,18 @@
 // and select, epoll items, and the runtime's poll descriptors ([Kernel.PollOpen]),
 // which are woken with Config.PollReady.
 //
+// # Namespaces
+//
+// A network namespace is a [Namespace], a stack of its own in the same image.
+// unshare makes one and setns enters one, for the calling goroutine, which
+// stands for a thread (netns.go); sockets, /proc/net, /proc/sys/net and
+// /sys/class/net are those of the namespace the goroutine is in. Of the other
+// kinds of namespaces there is one each.
+//
 // # Not here
 //
 // There is one process and no signals: fork, exec, wait and signal delivery do
-// not exist. Mounts, namespaces and users other than root are what boot made
-// them: mount and setns are EPERM.
+// not exist. Users other than root do not either, nor mounts beside those boot
+// made: mount is EPERM for all but a network namespace, which can be bound to a
+// name.
 package sys
