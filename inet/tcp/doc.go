@@ -39,6 +39,7 @@
 //	options.go                          options, read and written
 //	ipv4.go                             from and to the IP layer, RST, ICMP errors, connect
 //	request.go                          SYN queue, accept queue, SYN-ACK, the new connection
+//	cookies.go                          SYN cookies
 //	timewait.go                         TIME_WAIT and FIN_WAIT2 of orphans
 //	state.go                            every state but ESTABLISHED
 //	input.go receive.go                 receiving: checks, queues, ACK policy, windows, urgent data
@@ -53,7 +54,7 @@
 //
 // # Not yet
 //
-// SYN cookies (a full SYN queue drops), Fast Open, MD5, BBR, pacing by timer,
+// Fast Open, MD5, BBR, pacing by timer,
 // path MTU probing (RFC 4821), SACK compression, merging of received and of
 // SACKed segments, collapse of small segments in a full receive buffer, metrics
 // kept per destination, MSG_ZEROCOPY, timestamping of bytes, AccECN, repair,

@@ -199,6 +199,9 @@ func (t *TCP) listenRcv(l *Sock, b *skb.Buff, h header.TCP, isn uint32) bool {
 	if l.State() != Listen {
 		return false
 	}
+	if t.cookieRcv(l, b, h) {
+		return true
+	}
 	flags := rx(b).flags
 	switch {
 	case flags&header.TCPAck != 0:
@@ -231,12 +234,17 @@ func (t *TCP) requestRcv(r *request, b *skb.Buff, h header.TCP) bool {
 	case l:
 		return t.listenRcv(l, b, h, 0)
 	}
-	// The segment belongs to the connection that was just made (Linux:
-	// tcp_child_process).
+	t.childRcv(l, s, b)
+	return true
+}
+
+// childRcv gives a connection that was just made, and is locked, the segment
+// that made it (Linux: tcp_child_process). Consumes b.
+func (t *TCP) childRcv(l, s *Sock, b *skb.Buff) {
 	if s.OwnedByUser() {
 		s.AddBacklogLimit(b, 1<<30) // accepted already
 		s.BHUnlock()
-		return true
+		return
 	}
 	s.countIn(b)
 	d := s.rcvStateProcess(b)
@@ -246,7 +254,6 @@ func (t *TCP) requestRcv(r *request, b *skb.Buff, h header.TCP) bool {
 		t.sendReset(b, nil)
 		discard(b, skb.TCPReset)
 	}
-	return true
 }
 
 // timewaitRcv gives a segment to what is left of a connection. False means that

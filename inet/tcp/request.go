@@ -32,6 +32,7 @@ type request struct {
 	tsOK, wscaleOK bool
 	sackOK, ecnOK  bool
 	acked          bool
+	cookie         bool // in no table: its SYN-ACK was, or is, a SYN cookie
 	tos            uint8
 	tsRecent       uint32
 	tsOffset       uint32
@@ -42,6 +43,7 @@ type request struct {
 	mark           uint32
 	iif            int32
 	opt            *header.OptionSet
+	savedSyn       []byte // TCP_SAVE_SYN
 }
 
 // acceptQueue is the two queues of a listener (Linux: struct
@@ -50,6 +52,7 @@ type request struct {
 type acceptQueue struct {
 	qlen, young atomic.Int32
 	max         atomic.Int32 // sk_max_ack_backlog
+	overflow    atomic.Int64 // when a SYN cookie was given out, ns; 0 never
 
 	mu     sync.Mutex
 	list   []*Sock
@@ -59,7 +62,7 @@ type acceptQueue struct {
 
 func (q *acceptQueue) full() bool { return q.n.Load() > q.max.Load() }
 
-func (q *acceptQueue) synFull() bool { return q.qlen.Load() >= q.max.Load() }
+func (q *acceptQueue) synFull() bool { return q.qlen.Load() > q.max.Load() }
 
 // push adds a connection; false when the listener is gone.
 func (q *acceptQueue) push(s *Sock) bool {
@@ -120,11 +123,14 @@ func (t *TCP) connRequestISN(l *Sock, b *skb.Buff, h header.TCP, isn uint32) {
 		discard(b, skb.NotSpecified)
 		return
 	}
-	if q.synFull() && isn == 0 {
-		t.inc(mib.TCPReqQFullDrop)
-		l.listenDrop()
-		discard(b, skb.TCPListenOverflow)
-		return
+	// A SYN that follows a TIME_WAIT is of a peer that exists.
+	cookie := false
+	if isn == 0 && (q.synFull() || t.conf.syncookies.Load() == 2) {
+		if cookie = t.floodAction(); !cookie {
+			l.listenDrop()
+			discard(b, skb.TCPListenOverflow)
+			return
+		}
 	}
 	if q.full() {
 		t.inc(mib.ListenOverflows)
@@ -132,7 +138,7 @@ func (t *TCP) connRequestISN(l *Sock, b *skb.Buff, h header.TCP, isn uint32) {
 		discard(b, skb.TCPListenOverflow)
 		return
 	}
-	if isn == 0 && t.conf.syncookies.Load() == 0 {
+	if isn == 0 && !cookie && t.conf.syncookies.Load() == 0 {
 		// The last quarter is not for those we know nothing about.
 		if most := t.conf.maxSynBacklog.Load(); most-q.qlen.Load() < most>>2 {
 			l.listenDrop()
@@ -142,9 +148,12 @@ func (t *TCP) connRequestISN(l *Sock, b *skb.Buff, h header.TCP, isn uint32) {
 	}
 	var o parsedOpts
 	parseOptions(h, &o)
+	if cookie && !o.hasTS {
+		o = parsedOpts{mss: o.mss} // there is no place for more
+	}
 	cb := rx(b)
 	in := header.IPv4(b.NetworkHeader())
-	r := &request{listener: l, rcvISN: cb.seq, mark: l.Mark(), iif: b.DevIndex()}
+	r := &request{listener: l, cookie: cookie, rcvISN: cb.seq, mark: l.Mark(), iif: b.DevIndex()}
 	r.e = entry{key: tuple{laddr: in.Dst(), raddr: in.Src(), lport: h.DstPort(), rport: h.SrcPort()}, dev: l.BoundDev(), req: r}
 	c := &t.conf
 	r.mss = mssDefault
@@ -164,11 +173,16 @@ func (t *TCP) connRequestISN(l *Sock, b *skb.Buff, h header.TCP, isn uint32) {
 	if r.tsOK {
 		r.tsOffset = t.tsOffset(&r.e.key)
 	}
-	if isn == 0 {
+	r.ecnRequest(cb, in)
+	switch {
+	case cookie:
+		isn = t.cookieSeq(&r.e.key, cb.seq, &r.mss)
+		r.ecnOK = r.ecnOK && r.tsOK
+		l.cookieSent()
+	case isn == 0:
 		isn = t.initSeq(&r.e.key)
 	}
 	r.sntISN = isn
-	r.ecnRequest(cb, in)
 	var opt header.OptionSet
 	if t.ip.EchoOptions(&opt, b) && opt.Len > 0 {
 		r.opt = &opt
@@ -180,6 +194,12 @@ func (t *TCP) connRequestISN(l *Sock, b *skb.Buff, h header.TCP, isn uint32) {
 		return
 	}
 	r.initRwin(out)
+	if cookie {
+		r.sendSynAck(out)
+		b.Consume()
+		return
+	}
+	r.savedSyn = l.recordSyn(b, h)
 	r.timer.Init(t.timers, reqTimer)
 	r.mu.Lock()
 	if !t.tab.insert(&r.e, nil) {
@@ -235,7 +255,11 @@ func (r *request) sendSynAck(rt *ip.Rtable) bool {
 	}
 	o := outOpts{mss: uint16(r.advMSS(rt)), sackOK: r.sackOK, wscale: r.wscaleOK, ws: r.rcvWScale}
 	if r.tsOK {
-		o.ts, o.tsval, o.tsecr = true, uint32(now/1e6)+r.tsOffset, r.tsRecent
+		clock := uint32(now / 1e6)
+		if r.cookie {
+			clock = r.cookieTimestamp(clock)
+		}
+		o.ts, o.tsval, o.tsecr = true, clock+r.tsOffset, r.tsRecent
 	}
 	p := reply{key: r.e.key, seq: r.sntISN, ack: r.rcvISN + 1, flags: header.TCPSyn | header.TCPAck,
 		win: uint16(min(r.rcvWnd, 65535)), tos: r.tos, mark: r.mark, opts: &o, opt: r.opt, sk: r.listener, dev: r.e.dev}
@@ -328,6 +352,9 @@ func (r *request) drop() bool {
 
 // end stops a request that is out of the table.
 func (r *request) end() {
+	if r.cookie {
+		return
+	}
 	r.mu.Lock()
 	dead := r.dead
 	r.dead = true
@@ -512,6 +539,7 @@ func (r *request) makeSock(b *skb.Buff, h header.TCP) (s *Sock, overflow bool) {
 		s.retransStamp = r.sent
 		s.synackSent = 0
 	}
+	s.savedSyn = r.savedSyn
 	s.opt.mssClamp = int(r.mss)
 	s.ecnChild(r)
 	s.syncMSS(rt.MTU())
@@ -522,7 +550,11 @@ func (r *request) makeSock(b *skb.Buff, h header.TCP) (s *Sock, overflow bool) {
 	s.parent = l
 	s.tab = &entry{key: *k, dev: r.e.dev, sk: s}
 	t.tab.inheritPort(s, k.lport, k.laddr)
-	if !t.tab.insert(s.tab, &r.e) {
+	old := &r.e
+	if r.cookie {
+		old = nil
+	}
+	if !t.tab.insert(s.tab, old) {
 		// Somebody else answered the request, or the listener closed.
 		s.tab = nil
 		s.discardNew()
@@ -561,4 +593,18 @@ func (s *Sock) inherit(l *Sock) {
 		s.ca, s.congSet = l.ca, true
 	}
 	s.ack.pingpong = l.ack.pingpong
+}
+
+// recordSyn keeps the headers of a SYN if the listener wants them (Linux:
+// tcp_reqsk_record_syn): 1 from the IP header on, 2 from the link header on.
+func (l *Sock) recordSyn(b *skb.Buff, h header.TCP) []byte {
+	if l.saveSyn == 0 {
+		return nil
+	}
+	var p []byte
+	if l.saveSyn == 2 && b.MacHeaderWasSet() {
+		p = append(p, b.MacHeader()[:b.MacLen()]...)
+	}
+	ip := header.IPv4(b.NetworkHeader())
+	return append(append(p, ip[:ip.HeaderLen()]...), h...)
 }

@@ -9,10 +9,13 @@ import (
 )
 
 // secrets are the keys of one stack (Linux: net/core/secure_seq.c).
-type secrets struct{ isn, ts, port, cookie, hash sipKey }
+type secrets struct {
+	isn, ts, port, hash sipKey
+	cookie              [2]sipKey
+}
 
 func (s *secrets) init(n *napi.Net) {
-	for _, k := range []*sipKey{&s.isn, &s.ts, &s.port, &s.cookie, &s.hash} {
+	for _, k := range []*sipKey{&s.isn, &s.ts, &s.port, &s.hash, &s.cookie[0], &s.cookie[1]} {
 		var b [16]byte
 		n.Rand(b[:])
 		k[0], k[1] = binary.LittleEndian.Uint64(b[:]), binary.LittleEndian.Uint64(b[8:])

@@ -187,7 +187,9 @@ type Sock struct {
 	keepProbes   uint8
 	deferAcc     uint8 // TCP_DEFER_ACCEPT in retransmissions
 	userMSS      int
-	rcvTstamp    int64 // last segment received, ns
+	saveSyn      uint8  // TCP_SAVE_SYN
+	savedSyn     []byte // what it kept, until TCP_SAVED_SYN asks
+	rcvTstamp    int64  // last segment received, ns
 	notsentLow   uint32
 	lastOOW      int64
 	challengeN   uint32

@@ -20,6 +20,8 @@ const (
 	tcpTimestamp     = 24
 	tcpNotsentLowat  = 25
 	tcpCCInfo        = 26
+	tcpSaveSyn       = 27
+	tcpSavedSyn      = 28
 	tcpInq           = 36
 	tcpCmInq         = tcpInq
 	tcpRTOMax        = 44
@@ -106,6 +108,11 @@ func (s *Sock) SetSockOpt(level, name int, val []byte) error {
 		default:
 			s.linger2 = int64(v) * sec
 		}
+	case tcpSaveSyn:
+		if v < 0 || v > 2 {
+			return syscall.EINVAL
+		}
+		s.saveSyn = uint8(v)
 	case syscall.TCP_DEFER_ACCEPT:
 		s.deferAcc = secsToRetrans(v)
 	case syscall.TCP_WINDOW_CLAMP:
@@ -270,6 +277,15 @@ func (s *Sock) GetSockOpt(level, name int, buf []byte) (int, error) {
 		} else if s.linger2 == 0 {
 			v = int(c.finTimeout.Load() / sec)
 		}
+	case tcpSaveSyn:
+		v = int(s.saveSyn)
+	case tcpSavedSyn:
+		if len(buf) < len(s.savedSyn) {
+			return 0, syscall.EINVAL
+		}
+		n := copy(buf, s.savedSyn)
+		s.savedSyn = nil
+		return n, nil
 	case syscall.TCP_DEFER_ACCEPT:
 		v = retransToSecs(s.deferAcc)
 	case syscall.TCP_WINDOW_CLAMP:

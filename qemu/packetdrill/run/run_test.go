@@ -53,7 +53,6 @@ var gaps = map[string]string{
 	"fastopen/client_cookie_request.pkt": "no Fast Open",
 	"fastopen/server_cookie_request.pkt": "no Fast Open",
 	"fastopen/server_without_cookie.pkt": "no Fast Open",
-	"open/syncookies.pkt":                "tcp_syncookies=2 is taken for 1",
 }
 
 // This stack does what the scripts of TCP want.
