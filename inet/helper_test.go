@@ -117,6 +117,8 @@ type host struct {
 	*inet.Net
 	net  *napi.Net
 	port *port
+
+	settle func() // waits for another goroutine that does softirqs; nil: there is none
 }
 
 type (
@@ -188,6 +190,9 @@ func check(t testing.TB, err error) {
 func (h *host) run() {
 	for range 100 {
 		h.net.SoftNet().DoSoftirq()
+	}
+	if h.settle != nil {
+		h.settle()
 	}
 }
 
