@@ -206,7 +206,7 @@ func (s *Sock) listenScore(dst header.Addr, dev int32) int {
 	return sc
 }
 
-// close drops what only waits for time: requests and TIME_WAIT.
+// close drops what only waits for time: requests, TIME_WAIT and orphans.
 func (h *hashinfo) close() {
 	h.each(func(e *entry) {
 		switch {
@@ -214,6 +214,10 @@ func (h *hashinfo) close() {
 			e.tw.kill()
 		case e.req != nil:
 			e.req.drop()
+		case e.sk.Flag(sock.FlagDead):
+			e.sk.BHLock()
+			e.sk.done()
+			e.sk.bhUnlock()
 		}
 	})
 }
