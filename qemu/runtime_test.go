@@ -5,6 +5,7 @@ import (
 	"math"
 	"regexp"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -92,6 +93,40 @@ func TestGuest_StdinAndWallClock(t *testing.T) {
 		m.Console.Type("quit 7\n")
 		if code, err := m.Wait(5 * time.Second); code != 7 || err != nil {
 			t.Errorf("exit code %d, %v", code, err)
+		}
+	})
+}
+
+// A host that stops the machine again and again while it boots, for longer than the PIT takes to come round, does not
+// spoil the clock's rate.
+func TestGuest_ClockOfADisturbedBoot(t *testing.T) {
+	onEachMachine(t, func(t *testing.T, machine string) {
+		m := Start(t, Config{Machine: machine, Kernel: image(t, guests+"stdin")})
+		for range 12 {
+			time.Sleep(5 * time.Millisecond)
+			syscall.Kill(m.PID(), syscall.SIGSTOP)
+			time.Sleep(70 * time.Millisecond)
+			syscall.Kill(m.PID(), syscall.SIGCONT)
+		}
+		if _, err := m.Console.WaitFor(`^ready$`, bootTime); err != nil {
+			t.Fatal(err)
+		}
+		now := func() (guest, host int64) {
+			m.Console.Type("time\n")
+			got, err := m.Console.WaitFor(`^time (\d+)\n`, 5*time.Second)
+			if err != nil {
+				t.Fatal(err)
+			}
+			guest, _ = strconv.ParseInt(got[1], 10, 64)
+			return guest, time.Now().UnixNano()
+		}
+		g0, h0 := now()
+		time.Sleep(time.Second)
+		g1, h1 := now()
+		rate := float64(g1-g0) / float64(h1-h0)
+		t.Logf("the guest's second is %.3f of the host's", rate)
+		if rate < 0.9 || rate > 1.1 {
+			t.Errorf("the guest's clock runs %.3f times as fast as the host's", rate)
 		}
 	})
 }

@@ -129,8 +129,29 @@ func (r *reference) moves() bool {
 	return false
 }
 
-// window is how long the TSC is measured at boot, ns: 10 ms give 0.02 %, what comes later improves on it.
-const window = 10 * 1000 * 1000
+// The TSC is measured at boot in this many steps of so many ns: 10 ms give 0.02 %, what comes later improves on it.
+const (
+	steps  = 10
+	window = 1000 * 1000
+)
+
+// measure returns the TSC's rate and the reading its measurement began with. A busy host may stop the machine for longer than the reference
+// takes to come round (the PIT: 55 ms), and the TSC then seems to have run many times as fast: so the steps are short, the one with
+// the lowest rate was not disturbed, and it tells how often the reference came round in all of them.
+func (r *reference) measure() (first clock.Reading, hz uint64) {
+	first = r.take(5)
+	least, prev := ^uint64(0), first
+	for range steps {
+		for uint64((r.read()-prev.Slow)&r.Mask) < r.Hz*window/1e9 {
+		}
+		next := r.take(5)
+		if hz := r.Rate(prev, next, uint64((next.Slow-prev.Slow)&r.Mask)); hz != 0 {
+			least = min(least, hz)
+		}
+		prev = next
+	}
+	return first, r.Rate(first, prev, r.Elapsed(first, prev, least))
+}
 
 // clockSetup finds the rate of the TSC and of the APIC timer. ACPI and the APIC have been found.
 func clockSetup() {
@@ -141,12 +162,7 @@ func clockSetup() {
 	measured := uint64(0)
 	switch {
 	case clk.ref.read != nil && (told == 0 || !trusted(source)):
-		clk.ref0 = clk.ref.take(5)
-		end := clk.ref.Hz * window / 1e9
-		for uint64((clk.ref.read()-clk.ref0.Slow)&clk.ref.Mask) < end {
-		}
-		r := clk.ref.take(5)
-		measured = clk.ref.Rate(clk.ref0, r, uint64((r.Slow-clk.ref0.Slow)&clk.ref.Mask))
+		clk.ref0, measured = clk.ref.measure()
 		if clk.ref.once {
 			clk.ref0 = clock.Reading{}
 		}
