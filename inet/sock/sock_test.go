@@ -21,6 +21,12 @@ type fixture struct {
 	s     *Socket
 }
 
+// fixtureOps is a family that supports nothing.
+type fixtureOps struct{ NoOps }
+
+func (*fixtureOps) Release() error { return nil }
+func (*fixtureOps) Poll() uint16   { return 0 }
+
 func newSock(t testing.TB, backlog func(b *skb.Buff)) *fixture {
 	f := &fixture{sk: &Sock{}}
 	pool, err := skb.NewPagePool(skb.PageConfig{})
@@ -29,7 +35,7 @@ func newSock(t testing.TB, backlog func(b *skb.Buff)) *fixture {
 	}
 	f.cache = skb.NewCache(pool)
 	f.sk.Init(Config{Family: 2, Type: 2, Protocol: 17, Clock: napi.SystemClock(), Backlog: backlog})
-	f.s = &Socket{SK: f.sk, Ops: nil}
+	f.s = &Socket{SK: f.sk, Ops: &fixtureOps{}}
 	t.Cleanup(func() {
 		f.sk.Destroy()
 		if n := f.cache.InUse(); n != 0 {
@@ -430,6 +436,9 @@ func FuzzSockOpt(f *testing.F) {
 	f.Add(2, []byte{1, 0, 0, 0})
 	f.Add(25, []byte("eth0\x00"))
 	f.Add(20, make([]byte, 16))
+	for _, name := range []int{28, 37, 47, 55, 61, 72} { // those with structures or rules of their own
+		f.Add(name, []byte{1, 0, 0, 0, 2, 0, 0, 0})
+	}
 	f.Fuzz(func(t *testing.T, name int, val []byte) {
 		fx := newSock(t, nil)
 		fx.s.SetSockOpt(syscall.SOL_SOCKET, name, val)
