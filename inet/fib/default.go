@@ -37,7 +37,7 @@ func (f *FIB) SelectDefault(fl *Flow, res *Result, reach func(nh *Nexthop) Reach
 	)
 	for k := range g.list {
 		a := &g.list[k]
-		if a.TOS != 0 && a.TOS != fl.TOS&^3 {
+		if a.TOS != 0 && a.TOS != fl.TOS&tosMask {
 			continue
 		}
 		if a.Priority > prio && a.TOS == tos {

@@ -127,6 +127,11 @@ const (
 // Metrics are the metrics of a route by RTAX number; 0 is not set.
 type Metrics [RTAXMax + 1]uint32
 
+// tosMask is the bits of a flow's type of service that routes and rules are
+// compared with: those RFC 1349 gave a meaning, without precedence and ECN
+// (Linux: INET_DSCP_LEGACY_TOS_MASK).
+const tosMask = 0x1c
+
 // Flow is the key of a lookup (Linux: struct flowi4).
 type Flow struct {
 	Dst, Src     header.Addr

@@ -103,7 +103,7 @@ func (f *FIB) match(r *Rule, fl *Flow) bool {
 	switch {
 	case (fl.Dst^r.Dst)&header.Mask(r.DstBits) != 0, (fl.Src^r.Src)&header.Mask(r.SrcBits) != 0:
 		return false
-	case r.TOS != 0 && r.TOS != fl.TOS&^3, (r.Mark^fl.Mark)&r.MarkMask != 0:
+	case r.TOS != 0 && r.TOS != fl.TOS&tosMask, (r.Mark^fl.Mark)&r.MarkMask != 0:
 		return false
 	case r.IPProto != 0 && r.IPProto != fl.Proto:
 		return false

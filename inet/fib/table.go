@@ -114,7 +114,7 @@ func (t *Table) Lookup(f *FIB, fl *Flow, res *Result) syscall.Errno {
 // what error it ends the lookup.
 func (f *FIB) usable(a *alias, fl *Flow) (*Nexthop, syscall.Errno, bool) {
 	i := a.Info
-	if a.TOS != 0 && a.TOS != fl.TOS&^3 || i.Scope < fl.Scope || i.dead.Load() {
+	if a.TOS != 0 && a.TOS != fl.TOS&tosMask || i.Scope < fl.Scope || i.dead.Load() {
 		return nil, 0, false
 	}
 	if err := i.Type.Err(); err != 0 {

@@ -266,7 +266,7 @@ func (q *questions) ask(world string, seed uint64, n int) {
 			words += " from " + src
 		}
 		if r.IntN(4) == 0 {
-			m.tos = []byte{0x10, 8, 4, 0x1c, 0xb8, 0x0c, 0x20}[r.IntN(7)]
+			m.tos = []byte{0x10, 8, 4, 0x1c, 0xb8, 0x0c, 0x20, 0x50, 0x90}[r.IntN(9)]
 			words += fmt.Sprintf(" tos %#x", m.tos)
 		}
 		if r.IntN(4) == 0 {
