@@ -158,7 +158,10 @@ func clockSetup() {
 	findReference()
 	told, source := toldRate()
 	apicWrite(lapicInitial, 1<<32-1)
-	a0, t0 := apicRead(lapicCurrent), rdtsc()
+	// The APIC timer's rate: a reading the host disturbed would make every timer late.
+	ticks := reference{read: func() uint32 { return -apicRead(lapicCurrent) }}
+	first := ticks.take(5)
+	t0 := first.Fast
 	measured := uint64(0)
 	switch {
 	case clk.ref.read != nil && (told == 0 || !trusted(source)):
@@ -172,7 +175,7 @@ func clockSetup() {
 		for rdtsc()-t0 < told/1000 { // 1 ms for the APIC timer
 		}
 	}
-	a1, t1 := apicRead(lapicCurrent), rdtsc()
+	last := ticks.take(5)
 	apicWrite(lapicInitial, 0)
 
 	hz := told
@@ -187,8 +190,8 @@ func clockSetup() {
 		fail("no clock: neither a PIT nor an ACPI PM timer nor an RTC counts, and no CPUID leaf tells the TSC's rate")
 	}
 	setRate(t0, hz)
-	hi, lo := bits.Mul64(uint64(a0-a1), hz)
-	apic.clock, _ = bits.Div64(hi, lo, t1-t0)
+	hi, lo := bits.Mul64(uint64(last.Slow-first.Slow), hz)
+	apic.clock, _ = bits.Div64(hi, lo, last.Fast-first.Fast)
 	if apic.clock == 0 {
 		apic.clock = 1
 	}
