@@ -1,7 +1,7 @@
 // Packetdrill runs scripts in the language of packetdrill against this stack, in
 // process and in virtual time, or against the Linux kernel of the machine.
 //
-//	go run ./qemu/packetdrill [-kernel barewire|linux] [-v] FILE|DIR...
+//	go run ./qemu/packetdrill [-kernel barewire|linux] [-v] [-D name=value] [-o option=value] FILE|DIR...
 //
 // The Linux kernel runs in real time: on a busy machine -tolerance 20ms -tries 3
 // judge it fairly.
@@ -31,8 +31,18 @@ func main() {
 	tolerance := flag.Duration("tolerance", 0, "the least by which times may differ, whatever a script says")
 	tries := flag.Int("tries", 1, "how often a script is run before it has failed")
 	jobs := flag.Int("j", 2, "scripts at once")
+	var options []pdl.Option
+	flag.Func("D", "`name=value`: what a word of the scripts stands for", func(s string) error {
+		options = append(options, pdl.Option{Name: "define", Value: s})
+		return nil
+	})
+	flag.Func("o", "`name=value`: an option as at the head of a script, tolerance_usecs=10000", func(s string) error {
+		name, value, _ := strings.Cut(s, "=")
+		options = append(options, pdl.Option{Name: strings.TrimLeft(name, "-"), Value: value})
+		return nil
+	})
 	flag.Usage = func() {
-		fmt.Fprintln(os.Stderr, "usage: packetdrill [-kernel barewire|linux] [-v] [-j N] FILE|DIR...")
+		fmt.Fprintln(os.Stderr, "usage: packetdrill [-kernel barewire|linux] [-v] [-j N] [-D name=value] [-o option=value] FILE|DIR...")
 		flag.PrintDefaults()
 	}
 	flag.Parse()
@@ -48,7 +58,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "packetdrill:", err)
 		os.Exit(2)
 	}
-	count := judge(files, run.Judge{Make: make, Tolerance: *tolerance, Tries: *tries}, max(*jobs, 1), *verbose)
+	count := judge(files, run.Judge{Make: make, Tolerance: *tolerance, Tries: *tries, Options: options}, max(*jobs, 1), *verbose)
 	fmt.Printf("%d scripts: %d pass, %d fail, %d unsupported\n", len(files), count["PASS"], count["FAIL"], count["UNSUPPORTED"])
 	if count["FAIL"] > 0 {
 		os.Exit(1)

@@ -2,6 +2,7 @@ package pdl
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -9,9 +10,11 @@ import (
 	"time"
 )
 
-// Parse reads a script. Errors name the line.
-func Parse(text string) (*Script, error) {
+// Parse reads a script. Words that are names in defines stand for the values
+// there, as with the option --define. Errors name the line.
+func Parse(text string, defines map[string]string) (*Script, error) {
 	p := &parser{lex: lexer{s: text, line: 1, defines: map[string]string{}}}
+	maps.Copy(p.lex.defines, defines)
 	s := &Script{}
 	err := p.script(s)
 	return s, err

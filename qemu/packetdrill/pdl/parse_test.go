@@ -10,7 +10,7 @@ import (
 
 func parse(t *testing.T, s string) *Script {
 	t.Helper()
-	sc, err := Parse(s)
+	sc, err := Parse(s, nil)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, s)
 	}
@@ -83,7 +83,7 @@ func TestParse_wrong_errorNamesTheLine(t *testing.T) {
 		"0.2~0.1 > . 1:1(0)", "0 `unterminated", "0 %{ x", "0 /* x", "0 < S 0:0(0) win 70000", "0 < . 1:1(0) <...>", "0 close(3) = 0 `a` 0 close(3) = 0",
 		"0 < udp (70000)", "-1 close(3) = 0", "0 < [ect9] . 1:1(0)", "0 > . 1:1(0) <FO 123>",
 	} {
-		if _, err := Parse(s); err == nil || !strings.HasPrefix(err.Error(), "line ") {
+		if _, err := Parse(s, nil); err == nil || !strings.HasPrefix(err.Error(), "line ") {
 			t.Errorf("%q: %v", s, err)
 		}
 	}
@@ -92,7 +92,7 @@ func TestParse_wrong_errorNamesTheLine(t *testing.T) {
 func TestParse_beyondUs_isUnsupported(t *testing.T) {
 	for _, s := range []string{"0 < ipv4 1.1.1.1 > 2.2.2.2: udp (1)", "0 < [flowlabel 0x1] . 1:1(0)", "0 < . 1:1(0) {mut tcp mss}", "0 < . 1:1(0) <mp_capable 1>"} {
 		var u *Unsupported
-		if _, err := Parse(s); !errors.As(err, &u) {
+		if _, err := Parse(s, nil); !errors.As(err, &u) {
 			t.Errorf("%q: %v", s, err)
 		}
 	}
@@ -102,7 +102,7 @@ func FuzzParse(f *testing.F) {
 	f.Add("0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3\n+0 < S 0:0(0) win 32792 <mss 1000,sackOK,nop,nop,nop,wscale 7>\n* > udp (5)")
 	f.Add("--a=b\n`x`\n0 < icmp unreachable port_unreachable [udp (3)]\n+.1...0.2 f({a(1)=2}) = -1 E (x)\n`y`")
 	f.Fuzz(func(t *testing.T, s string) {
-		sc, err := Parse(s)
+		sc, err := Parse(s, nil)
 		if err == nil && len(sc.Events) == 0 {
 			t.Error("no events and no error")
 		}

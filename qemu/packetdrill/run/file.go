@@ -4,6 +4,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"barewire/qemu/packetdrill/pdl"
@@ -23,6 +25,14 @@ type Judge struct {
 	Tolerance time.Duration
 	// Tries is how often a script is run before it has failed; 0 is once.
 	Tries int
+	// Options come before a script's own, which win. Those named define are
+	// words of the script and what they stand for.
+	Options []pdl.Option
+}
+
+// usual are the words that scripts for both versions of IP are run with.
+func usual() map[string]string {
+	return map[string]string{"CMSG_LEVEL_IP": "SOL_IP", "CMSG_TYPE_RECVERR": "IP_RECVERR"}
 }
 
 // File runs the script in a file. What the runner does not know of the language
@@ -44,11 +54,17 @@ func (j Judge) once(name string) error {
 	if err != nil {
 		return err
 	}
-	s, err := pdl.Parse(string(text))
+	defines := usual()
+	for _, o := range j.Options {
+		if name, value, ok := strings.Cut(o.Value, "="); ok && o.Name == "define" {
+			defines[name] = value
+		}
+	}
+	s, err := pdl.Parse(string(text), defines)
 	if err != nil {
 		return err
 	}
-	c, err := NewConfig(s.Options)
+	c, err := NewConfig(slices.Concat(j.Options, s.Options))
 	if err != nil {
 		return err
 	}
