@@ -37,12 +37,13 @@
 //	tcp.go secret.go sysctl.go proc.go  the instance, its keys, settings, files
 //	sock.go queue.go hash.go            structures, queues, tables
 //	options.go                          options, read and written
-//	ipv4.go                             from and to the IP layer, RST, ICMP errors, connect
+//	ipv4.go reply.go icmp.go            from the IP layer, connect; RST and ACK without a sock; ICMP errors
 //	request.go                          SYN queue, accept queue, SYN-ACK, the new connection
 //	cookies.go                          SYN cookies
 //	timewait.go                         TIME_WAIT and FIN_WAIT2 of orphans
 //	state.go                            every state but ESTABLISHED
-//	input.go receive.go                 receiving: checks, queues, ACK policy, windows, urgent data
+//	input.go validate.go                receiving: the fast path, the data queue; the checks before it
+//	receive.go ofo.go urg.go rcvspace.go  ACK policy, buffers; out of order and SACK blocks; urgent data; window growth
 //	ack.go                              acknowledgments, RTT and RTO
 //	sack.go recovery.go rack.go         scoreboard, recovery machine with PRR, F-RTO and undo, RACK-TLP
 //	rate.go cong.go cubic.go            delivery rate, congestion control

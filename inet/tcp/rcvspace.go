@@ -1,0 +1,170 @@
+package tcp
+
+import (
+	"barewire/inet/sock"
+	"barewire/skb"
+)
+
+// setWindowClamp is tcp_set_window_clamp.
+func (s *Sock) setWindowClamp(v uint32) {
+	if s.State() == Listen {
+		s.winClamp = v
+		return
+	}
+	old := s.winClamp
+	s.winClamp = v
+	if v == old {
+		return
+	}
+	if v > old {
+		s.rcvSSThr = max(s.rcvSSThr, min(s.rcvWnd, v))
+	} else {
+		s.rcvSSThr = min(s.rcvSSThr, v)
+	}
+}
+
+// growWindow opens the window as far as the buffer is used well (Linux:
+// tcp_grow_window).
+func (s *Sock) growWindow(b *skb.Buff, adjust bool) {
+	room := int(min(s.winClamp, uint32(max(s.space(), 0)))) - int(s.rcvSSThr)
+	if room <= 0 || s.underPressure() {
+		return
+	}
+	var incr int
+	if s.winFromSpace(int(rx(b).charge)) <= b.Len() {
+		incr = 2 * s.advMSS
+	} else {
+		incr = s.growWindowSmall(b)
+	}
+	if incr != 0 {
+		incr = max(incr, 2*b.Len())
+		s.rcvSSThr += uint32(min(room, incr))
+		s.ack.quick |= 1
+	} else if adjust {
+		// Small segments: the window cannot be what the buffer holds of them.
+		s.rcvSSThr = min(s.rcvSSThr, s.winClamp)
+	}
+}
+
+// growWindowSmall is __tcp_grow_window: how much for segments that waste their
+// buffers.
+func (s *Sock) growWindowSmall(b *skb.Buff) int {
+	truesize := s.winFromSpace(int(rx(b).charge)) >> 1
+	window := s.winFromSpace(int(s.tcp.conf.rmem[2].Load())) >> 1
+	for int(s.rcvSSThr) <= window {
+		if truesize <= b.Len() {
+			return 2 * int(s.ack.rcvMSS)
+		}
+		truesize >>= 1
+		window >>= 1
+	}
+	return 0
+}
+
+// rcvRTT measures the round trip from the receiving side (Linux: rcv_rtt_est).
+type rcvRTT struct {
+	rtt  uint32 // us, shifted by 3
+	seq  uint32
+	time int64 // us
+	last uint32
+}
+
+// rcvSpace measures how fast the program reads (Linux: rcvq_space).
+type rcvSpace struct {
+	space uint32
+	seq   uint32
+	time  int64 // us
+}
+
+func (s *Sock) rcvRTTUpdate(sample uint32, winDep bool) {
+	r := s.rcvRTT.rtt
+	m := sample << 3
+	if r != 0 {
+		if !winDep {
+			s.rcvRTT.rtt = r - r>>3 + sample
+		} else {
+			s.rcvRTT.rtt = min(m, r)
+		}
+	} else {
+		s.rcvRTT.rtt = m
+	}
+}
+
+// rcvRTTMeasure takes a sample for every window received.
+func (s *Sock) rcvRTTMeasure() {
+	r := &s.rcvRTT
+	if r.time != 0 {
+		if before(s.rcvNxt, r.seq) {
+			return
+		}
+		s.rcvRTTUpdate(uint32(max(s.mstamp-r.time, 1)), true)
+	}
+	r.seq = s.rcvNxt + s.rcvWnd
+	r.time = s.mstamp
+}
+
+// rcvRTTMeasureTS takes a sample by timestamps.
+func (s *Sock) rcvRTTMeasureTS(b *skb.Buff) {
+	if !s.opt.sawTS || s.opt.rcvTSecr == s.rcvRTT.last || s.opt.rcvTSecr == 0 {
+		return
+	}
+	s.rcvRTT.last = s.opt.rcvTSecr
+	cb := rx(b)
+	if int(cb.end-cb.seq) >= int(s.ack.rcvMSS) {
+		if d := s.rttByTS(0); d >= 0 {
+			s.rcvRTTUpdate(uint32(max(d, 1)), false)
+		}
+	}
+}
+
+// rcvSpaceAdjust grows the receive buffer to what the program reads in a round
+// trip and more (Linux: tcp_rcv_space_adjust: dynamic right-sizing).
+func (s *Sock) rcvSpaceAdjust() {
+	s.refresh()
+	q := &s.rcvSpace
+	if s.mstamp-q.time < int64(s.rcvRTT.rtt>>3) || s.rcvRTT.rtt == 0 {
+		return
+	}
+	copied := s.copied - q.seq
+	if copied > q.space {
+		if s.tcp.conf.moderate.Load() != 0 && !s.Flag(sock.FlagRcvBufLock) {
+			// Room for twice of it, since the sender may double in slow start.
+			win := uint64(copied)<<1 + 16*uint64(s.advMSS)
+			win += win * uint64(copied-q.space) / uint64(max(q.space, 1)) << 1
+			most := int(s.tcp.conf.rmem[2].Load())
+			buf := min(s.spaceFromWin(int(min(win, 1<<30))), most)
+			if buf > s.ReceiveBuffer() {
+				s.StoreRcvBuf(buf)
+				s.winClamp = uint32(s.winFromSpace(buf))
+			}
+		}
+		q.space = copied
+	}
+	q.seq = s.copied
+	q.time = s.mstamp
+}
+
+// initBufferSpace is tcp_init_buffer_space.
+func (s *Sock) initBufferSpace() {
+	appWin := uint(s.tcp.conf.appWin.Load())
+	if !s.Flag(sock.FlagSndBufLock) {
+		s.sndbufExpand()
+	}
+	s.refresh()
+	s.rcvSpace.time = s.mstamp
+	s.rcvSpace.seq = s.copied
+	most := s.fullSpace()
+	if int(s.winClamp) >= most {
+		s.winClamp = uint32(most)
+		if appWin != 0 && most > 4*s.advMSS {
+			s.winClamp = uint32(max(most-most>>appWin, 4*s.advMSS))
+		}
+	}
+	// One segment is not a window.
+	if appWin != 0 && int(s.winClamp) > 2*s.advMSS && int(s.winClamp)+s.advMSS > most {
+		s.winClamp = uint32(max(2*s.advMSS, most-s.advMSS))
+	}
+	s.rcvSSThr = min(s.rcvSSThr, s.winClamp)
+	s.cwndStamp = s.tcp.now()
+	s.rcvSpace.space = min(s.rcvWnd, uint32(initCwnd*s.advMSS))
+}

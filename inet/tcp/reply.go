@@ -1,0 +1,104 @@
+package tcp
+
+import (
+	"barewire/inet/fib"
+	"barewire/inet/header"
+	"barewire/inet/ip"
+	"barewire/napi"
+	"barewire/skb"
+)
+
+// reply is a segment that no sock sends: RST, ACK or SYN-ACK (Linux: the
+// ctl_sk of tcp_v4_send_reset and tcp_v4_send_ack).
+type reply struct {
+	key          tuple
+	seq, ack     uint32
+	flags        uint8
+	win          uint16
+	tos          uint8
+	ts           bool
+	tsval, tsecr uint32
+	mark         uint32
+	dev          int32
+	opts         *outOpts
+	opt          *header.OptionSet
+	sk           *Sock // whose options IP follows, nil for none
+}
+
+// sendReply finds the way and sends p. in is the route of what it answers.
+func (t *TCP) sendReply(p *reply, in *ip.Rtable) bool {
+	k := &p.key
+	f := fib.Flow{Dst: k.raddr, Src: k.laddr, OIF: p.dev, Mark: p.mark, TOS: p.tos & 0x1c, Proto: header.ProtoTCP, SPort: k.lport, DPort: k.rport}
+	rt, err := t.ip.RouteOutput(&f)
+	if err != 0 {
+		return false
+	}
+	return t.sendReplyTo(p, rt)
+}
+
+// sendReplyTo sends p by a route.
+func (t *TCP) sendReplyTo(p *reply, rt *ip.Rtable) bool {
+	var o outOpts
+	if p.opts != nil {
+		o = *p.opts
+	} else if p.ts {
+		o = outOpts{ts: true, tsval: p.tsval, tsecr: p.tsecr}
+	}
+	b := t.cache.Alloc(frontRoom)
+	if b == nil {
+		return false
+	}
+	b.Reserve(frontRoom)
+	var buf [header.TCPMaxOption]byte
+	n := o.put(buf[:])
+	k := &p.key
+	h := header.PutTCP(b.Push(header.TCPMinLen+n), &header.TCPFields{SrcPort: k.lport, DstPort: k.rport, Seq: p.seq, Ack: p.ack,
+		HeaderLen: header.TCPMinLen + n, Flags: p.flags, Window: p.win})
+	copy(h.Options(), buf[:n])
+	b.Mark = p.mark
+	putChecksum(b, h, k.laddr, k.raddr, rt)
+	x := ip.Xmit{Src: k.laddr, Dst: k.raddr, Proto: header.ProtoTCP, TOS: p.tos, TTL: t.ip.DefaultTTL(), DF: true, Opt: p.opt}
+	if p.sk != nil {
+		x.TTL = p.sk.TTL(false)
+		x.DF = p.sk.DontFragment(0, rt)
+		b.Priority = p.sk.Priority()
+	}
+	t.ip.Push(b, rt, &x)
+	t.stats.OutSegs.Add(1)
+	if p.flags&header.TCPRst != 0 {
+		t.stats.OutRsts.Add(1)
+	}
+	return t.ip.LocalOut(b) == nil
+}
+
+// sendReset answers b with a RST (Linux: tcp_v4_send_reset; RFC 9293 section
+// 3.5.2), unless it is one, or was not for this host.
+func (t *TCP) sendReset(b *skb.Buff, s *Sock) {
+	cb := rx(b)
+	if cb.flags&header.TCPRst != 0 {
+		return
+	}
+	rt := ip.RtableOf(b)
+	if s == nil && (rt == nil || rt.Type != fib.Local) {
+		return
+	}
+	in := header.IPv4(b.NetworkHeader())
+	h := header.TCP(b.TransportHeader())
+	p := reply{key: tuple{laddr: in.Dst(), raddr: in.Src(), lport: h.DstPort(), rport: h.SrcPort()}, flags: header.TCPRst}
+	if cb.flags&header.TCPAck != 0 {
+		p.seq = cb.ack
+	} else {
+		p.flags |= header.TCPAck
+		p.ack = cb.end
+	}
+	if s != nil {
+		p.mark, p.dev = s.Mark(), s.BoundDev()
+	} else if t.ip.Conf.FwmarkReflect.Load() != 0 {
+		p.mark = b.Mark
+	}
+	// The answer leaves where the question came in, if that says anything.
+	if dev, ok := b.Dev.(*napi.NetDevice); ok && p.dev == 0 && dev.Flags()&napi.IFF_LOOPBACK == 0 && in.Src().IsLocalMulticast() {
+		p.dev = dev.Ifindex()
+	}
+	t.sendReply(&p, rt)
+}
