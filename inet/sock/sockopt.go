@@ -226,6 +226,11 @@ func (sk *Sock) setRareOpt(name, v int, val []byte) error {
 			rate = ^uint64(0)
 		}
 		sk.maxPacing.Store(^rate)
+		if sk.stream != nil {
+			sk.Lock()
+			sk.stream.PacingChanged()
+			sk.Unlock()
+		}
 	case soTxTime: // struct sock_txtime: clock and flags
 		const realtime, monotonic, tai, allFlags = 0, 1, 11, 3
 		if len(val) != 8 || v != realtime && v != monotonic && v != tai || getUint32(val[4:])&^allFlags != 0 {

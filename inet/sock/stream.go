@@ -15,6 +15,10 @@ type Stream interface {
 	Keepalive(on bool)      // SO_KEEPALIVE changed
 	SetRcvLowat(v int)      // SO_RCVLOWAT changed
 	RcvBufChanged()         // SO_RCVBUF changed
+	PacingChanged()         // SO_MAX_PACING_RATE changed
+	// StampKey returns the byte that SOF_TIMESTAMPING_OPT_ID counts from (Linux:
+	// the middle of sock_set_timestamping), EINVAL without a connection.
+	StampKey(flags uint32) (uint32, error)
 	Listening() bool        // SO_ACCEPTCONN
 }
 
@@ -112,6 +116,8 @@ func (sk *Sock) InheritFrom(l *Sock) {
 	sk.busyPoll.Store(l.busyPoll.Load())
 	sk.stamp.Store(l.stamp.Load())
 	sk.stamping.Store(l.stamping.Load())
+	sk.stampingNew.Store(l.stampingNew.Load())
+	sk.maxPacing.Store(l.maxPacing.Load())
 }
 
 // Charge takes n bytes of the bound, or reports that it is reached.

@@ -61,7 +61,17 @@ func (sk *Sock) setTimestamping(v int, isNew bool) error {
 		return syscall.EINVAL
 	}
 	if v&TimestampingOptID != 0 && sk.stamping.Load()&TimestampingOptID == 0 {
-		sk.tskey.Store(0)
+		key := uint32(0)
+		if sk.stream != nil {
+			sk.Lock()
+			k, err := sk.stream.StampKey(uint32(v))
+			sk.Unlock()
+			if err != nil {
+				return err
+			}
+			key = k
+		}
+		sk.tskey.Store(key)
 	}
 	sk.stamping.Store(uint32(v))
 	sk.stampingNew.Store(isNew)

@@ -32,6 +32,10 @@ type congOps struct {
 	// control takes the place of all window and pacing logic.
 	control func(s *Sock, ack uint32, flag int, rs *rateSample)
 	minTSO  func(s *Sock) uint32
+	// info is what TCP_CC_INFO returns.
+	info func(s *Sock) []byte
+	// sndExpand is how many windows the send buffer holds, 0 for 2.
+	sndExpand int
 }
 
 // assignCong gives a sock the default algorithm (Linux:
@@ -140,7 +144,8 @@ func (s *Sock) mayRaiseCwnd(flag int) bool {
 	return flag&flagDataAcked != 0
 }
 
-// updatePacingRate is tcp_update_pacing_rate: what super-skbs are sized by.
+// updatePacingRate is tcp_update_pacing_rate: what super-skbs are sized by, and
+// the pace of those socks that keep one.
 func (s *Sock) updatePacingRate() {
 	rate := uint64(s.mssCache) * (1e6 / 100 << 3)
 	if s.cwnd < s.ssthresh/2 {
@@ -152,7 +157,7 @@ func (s *Sock) updatePacingRate() {
 	if s.srtt != 0 {
 		rate /= uint64(s.srtt)
 	}
-	s.pacingRate = rate
+	s.pacingRate = min(rate, s.MaxPacingRate())
 }
 
 // cwndRestart shrinks the window after a pause (Linux: tcp_cwnd_restart; RFC

@@ -102,23 +102,22 @@ func wfree(b *skb.Buff) {
 }
 
 // smallQueueCheck reports whether enough of this sock is in the device's queue
-// (Linux: tcp_small_queue_check).
-func (s *Sock) smallQueueCheck(b *skb.Buff) bool {
+// (Linux: tcp_small_queue_check). factor 1 lets twice as much be there.
+func (s *Sock) smallQueueCheck(b *skb.Buff, factor uint) bool {
 	limit := max(2*int64(b.Truesize()), int64(min(s.pacingRate, 1<<40)>>pacingShift))
-	limit = min(limit, int64(s.tcp.conf.limitOutput.Load()))
+	if s.pacer == nil {
+		limit = min(limit, int64(s.tcp.conf.limitOutput.Load()))
+	}
+	limit <<= factor
 	if int64(s.WmemAlloc()) <= limit {
 		return false
 	}
-	if s.wq.sent() == 0 {
+	if s.wq.sent() <= 1 {
 		return false // nothing would bring it going again
 	}
 	s.throttle()
 	return int64(s.WmemAlloc()) > limit
 }
-
-// pacingCheck reports whether the pace holds the sender back. Pacing is not
-// done yet: super-skbs are sized by the rate, and TSQ bounds them.
-func (s *Sock) pacingCheck() bool { return false }
 
 // Path MTU probing (RFC 4821) is not done yet.
 func (s *Sock) mtupInit()             {}

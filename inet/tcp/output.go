@@ -26,13 +26,14 @@ const (
 func (s *Sock) transmit(b *skb.Buff, clone bool, ack uint32) error {
 	t := s.tcp
 	cb := *tx(b)
+	prior := int64(0)
 	if cb.segs > 1 {
 		cb.flags |= header.TCPPsh // the receiver hands a super-segment up at once
 	}
 	if clone {
 		cb := tx(b)
-		b.Tstamp = s.mstamp
-		s.rateSkbSent(cb)
+		b.Tstamp, prior = s.stampSent()
+		s.rateSkbSent(cb, b.Tstamp)
 		var n *skb.Buff
 		if b.Cloned() {
 			// The last copy is still on its way, or in the queue of a receiver
@@ -96,7 +97,11 @@ func (s *Sock) transmit(b *skb.Buff, clone bool, ack uint32) error {
 		t.stats.OutSegs.Add(uint64(segs))
 	}
 	s.segsOut += segs
-	return s.queueXmit(b, h, id, int(segs))
+	err := s.queueXmit(b, h, id, int(segs))
+	if err == nil && clone {
+		s.paceSent(payload, prior)
+	}
+	return err
 }
 
 // queueXmit sends a segment with its TCP header by the sock's route (Linux:

@@ -22,10 +22,11 @@ type rateSample struct {
 
 // rateSkbSent notes the state of delivery with a segment that is sent (Linux:
 // tcp_rate_skb_sent).
-func (s *Sock) rateSkbSent(cb *txCB) {
+// sent is when in us, ahead of the clock maybe if it is paced.
+func (s *Sock) rateSkbSent(cb *txCB, sent int64) {
 	if s.packetsOut == 0 {
-		s.firstTx = s.mstamp
-		s.deliveredAt = s.mstamp
+		s.firstTx = sent
+		s.deliveredAt = sent
 	}
 	cb.firstTx = s.firstTx
 	cb.deliveredAt = s.deliveredAt

@@ -588,6 +588,9 @@ func (s *Sock) xmitRetransmitQueue() {
 		if s.caState == caLoss {
 			which = mib.TCPSlowStartRetrans
 		}
+		if s.smallQueueCheck(b, 1) {
+			break
+		}
 		if s.retransmit(i, min(s.cwnd-in, maxSegs)) != nil {
 			break
 		}

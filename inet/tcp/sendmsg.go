@@ -125,7 +125,7 @@ func (s *Sock) sndbufExpand() {
 	}
 	per = n + 256
 	nr := max(s.cwnd, initCwnd, s.reordering+1)
-	want := 2 * int(nr) * per
+	want := max(s.ca.sndExpand, 2) * int(nr) * per
 	if s.SendBuffer() < want {
 		s.StoreSndBuf(min(want, int(s.tcp.conf.wmem[2].Load())))
 	}

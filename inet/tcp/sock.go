@@ -224,6 +224,8 @@ type Sock struct {
 	bind  binding
 	wakes atomic.Uint32 // events to tell when the lock is given up
 	tsq   tsqState
+	pacer *pacer // nil as long as it need not keep to a rate
+	bbr   *bbr   // of BBR
 
 	parent *Sock // listener, until accepted
 	order  uint64

@@ -315,7 +315,10 @@ func (s *Sock) GetSockOpt(level, name int, buf []byte) (int, error) {
 		v = int(s.delackMax / 1000)
 	case tcpThinLinear, tcpThinDupack:
 	case tcpCCInfo:
-		return 0, nil
+		if s.ca.info == nil || inStates(s.State(), fListen) || s.bbr == nil {
+			return 0, nil
+		}
+		return copy(buf, s.ca.info(s)), nil
 	default:
 		return 0, syscall.ENOPROTOOPT
 	}
@@ -336,7 +339,7 @@ func (s *Sock) info() (p [infoLen]byte) {
 	u64 := func(at int, v uint64) { le.PutUint64(p[at:], v) }
 	rate := s.pacingRate
 	u64(104, rate)
-	u64(112, unlimited) // tcpi_max_pacing_rate
+	u64(112, s.MaxPacingRate())
 	u32(220, s.reordSeen)
 	u32(80, s.cwnd)
 	if st == Listen {

@@ -208,6 +208,7 @@ func (s *Sock) initTransfer() {
 		}
 	}
 	s.cwndStamp = s.tcp.now()
+	s.PacingChanged()
 	s.initCong()
 	s.initBufferSpace()
 }

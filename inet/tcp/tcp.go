@@ -132,7 +132,7 @@ func New(n *ip.Net, c Config) (*TCP, error) {
 	t.tab.init(t)
 	t.secr.init(n.Dev)
 	t.tsq.init(t)
-	t.cong = []*congOps{&renoOps, &cubicOps}
+	t.cong = []*congOps{&renoOps, &cubicOps, &bbrOps}
 	t.congDflt.Store(&cubicOps)
 	t.register()
 	n.Dev.SetSegmenter(segment)

@@ -41,6 +41,7 @@ func (s *Sock) stopTimers() {
 	s.rtx.Del()
 	s.dack.Del()
 	s.keep.Del()
+	s.stopPacing()
 }
 
 // delackTimer is tcp_delack_timer.

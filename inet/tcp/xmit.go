@@ -161,7 +161,11 @@ func (s *Sock) tsoSegs(mss int) uint32 {
 		bytes += uint64(maxSkbSize) >> r
 	}
 	bytes = min(bytes, maxSkbSize)
-	return max(uint32(bytes)/uint32(mss), uint32(c.minTSO.Load()))
+	least := uint32(c.minTSO.Load())
+	if s.ca.minTSO != nil {
+		least = s.ca.minTSO(s)
+	}
+	return max(uint32(bytes)/uint32(mss), least)
 }
 
 // mssSplitPoint returns how many bytes of b to send now (Linux:
@@ -238,9 +242,6 @@ func (s *Sock) writeXmit(mss int, nonagle uint8, pushOne int) bool {
 	s.refresh()
 	s.mtuProbeMaybe(pushOne)
 	maxSegs := s.tsoSegs(mss)
-	if s.ca.minTSO != nil {
-		maxSegs = max(maxSegs, s.ca.minTSO(s))
-	}
 	sent := uint32(0)
 	rwnd, cwndLim := false, false
 	for {
@@ -282,7 +283,7 @@ func (s *Sock) writeXmit(mss int, nonagle uint8, pushOne int) bool {
 		if b.Len() > limit && !s.fragment(s.wq.sent(), limit, mss, false) {
 			break
 		}
-		if s.smallQueueCheck(b) {
+		if s.smallQueueCheck(b, 0) {
 			break
 		}
 		if s.transmit(b, true, s.rcvNxt) != nil {
