@@ -146,6 +146,7 @@ func (n *Net) RegisterNetdev(dev *NetDevice) error {
 	return nil
 }
 
+// register enters dev; an index that it has already is a wish.
 func (n *Net) register(dev *NetDevice) error {
 	if dev.net.Load() != nil {
 		return fmt.Errorf("napi: %s is registered already: %w", dev.Name(), syscall.EINVAL)
@@ -155,6 +156,10 @@ func (n *Net) register(dev *NetDevice) error {
 		return err
 	}
 	want := dev.Ifindex()
+	if want < 0 || want > MaxWishIndex {
+		dev.ifindex.Store(0)
+		return fmt.Errorf("napi: index %d of %s: %w", want, name, syscall.EINVAL)
+	}
 	if want != 0 && n.devs.Load().byIndex[want] != nil {
 		return fmt.Errorf("napi: index %d of %s: %w", want, name, syscall.EBUSY)
 	}
@@ -165,6 +170,10 @@ func (n *Net) register(dev *NetDevice) error {
 	n.enlist(dev, want)
 	return nil
 }
+
+// MaxWishIndex is the greatest index that a program can ask for: tables of
+// devices are as long as the greatest index there is.
+const MaxWishIndex = 1 << 16
 
 // enlist enters dev, whose name is free, under an ifindex: the one asked for if
 // it is free, or a new one.

@@ -4,6 +4,8 @@ import (
 	"syscall"
 	"testing"
 
+	"barewire/napi"
+
 	"github.com/vishvananda/netlink/nl"
 )
 
@@ -19,12 +21,29 @@ func FuzzRoute(f *testing.F) {
 	li := nl.NewRtAttr(syscall.IFLA_LINKINFO, nil)
 	li.AddRtAttr(1, []byte("veth"))
 	f.Add(uint16(16), uint16(0x605), append(ifinfo(0, 0, 0), li.Serialize()...))
-	e, _ := ours(f)
+	prop := nl.NewRtAttr(52|syscall.NLA_F_NESTED, nil)
+	prop.AddRtAttr(53, []byte("other\x00"))
+	f.Add(uint16(108), uint16(0x605), append(ifinfo(1, 0, 0), prop.Serialize()...))
+	f.Add(uint16(82), uint16(5), append([]byte{2, 0, 0, 0}, attr(1, u32(1)).Serialize()...))
+	f.Add(uint16(38), uint16(0xd), tcm(1, 0, ^uint32(0)))
+	f.Add(uint16(88), uint16(5), append([]byte{0, 0, 0, 0}, append(attr(1, u32(1)).Serialize(), attr(2, u32(1)).Serialize()...)...))
+	f.Add(uint16(16), uint16(0), append(ifinfo(1, 0, 0), attr(28, u32(1)).Serialize()...))
+	e, in := ours(f)
 	f.Fuzz(func(t *testing.T, typ, flags uint16, body []byte) {
 		e.TB = t
 		if typ > 200 || len(body) > 4096 {
 			return
 		}
 		e.do(request(int(typ), int(flags), body))
+		// Lists stay short.
+		if l := in.Dev().Devs(); len(l) > 20 {
+			for _, d := range l {
+				if d.Kind() == "veth" {
+					napi.UnregisterVeth(d)
+				} else if d.Kind() != "" {
+					in.Dev().UnregisterNetdev(d)
+				}
+			}
+		}
 	})
 }

@@ -117,3 +117,14 @@ func TestOddLinks_AsLinux(t *testing.T) {
 		{"numbers: get of no number", func(e *end) []byte { return request(90, 0, []byte{0, 0, 0, 0}, attr(1, u32(3))) }},
 	}, syscall.RTM_GETADDR)
 }
+
+// An index far from all others would make long tables, and is refused.
+func TestNewLink_farIndex_isRefused(t *testing.T) {
+	x, _ := ours(t)
+	x.links()
+	for _, index := range []int32{1<<16 + 1, 0x53000000, 1<<31 - 1} {
+		if errno, _, _ := x.do(newLink("", create|excl, index, "veth", name("far")).req(x)); errno != syscall.EINVAL {
+			t.Errorf("index %d: %v", index, errno)
+		}
+	}
+}
