@@ -69,7 +69,7 @@ func newTCPWorld(t *testing.T, seed uint64) *tcpWorld {
 				check(t, (*n).Dev().Sysctl().Set("net.ipv4."+s, "0"))
 			}
 		}
-		check(t, (*n).Dev().Sysctl().Set("net.ipv4.tcp_congestion_control", []string{"cubic", "reno"}[r.IntN(2)]))
+		check(t, (*n).Dev().Sysctl().Set("net.ipv4.tcp_congestion_control", []string{"cubic", "reno", "bbr"}[r.IntN(3)]))
 		if r.IntN(3) == 0 {
 			check(t, (*n).Dev().Sysctl().Set("net.ipv4.tcp_ecn", "1"))
 		}

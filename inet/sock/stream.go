@@ -19,7 +19,7 @@ type Stream interface {
 	// StampKey returns the byte that SOF_TIMESTAMPING_OPT_ID counts from (Linux:
 	// the middle of sock_set_timestamping), EINVAL without a connection.
 	StampKey(flags uint32) (uint32, error)
-	Listening() bool        // SO_ACCEPTCONN
+	Listening() bool // SO_ACCEPTCONN
 }
 
 // Flags that say the program chose a buffer size, which ends its automatic

@@ -91,13 +91,17 @@ type bbr struct {
 }
 
 var bbrOps = congOps{ // read-only
-	name:      "bbr",
-	init:      (*Sock).bbrInit,
-	ssthresh:  func(s *Sock) uint32 { s.bbr.saveCwnd(s); return s.ssthresh },
-	undo:      (*Sock).bbrUndo,
-	setState:  (*Sock).bbrSetState,
-	event:     (*Sock).bbrEvent,
-	control:   func(s *Sock, _ uint32, _ int, rs *rateSample) { s.bbrMain(rs) },
+	name:     "bbr",
+	init:     (*Sock).bbrInit,
+	ssthresh: (*Sock).bbrSSThresh,
+	undo:     (*Sock).bbrUndo,
+	setState: (*Sock).bbrSetState,
+	event:    (*Sock).bbrEvent,
+	control: func(s *Sock, _ uint32, _ int, rs *rateSample) {
+		if s.bbr != nil { // not before the connection is open
+			s.bbrMain(rs)
+		}
+	},
 	minTSO:    (*Sock).bbrMinTSO,
 	info:      (*Sock).bbrInfo,
 	sndExpand: 3,
@@ -181,8 +185,15 @@ func (b *bbr) saveCwnd(s *Sock) {
 	}
 }
 
+func (s *Sock) bbrSSThresh() uint32 {
+	if s.bbr != nil {
+		s.bbr.saveCwnd(s)
+	}
+	return s.ssthresh
+}
+
 func (s *Sock) bbrEvent(ev int) {
-	if ev != caTxStart || s.appLimited == 0 {
+	if s.bbr == nil || ev != caTxStart || s.appLimited == 0 {
 		return
 	}
 	b := s.bbr
@@ -318,13 +329,15 @@ func (s *Sock) bbrMain(rs *rateSample) {
 }
 
 func (s *Sock) bbrUndo() uint32 {
-	s.bbr.fullBW, s.bbr.fullBWCount = 0, 0
-	s.bbr.resetLT(s)
+	if s.bbr != nil {
+		s.bbr.fullBW, s.bbr.fullBWCount = 0, 0
+		s.bbr.resetLT(s)
+	}
 	return s.cwnd
 }
 
 func (s *Sock) bbrSetState(st uint8) {
-	if st == caLoss {
+	if st == caLoss && s.bbr != nil {
 		b := s.bbr
 		b.prevState = caLoss
 		b.fullBW = 0
