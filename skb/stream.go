@@ -140,6 +140,9 @@ func (b *Buff) CopyHeader() *Buff {
 	return n
 }
 
+// Prev returns the packet before b on its list.
+func (b *Buff) Prev() *Buff { return b.prev }
+
 // CacheOf returns the cache a packet came from.
 func CacheOf(b *Buff) *Cache { return b.cache }
 

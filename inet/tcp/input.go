@@ -72,6 +72,7 @@ func (s *Sock) rcvEstablished(b *skb.Buff) {
 					s.tcpAck(b, &none, flagData)
 					s.dataSndCheck()
 					if !s.ackScheduled() {
+						s.mergeTail()
 						s.dataReady()
 						return
 					}
@@ -79,6 +80,7 @@ func (s *Sock) rcvEstablished(b *skb.Buff) {
 					s.sndWl1 = cb.seq
 				}
 				s.ackSndCheck(false)
+				s.mergeTail()
 				s.dataReady()
 				return
 			}
@@ -284,6 +286,7 @@ func (s *Sock) queueInOrder(b *skb.Buff) {
 		s.sackRemove()
 	}
 	s.fastPathCheck()
+	s.mergeTail()
 	if !s.Flag(sock.FlagDead) {
 		s.dataReady()
 	}
@@ -303,6 +306,34 @@ func (s *Sock) queueRcv(b *skb.Buff) {
 	s.rcvNxt = cb.end
 	s.bytesRecv += uint64(b.Len())
 	s.rq.PushBack(b)
+}
+
+// mergeTail copies a small segment at the end of the queue behind the one before
+// it, where its page has room, so that a peer who sends little at a time does
+// not hold a page for each (Linux: tcp_try_coalesce). What they count against
+// the receive buffer stays, and with it the window. The segment is gone
+// afterwards: nobody may still look at it.
+func (s *Sock) mergeTail() {
+	const small = 512
+	b := s.rq.Tail()
+	if b == nil || b.Len() > small || b.Tstamp != 0 {
+		return
+	}
+	t := b.Prev()
+	if t == nil || b.Len() > t.Tailroom() {
+		return
+	}
+	cb, tc := rx(b), rx(t)
+	if tc.end != cb.seq || (tc.flags|cb.flags)&header.TCPFin != 0 || !t.Coalesce(b) {
+		return
+	}
+	s.rq.Remove(b)
+	s.tcp.inc(mib.TCPRcvCoalesce)
+	tc.end = cb.end
+	tc.flags |= cb.flags
+	tc.charge += cb.charge
+	s.tcp.memory.Uncharge(int64(cb.real))
+	b.Consume()
 }
 
 // dataReady tells the reader if there is enough for it (Linux: tcp_data_ready).
