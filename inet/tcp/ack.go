@@ -472,6 +472,9 @@ func (s *Sock) rtoDelta() int64 {
 // rearmRTO restarts the retransmission timer (Linux: tcp_rearm_rto; RFC 6298
 // section 5).
 func (s *Sock) rearmRTO() {
+	if s.fastopen.rsk.Load() != nil {
+		return // the timer is the SYN-ACK's
+	}
 	if s.packetsOut == 0 {
 		s.clearTimer(timeRetrans)
 		return

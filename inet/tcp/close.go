@@ -184,6 +184,7 @@ func (s *Sock) done() {
 	if inStates(s.State(), fSynSent|fSynRecv) {
 		s.tcp.stats.AttemptFails.Add(1)
 	}
+	s.fastopenRemove(false)
 	s.setState(Close)
 	s.stopTimers()
 	s.StoreShutdown(sock.RcvShutdown | sock.SendShutdown)
@@ -215,6 +216,8 @@ func (s *Sock) destroy() {
 
 func (s *Sock) freeAll() {
 	s.stopTimers()
+	s.fastopenRemove(false)
+	s.fastopenEnd()
 	s.writeQueuePurge()
 	for b := s.rq.Head(); b != nil; b = s.rq.Head() {
 		s.rq.Remove(b)
@@ -327,6 +330,8 @@ func (s *Sock) afterDisconnect() {
 	s.retransStamp = 0
 	s.pred = predict{}
 	s.ecn = 0
+	s.fastopenRemove(false)
+	s.fastopen.reset()
 	s.ForgetRoute()
 }
 
@@ -367,6 +372,7 @@ func (s *Sock) Listen(backlog int) error {
 		s.extra.max.Store(int32(backlog))
 		return nil
 	}
+	s.listenFastOpen(backlog)
 	s.extra = &acceptQueue{}
 	s.extra.max.Store(int32(backlog))
 	s.ack = ackState{}
@@ -441,7 +447,13 @@ func (s *Sock) Accept(nonblock bool) (*Sock, error) {
 func (s *Sock) Connect(sa ip.Sockaddr, nonblock bool) error {
 	s.lock()
 	defer s.unlock()
-	if sa.Family == syscall.AF_UNSPEC {
+	return s.connectLocked(sa, nonblock, false)
+}
+
+// connectLocked is Connect for one who owns the sock: connect, or a sendmsg that
+// opens the connection.
+func (s *Sock) connectLocked(sa ip.Sockaddr, nonblock, sending bool) error {
+	if sa.Family == syscall.AF_UNSPEC && !sending {
 		s.disconnect()
 		s.connecting, s.connected = false, false
 		return nil
@@ -451,6 +463,10 @@ func (s *Sock) Connect(sa ip.Sockaddr, nonblock bool) error {
 	case s.connected:
 		return syscall.EISCONN
 	case s.connecting:
+		if s.fastopen.deferConnect.Load() && !sending {
+			return syscall.EISCONN
+		}
+		fresh = s.fastopen.deferConnect.Load()
 	default:
 		if s.State() != Close {
 			return syscall.EISCONN
@@ -462,6 +478,9 @@ func (s *Sock) Connect(sa ip.Sockaddr, nonblock bool) error {
 			return err
 		}
 		s.connecting, fresh = true, true
+		if s.fastopen.deferConnect.Load() {
+			return nil
+		}
 	}
 	if inStates(s.State(), fSynSent|fSynRecv) {
 		if nonblock {
@@ -471,11 +490,18 @@ func (s *Sock) Connect(sa ip.Sockaddr, nonblock bool) error {
 			return syscall.EALREADY
 		}
 		_, snd := s.Timeouts()
+		more := s.fastopen.req.more()
+		if more {
+			s.writePending++
+		}
 		s.unlock()
 		err := s.WaitEvent(true, snd, func() (bool, error) {
 			return !inStates(s.State(), fSynSent|fSynRecv), nil
 		})
 		s.lock()
+		if more {
+			s.writePending--
+		}
 		if err == syscall.EAGAIN {
 			return syscall.EINPROGRESS
 		}

@@ -148,7 +148,7 @@ func (t *TCP) cookieRcv(l *Sock, b *skb.Buff, h header.TCP) bool {
 		return false
 	}
 	in := header.IPv4(b.NetworkHeader())
-	r := &request{listener: l, cookie: true, rcvISN: cb.seq - 1, sntISN: cb.ack - 1, mark: l.Mark(), iif: b.DevIndex(), tos: l.TOS()}
+	r := &request{listener: l, cookie: true, loose: true, rcvISN: cb.seq - 1, rcvNxt: cb.seq, sntISN: cb.ack - 1, mark: l.Mark(), iif: b.DevIndex(), tos: l.TOS()}
 	r.e = entry{key: tuple{laddr: in.Dst(), raddr: in.Src(), lport: h.DstPort(), rport: h.SrcPort()}, dev: l.BoundDev(), req: r}
 	if r.mss = t.checkCookie(&r.e.key, r.sntISN, r.rcvISN); r.mss == 0 {
 		t.inc(mib.SyncookiesFailed)

@@ -40,6 +40,7 @@
 //	ipv4.go reply.go icmp.go            from the IP layer, connect; RST and ACK without a sock; ICMP errors
 //	request.go                          SYN queue, accept queue, SYN-ACK, the new connection
 //	cookies.go                          SYN cookies
+//	fastopen.go fastopen_client.go      Fast Open, of the listener and of who connects
 //	timewait.go                         TIME_WAIT and FIN_WAIT2 of orphans
 //	state.go                            every state but ESTABLISHED
 //	input.go validate.go                receiving: the fast path, the data queue; the checks before it
@@ -55,7 +56,7 @@
 //
 // # Not yet
 //
-// Fast Open, MD5, BBR, pacing by timer,
+// MD5, BBR, pacing by timer,
 // path MTU probing (RFC 4821), SACK compression, merging of received and of
 // SACKed segments, collapse of small segments in a full receive buffer, metrics
 // kept per destination, MSG_ZEROCOPY, timestamping of bytes, AccECN, repair,

@@ -51,7 +51,11 @@ func (t *TCP) err(b *skb.Buff, typ, code uint8, info uint32) {
 	if s.State() == Close {
 		return
 	}
-	if s.State() != Listen && !between(seq, s.pub.sndUna.Load(), s.pub.sndNxt.Load()) {
+	una := s.pub.sndUna.Load()
+	if r := s.fastopen.rsk.Load(); r != nil {
+		una = r.sntISN
+	}
+	if s.State() != Listen && !between(seq, una, s.pub.sndNxt.Load()) {
 		t.inc(mib.OutOfWindowIcmps)
 		return
 	}
@@ -186,9 +190,14 @@ func (s *Sock) simpleRetransmit() {
 			s.markLost(b)
 		}
 	}
-	if s.lostOut == 0 {
-		return
+	if s.lostOut != 0 {
+		s.nonCongestionRetransmit()
 	}
+}
+
+// nonCongestionRetransmit sends again what was marked lost, but not to
+// congestion (Linux: tcp_non_congestion_loss_retransmit).
+func (s *Sock) nonCongestionRetransmit() {
 	if s.caState != caLoss {
 		s.highSeq = s.sndNxt
 		s.ssthresh = s.currentSSThr()

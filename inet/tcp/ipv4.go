@@ -349,6 +349,9 @@ func (s *Sock) connect(sa ip.Sockaddr) error {
 		}
 		s.SeedID()
 		s.order = uint64(t.hashTuple(k))
+		if s.fastopenDefer() {
+			return nil
+		}
 		err := s.sendSyn(rt)
 		if err == nil {
 			return nil

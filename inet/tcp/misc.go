@@ -296,17 +296,6 @@ func (s *Sock) ecnChild(r *request) {
 	}
 }
 
-// fastopenState is Fast Open's part of a sock; Fast Open is not done yet.
-type fastopenState struct{}
-
-const msgFastOpen = 0x20000000
-
-func (s *Sock) fastopenSynOption(*outOpts, *int)           {}
-func (s *Sock) fastopenSynAck(*skb.Buff, *parsedOpts) bool { return false }
-func (s *Sock) sendFastOpen(_ *sock.Msg, _, _ int) (int, bool, error) {
-	return 0, true, errNotSupported
-}
-
 // SetRcvLowat implements sock.Stream (Linux: tcp_set_rcvlowat).
 func (s *Sock) SetRcvLowat(v int) {
 	s.dataReady()

@@ -389,13 +389,21 @@ func (s *Sock) sendSyn(rt *ip.Rtable) error {
 	s.wq.push(b)
 	s.wq.nrtx++
 	s.packetsOut++
-	err := s.transmit(b, true, 0)
+	var err error
+	if s.fastopen.req != nil {
+		err = s.sendSynData(b)
+	} else {
+		err = s.transmit(b, true, 0)
+	}
 	if err == syscall.ECONNREFUSED {
 		return err
 	}
 	// As in Linux the first retransmission counts from here, sent or not.
 	s.sndNxt = s.writeSeq
-	s.pushedSeq = s.writeSeq
+	if h := s.wq.sendHead(); h != nil {
+		s.sndNxt = tx(h).seq
+	}
+	s.pushedSeq = s.sndNxt
 	s.tcp.stats.ActiveOpens.Add(1)
 	s.resetTimer(timeRetrans, s.rto)
 	return nil

@@ -147,6 +147,9 @@ func (s *Sock) scheduleLossProbe(advancing bool) bool {
 	if !inStates(s.State(), fEstablished|fCloseWait|fFinWait1|fClosing|fLastAck|fFinWait2) {
 		return false
 	}
+	if s.fastopen.rsk.Load() != nil {
+		return false
+	}
 	when := timeoutInit
 	if s.srtt != 0 {
 		us := int64(s.srtt >> 2)

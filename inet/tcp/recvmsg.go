@@ -388,7 +388,11 @@ func (s *Sock) Poll() uint16 {
 	if sd&sock.RcvShutdown != 0 {
 		ev |= sock.EventIn | sock.EventRdNorm | sock.EventRdHup
 	}
-	if st != SynSent && st != SynRecv {
+	if st == SynSent && s.fastopen.deferConnect.Load() {
+		// The first write sends the SYN.
+		ev |= sock.EventOut | sock.EventWrNorm
+	}
+	if st != SynSent && (st != SynRecv || s.fastopen.rsk.Load() != nil) {
 		pub := s.pub.bits.Load()
 		if sd&sock.SendShutdown == 0 && pub&pubWrite == 0 {
 			// Ask to be told, and look again.

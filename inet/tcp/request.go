@@ -44,6 +44,10 @@ type request struct {
 	iif            int32
 	opt            *header.OptionSet
 	savedSyn       []byte // TCP_SAVE_SYN
+	rcvNxt         uint32 // what the SYN-ACK acknowledges
+	loose          bool   // in no table: cookies, Fast Open
+	foc            fastopenCookie
+	child          *Sock // made by Fast Open already
 }
 
 // acceptQueue is the two queues of a listener (Linux: struct
@@ -153,7 +157,7 @@ func (t *TCP) connRequestISN(l *Sock, b *skb.Buff, h header.TCP, isn uint32) {
 	}
 	cb := rx(b)
 	in := header.IPv4(b.NetworkHeader())
-	r := &request{listener: l, cookie: cookie, rcvISN: cb.seq, mark: l.Mark(), iif: b.DevIndex()}
+	r := &request{listener: l, cookie: cookie, loose: cookie, rcvISN: cb.seq, rcvNxt: cb.seq + 1, foc: fastopenCookie{n: -1}, mark: l.Mark(), iif: b.DevIndex()}
 	r.e = entry{key: tuple{laddr: in.Dst(), raddr: in.Src(), lport: h.DstPort(), rport: h.SrcPort()}, dev: l.BoundDev(), req: r}
 	c := &t.conf
 	r.mss = mssDefault
@@ -200,6 +204,14 @@ func (t *TCP) connRequestISN(l *Sock, b *skb.Buff, h header.TCP, isn uint32) {
 		return
 	}
 	r.savedSyn = l.recordSyn(b, h)
+	if s := r.tryFastopen(b, h, &o, out); s != nil {
+		r.sendSynAck(out)
+		s.synackSent = r.sent
+		s.bhUnlock()
+		l.DataReady()
+		b.Consume()
+		return
+	}
 	r.timer.Init(t.timers, reqTimer)
 	r.mu.Lock()
 	if !t.tab.insert(&r.e, nil) {
@@ -261,7 +273,10 @@ func (r *request) sendSynAck(rt *ip.Rtable) bool {
 		}
 		o.ts, o.tsval, o.tsecr = true, clock+r.tsOffset, r.tsRecent
 	}
-	p := reply{key: r.e.key, seq: r.sntISN, ack: r.rcvISN + 1, flags: header.TCPSyn | header.TCPAck,
+	if r.foc.n >= 0 {
+		o.foCookie, o.foExp = r.foc.bytes(), r.foc.exp
+	}
+	p := reply{key: r.e.key, seq: r.sntISN, ack: r.rcvNxt, flags: header.TCPSyn | header.TCPAck,
 		win: uint16(min(r.rcvWnd, 65535)), tos: r.tos, mark: r.mark, opts: &o, opt: r.opt, sk: r.listener, dev: r.e.dev}
 	if r.ecnOK {
 		p.flags |= header.TCPEce
@@ -352,7 +367,7 @@ func (r *request) drop() bool {
 
 // end stops a request that is out of the table.
 func (r *request) end() {
-	if r.cookie {
+	if r.loose {
 		return
 	}
 	r.mu.Lock()
@@ -402,10 +417,10 @@ func (r *request) check(b *skb.Buff, h header.TCP) *Sock {
 		b.Consume()
 		return nil
 	}
-	if flags&header.TCPAck != 0 && cb.ack != r.sntISN+1 {
+	if flags&header.TCPAck != 0 && cb.ack != r.sntISN+1 && r.child == nil {
 		return l // the listener resets
 	}
-	if reject || !requestInWindow(cb.seq, cb.end, r.rcvISN+1, r.rcvISN+1+r.rcvWnd) {
+	if reject || !requestInWindow(cb.seq, cb.end, r.rcvNxt, r.rcvNxt+r.rcvWnd) {
 		if flags&header.TCPRst == 0 && !t.oowLimited(mib.TCPACKSkippedSynRecv, &r.lastOOW) {
 			r.sendAck(b)
 		}
@@ -422,8 +437,11 @@ func (r *request) check(b *skb.Buff, h header.TCP) *Sock {
 		t.stats.AttemptFails.Add(1)
 		if flags&header.TCPRst == 0 {
 			t.sendReset(b, nil)
+		} else if r.child != nil {
+			r.child.fastopenRemove(true)
+			r.child.reset()
 		}
-		if r.drop() {
+		if r.child == nil && r.drop() {
 			t.inc(mib.EmbryonicRsts)
 		}
 		discard(b, skb.TCPReset)
@@ -433,13 +451,16 @@ func (r *request) check(b *skb.Buff, h header.TCP) *Sock {
 		discard(b, skb.TCPFlags)
 		return nil
 	}
+	if r.child != nil {
+		return r.child
+	}
 	if r.numTimeout < l.deferAcc && cb.end == r.rcvISN+1 {
 		r.acked = true
 		t.inc(mib.TCPDeferAcceptDrop)
 		discard(b, skb.SocketFilter)
 		return nil
 	}
-	if hasTS && !after(cb.seq, r.rcvISN+1) {
+	if hasTS && !after(cb.seq, r.rcvNxt) {
 		r.tsRecent = o.tsval
 	}
 	s, overflow := r.makeSock(b, h)
@@ -471,8 +492,11 @@ func requestInWindow(seq, end, lo, hi uint32) bool {
 // sendAck is tcp_v4_reqsk_send_ack.
 func (r *request) sendAck(b *skb.Buff) {
 	t := r.listener.tcp
-	p := reply{key: r.e.key, seq: r.sntISN + 1, ack: r.rcvISN + 1, flags: header.TCPAck,
+	p := reply{key: r.e.key, seq: r.sntISN + 1, ack: r.rcvNxt, flags: header.TCPAck,
 		win: uint16(min(r.rcvWnd>>r.rcvWScale, 65535)), tos: r.tos, mark: r.mark, dev: r.e.dev}
+	if r.child != nil {
+		p.seq = r.child.sndNxt
+	}
 	if r.tsOK {
 		p.ts, p.tsval, p.tsecr = true, uint32(t.now()/1e6)+r.tsOffset, r.tsRecent
 	}
@@ -551,7 +575,7 @@ func (r *request) makeSock(b *skb.Buff, h header.TCP) (s *Sock, overflow bool) {
 	s.tab = &entry{key: *k, dev: r.e.dev, sk: s}
 	t.tab.inheritPort(s, k.lport, k.laddr)
 	old := &r.e
-	if r.cookie {
+	if r.loose {
 		old = nil
 	}
 	if !t.tab.insert(s.tab, old) {

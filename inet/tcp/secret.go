@@ -26,9 +26,13 @@ func (s *secrets) init(n *napi.Net) {
 type sipKey [2]uint64
 
 // sum2 hashes two words.
-func (k *sipKey) sum2(a, b uint64) uint64 {
+func (k *sipKey) sum2(a, b uint64) uint64 { return k.sum([]uint64{a, b, 16 << 56}) }
+
+// sum hashes words, of which the last is what is left of the input with its
+// length in the highest byte.
+func (k *sipKey) sum(words []uint64) uint64 {
 	s := sipState{k[0] ^ 0x736f6d6570736575, k[1] ^ 0x646f72616e646f6d, k[0] ^ 0x6c7967656e657261, k[1] ^ 0x7465646279746573}
-	for _, m := range [...]uint64{a, b, 16 << 56} {
+	for _, m := range words {
 		s.v3 ^= m
 		s.round()
 		s.round()

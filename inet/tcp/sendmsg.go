@@ -155,15 +155,39 @@ func (s *Sock) sndTimeo(flags int) int64 {
 // sendLocked is tcp_sendmsg_locked.
 func (s *Sock) sendLocked(m *sock.Msg, flags int) (int, error) {
 	total := m.Len()
-	if flags&msgFastOpen != 0 {
-		n, done, err := s.sendFastOpen(m, total, flags)
-		if done || err != nil {
-			return n, err
+	inSyn := 0
+	if flags&msgFastOpen != 0 || s.fastopen.deferConnect.Load() {
+		var err error
+		inSyn, err = s.sendFastOpen(m, total, flags)
+		if err == syscall.EINPROGRESS && inSyn > 0 {
+			return inSyn, nil
+		} else if err != nil {
+			return 0, s.sendError(0, flags, err)
+		}
+	}
+	n, err := s.sendRest(m, inSyn, flags)
+	if n += inSyn; n > 0 {
+		err = nil
+	}
+	return n, err
+}
+
+// sendRest writes all but the first skip bytes.
+func (s *Sock) sendRest(m *sock.Msg, skip, flags int) (int, error) {
+	iov, total := m.Iov, m.Len()-skip
+	if skip > 0 {
+		iov = append([][]byte(nil), iov...)
+		for skip > 0 {
+			n := min(skip, len(iov[0]))
+			skip -= n
+			if iov[0] = iov[0][n:]; len(iov[0]) == 0 {
+				iov = iov[1:]
+			}
 		}
 	}
 	s.rateCheckAppLimited()
 	// The connection must be there, but for Fast Open.
-	if !inStates(s.State(), fEstablished|fCloseWait) {
+	if !inStates(s.State(), fEstablished|fCloseWait) && !s.passiveFastopen() {
 		if err := s.waitConnect(flags); err != nil {
 			return 0, s.sendError(0, flags, err)
 		}
@@ -172,7 +196,7 @@ func (s *Sock) sendLocked(m *sock.Msg, flags int) (int, error) {
 	if s.Error() != 0 || s.ShutdownBits()&sock.SendShutdown != 0 {
 		return 0, s.sendError(0, flags, syscall.EPIPE)
 	}
-	it := sock.Iter{Iov: m.Iov}
+	it := sock.Iter{Iov: iov}
 	done := 0
 	for done < total {
 		b := s.wq.tail()

@@ -20,8 +20,12 @@ const (
 	tcpTimestamp     = 24
 	tcpNotsentLowat  = 25
 	tcpCCInfo        = 26
+	tcpFastopen      = 23
 	tcpSaveSyn       = 27
 	tcpSavedSyn      = 28
+	tcpFastopenConn  = 30
+	tcpFastopenKey   = 33
+	tcpFastopenNoCk  = 34
 	tcpInq           = 36
 	tcpCmInq         = tcpInq
 	tcpRTOMax        = 44
@@ -42,6 +46,9 @@ func (s *Sock) SetSockOpt(level, name int, val []byte) error {
 	}
 	if name == syscall.TCP_CONGESTION {
 		return s.setCongestion(val)
+	}
+	if name == tcpFastopenKey {
+		return s.setFastopenKey(val)
 	}
 	if len(val) < 4 {
 		return syscall.EINVAL
@@ -108,6 +115,26 @@ func (s *Sock) SetSockOpt(level, name int, val []byte) error {
 		default:
 			s.linger2 = int64(v) * sec
 		}
+	case tcpFastopen:
+		if v < 0 || !inStates(s.State(), fClose|fListen) {
+			return syscall.EINVAL
+		}
+		s.tuneFastOpen(v)
+	case tcpFastopenConn:
+		switch {
+		case v < 0 || v > 1:
+			return syscall.EINVAL
+		case s.tcp.conf.fastopen.Load()&foClient == 0:
+			return syscall.EOPNOTSUPP
+		case s.State() != Close:
+			return syscall.EINVAL
+		}
+		s.fastopen.connect = v != 0
+	case tcpFastopenNoCk:
+		if v < 0 || v > 1 || !inStates(s.State(), fClose|fListen) {
+			return syscall.EINVAL
+		}
+		s.fastopen.noCookie.Store(v != 0)
 	case tcpSaveSyn:
 		if v < 0 || v > 2 {
 			return syscall.EINVAL
@@ -277,6 +304,19 @@ func (s *Sock) GetSockOpt(level, name int, buf []byte) (int, error) {
 		} else if s.linger2 == 0 {
 			v = int(c.finTimeout.Load() / sec)
 		}
+	case tcpFastopen:
+		if q := s.fastopen.queue.Load(); q != nil {
+			v = int(q.max.Load())
+		}
+	case tcpFastopenConn:
+		flag(s.fastopen.connect)
+	case tcpFastopenNoCk:
+		flag(s.fastopen.noCookie.Load())
+	case tcpFastopenKey:
+		if k := s.fastopenKeysOf(); k != nil {
+			return copy(buf, k.bytes()), nil
+		}
+		return 0, nil
 	case tcpSaveSyn:
 		v = int(s.saveSyn)
 	case tcpSavedSyn:
@@ -368,6 +408,10 @@ func (s *Sock) info() (p [infoLen]byte) {
 	}
 	if s.rateAppLim {
 		p[7] |= 1
+	}
+	p[7] |= s.fastopen.fail << 1
+	if s.fastopen.dataAcked {
+		p[5] |= 32 // TCPI_OPT_SYN_DATA
 	}
 	u32(8, uint32(s.rto/1000))
 	u32(12, uint32(s.ack.ato/1000))

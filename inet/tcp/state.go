@@ -47,6 +47,9 @@ func (s *Sock) rcvStateProcess(b *skb.Buff) disposition {
 	}
 	s.refresh()
 	s.opt.sawTS = false
+	if r := s.fastopen.rsk.Load(); r != nil && r.check(b, h) == nil {
+		return taken
+	}
 	if cb.flags&(header.TCPAck|header.TCPRst|header.TCPSyn) == 0 {
 		discard(b, skb.TCPFlags)
 		return taken
@@ -69,6 +72,9 @@ func (s *Sock) rcvStateProcess(b *skb.Buff) disposition {
 	case SynRecv:
 		s.synRecvDone(b, h)
 	case FinWait1:
+		if s.fastopen.rsk.Load() != nil {
+			s.fastopenDone()
+		}
 		if s.sndUna != s.writeSeq {
 			break
 		}
@@ -134,9 +140,13 @@ func (s *Sock) synRecvDone(b *skb.Buff, h header.TCP) {
 		var rs rateSample
 		s.ackUpdateRTT(flagSynAcked, rtt, -1, rtt, &rs)
 	}
-	s.retransStamp = 0
-	s.initTransfer()
-	s.copied = s.rcvNxt
+	if s.fastopen.rsk.Load() != nil {
+		s.fastopenDone()
+	} else {
+		s.retransStamp = 0
+		s.initTransfer()
+		s.copied = s.rcvNxt
+	}
 	s.setState(Established)
 	s.connected = true
 	s.wake(wakeState)
@@ -275,6 +285,7 @@ func (s *Sock) rcvSynSent(b *skb.Buff, h header.TCP) disposition {
 		s.wake(wakeState | wakeSpace)
 		if failed {
 			b.Consume()
+			s.dataSndCheck()
 			return taken
 		}
 		if s.writePending > 0 || s.deferAcc != 0 || s.inPingpong() {

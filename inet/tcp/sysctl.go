@@ -181,6 +181,7 @@ func (t *TCP) register() {
 	)
 	t.dev.Proc().Register("tcp", t.show)
 	t.registerSockstat()
+	t.registerFastOpen()
 }
 
 func (t *TCP) congByName(name string) *congOps {

@@ -106,6 +106,7 @@ type TCP struct {
 	conf conf
 	tab  hashinfo
 	secr secrets
+	fo   fastOpen
 
 	orphans atomic.Int64
 	socks   atomic.Int64 // that exist

@@ -250,6 +250,7 @@ func (s *Sock) writeTimeout() bool {
 	if !expired {
 		expired = s.timedOut(until, s.userTimeout)
 	}
+	s.fastopenBlackhole(expired)
 	if expired {
 		s.writeErr()
 		return true
@@ -264,6 +265,10 @@ func (s *Sock) negativeAdvice() { s.ForgetRoute() }
 // retransmitTimer is tcp_retransmit_timer (RFC 6298 section 5).
 func (s *Sock) retransmitTimer() {
 	t := s.tcp
+	if r := s.fastopen.rsk.Load(); r != nil {
+		s.fastopenTimer(r)
+		return
+	}
 	if s.packetsOut == 0 {
 		return
 	}
