@@ -74,6 +74,10 @@ func build(pkg string) built {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return built{err: err}
 	}
+	images.builder.Dir = ""
+	if pkg == uroot+"core/sshd" {
+		images.builder.Dir = filepath.Join(root, sshdModule)
+	}
 	images.builder.Tags = ""
 	if strings.HasPrefix(pkg, guests) {
 		images.builder.Tags = "barewire" // marks what of the guest programs runs on an image only

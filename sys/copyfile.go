@@ -47,8 +47,10 @@ func sysSendfile(k *Kernel, a args) (uintptr, Errno) {
 	switch {
 	case !in.readable() || !out.writable():
 		return 0, syscall.EBADF
+	case !ok && a.a2 != 0:
+		return 0, syscall.ESPIPE
 	case !ok:
-		return 0, syscall.ESPIPE // splice from pipes and sockets is another call
+		return 0, syscall.EINVAL // splice from pipes and sockets is another call; io.Copy reads and writes then
 	case in.node == nil || in.node.Kind() != syscall.S_IFREG || out.flags.Load()&syscall.O_APPEND != 0:
 		return 0, syscall.EINVAL
 	}
