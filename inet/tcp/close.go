@@ -113,8 +113,8 @@ func (s *Sock) Release() error {
 		// RFC 2525 section 2.17.
 		s.tcp.inc(mib.TCPAbortOnClose)
 		s.refresh()
+		s.sendActiveReset() // while it still has its port
 		s.setState(Close)
-		s.sendActiveReset()
 	case on && secs == 0:
 		s.disconnect()
 		s.tcp.inc(mib.TCPAbortOnData)
@@ -157,8 +157,8 @@ func (s *Sock) orphan(alive bool) {
 	}
 	if s.State() == FinWait2 {
 		if s.linger2 < 0 {
-			s.setState(Close)
 			s.sendActiveReset()
+			s.setState(Close)
 			t.inc(mib.TCPAbortOnLinger)
 		} else if when := s.finTime(); when > timeWaitLen {
 			s.keep.Mod(t.now() + when - timeWaitLen)
@@ -168,9 +168,9 @@ func (s *Sock) orphan(alive bool) {
 		}
 	}
 	if s.State() != Close && t.tooManyOrphans(0) {
-		s.setState(Close)
 		s.refresh()
 		s.sendActiveReset()
+		s.setState(Close)
 		t.inc(mib.TCPAbortOnMemory)
 	}
 	if s.State() == Close {
