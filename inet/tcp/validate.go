@@ -35,9 +35,18 @@ func (s *Sock) mayUpdateWindow(ack, seq, w uint32) bool {
 }
 
 // sequenceOK reports whether a segment touches the window (Linux:
-// tcp_sequence; RFC 9293 section 3.4).
-func (s *Sock) sequenceOK(seq, end uint32) bool {
-	return !before(end, s.rcvWup) && !after(seq, s.rcvNxt+s.receiveWindow())
+// tcp_sequence; RFC 9293 section 3.4). One that ends beyond it is taken only
+// while nobody has to read first, so that a peer who ignores the window cannot
+// fill the receive queue; a FIN may stand one behind the window.
+func (s *Sock) sequenceOK(cb *rxCB) bool {
+	if before(cb.end, s.rcvWup) {
+		return false
+	}
+	limit := s.rcvNxt + s.receiveWindow()
+	if !after(cb.end-uint32(cb.flags&header.TCPFin), limit) {
+		return true
+	}
+	return !after(cb.seq, limit) && s.rq.Len() == 0
 }
 
 // oowRatelimited reports whether an answer to a segment out of window is one
@@ -85,12 +94,15 @@ func (s *Sock) validateIncoming(b *skb.Buff, h header.TCP, o *parsedOpts) bool {
 		}
 		// An old RST is looked at all the same.
 	}
-	if !s.sequenceOK(cb.seq, cb.end) {
+	if !s.sequenceOK(cb) {
 		// RFC 9293: answer with an ACK, unless it was a RST.
 		if !rst {
 			if syn {
 				s.synChallenge(b)
 				return false
+			}
+			if !before(cb.end, s.rcvWup) {
+				t.inc(mib.BeyondWindow)
 			}
 			if !s.oowRatelimited(b, mib.TCPACKSkippedSeq) {
 				s.sendDupack(b)
