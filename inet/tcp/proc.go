@@ -51,7 +51,7 @@ func (t *TCP) show(b []byte) []byte {
 		case e.tw != nil:
 			k := &e.key
 			left := max((e.tw.timer.Expires()-t.now())/1e7, 0)
-			add(fmt.Sprintf("%s %02X %08X:%08X %02X:%08X %08X %5d %8d %d %d %016x", procAddrs(k), e.tw.substate, 0, 0, 3,
+			add(fmt.Sprintf("%s %02X %08X:%08X %02X:%08X %08X %5d %8d %d %d %016x", procAddrs(k), e.tw.substate.Load(), 0, 0, 3,
 				left, 0, 0, 0, 0, 3, 0))
 		}
 	})

@@ -2,6 +2,7 @@ package tcp
 
 import (
 	"sync"
+	"sync/atomic"
 	"unsafe"
 
 	"barewire/inet/header"
@@ -22,21 +23,23 @@ type timewait struct {
 	dead  bool
 	bind  binding
 
-	substate      uint32 // TimeWait or FinWait2
-	rcvNxt        uint32
-	sndNxt        uint32
-	rcvWnd        uint32
-	rcvWScale     uint8
-	tos           uint8
-	tsRecent      uint32
-	tsRecentStamp int64
-	tsOffset      uint32
-	hasTS         bool
-	timeout       int64
-	lastOOW       int64
-	mark          uint32
-	priority      uint32
-	ino           uint64
+	// Softirq code changes these, connect and /proc/net/tcp read them.
+	substate      atomic.Uint32 // TimeWait or FinWait2
+	tsRecent      atomic.Uint32
+	tsRecentStamp atomic.Int64
+
+	rcvNxt    uint32
+	sndNxt    uint32
+	rcvWnd    uint32
+	rcvWScale uint8
+	tos       uint8
+	tsOffset  uint32
+	hasTS     bool
+	timeout   int64
+	lastOOW   int64
+	mark      uint32
+	priority  uint32
+	ino       uint64
 }
 
 // timeWait moves a sock to TIME_WAIT, or an orphan in FIN_WAIT2 to a bucket that
@@ -44,9 +47,12 @@ type timewait struct {
 func (s *Sock) timeWait(state uint32, timeout int64) {
 	t := s.tcp
 	if e := s.tab; e != nil && t.tw.Load() < int64(t.conf.maxTW.Load()) {
-		w := &timewait{t: t, substate: state, rcvNxt: s.rcvNxt, sndNxt: s.sndNxt, rcvWnd: s.receiveWindow(),
-			rcvWScale: s.opt.rcvWScale, tos: s.TOS(), tsRecent: s.opt.tsRecent, tsRecentStamp: s.opt.tsRecentStamp,
+		w := &timewait{t: t, rcvNxt: s.rcvNxt, sndNxt: s.sndNxt, rcvWnd: s.receiveWindow(),
+			rcvWScale: s.opt.rcvWScale, tos: s.TOS(),
 			tsOffset: s.tsOffset, hasTS: s.opt.tsOK, mark: s.Mark(), priority: s.Priority(), ino: s.Ino()}
+		w.substate.Store(state)
+		w.tsRecent.Store(s.opt.tsRecent)
+		w.tsRecentStamp.Store(s.opt.tsRecentStamp)
 		w.e = entry{key: e.key, dev: e.dev, tw: w}
 		w.timer.Init(t.timers, twTimer)
 		if timeout < s.rto<<2-s.rto>>1 {
@@ -80,6 +86,12 @@ func (s *Sock) timeWait(state uint32, timeout int64) {
 		t.inc(mib.TCPTimeWaitOverflow)
 	}
 	s.done()
+}
+
+// stamp keeps a timestamp of the peer's.
+func (w *timewait) stamp(tsval uint32) {
+	w.tsRecent.Store(tsval)
+	w.tsRecentStamp.Store(w.t.now())
 }
 
 func twTimer(tm *napi.Timer) {
@@ -130,15 +142,15 @@ func (w *timewait) reuse(s *Sock) bool {
 	if reuse == 2 && !(w.e.key.laddr.IsLoopback() || w.e.key.raddr.IsLoopback()) {
 		reuse = 0
 	}
-	if w.substate != TimeWait || w.tsRecentStamp == 0 || reuse == 0 ||
-		t.now()-w.tsRecentStamp <= int64(t.conf.twReuseDelay.Load())*ms {
+	if w.substate.Load() != TimeWait || w.tsRecentStamp.Load() == 0 || reuse == 0 ||
+		t.now()-w.tsRecentStamp.Load() <= int64(t.conf.twReuseDelay.Load())*ms {
 		return false
 	}
 	s.writeSeq = w.sndNxt + 65535 + 2
 	if s.writeSeq == 0 {
 		s.writeSeq = 1
 	}
-	s.opt.tsRecent, s.opt.tsRecentStamp = w.tsRecent, w.tsRecentStamp
+	s.opt.tsRecent, s.opt.tsRecentStamp = w.tsRecent.Load(), w.tsRecentStamp.Load()
 	return true
 }
 
@@ -160,9 +172,9 @@ func (w *timewait) process(b *skb.Buff, h header.TCP) (verdict int, isn uint32) 
 	parseOptions(h, &o)
 	reject := false
 	rst := cb.flags&header.TCPRst != 0
-	if o.hasTS && w.tsRecentStamp != 0 {
-		reject = !pawsOK(w.tsRecent, w.tsRecentStamp, o.tsval, 0, t.now())
-		if reject && rst && t.now() >= w.tsRecentStamp+msl {
+	if o.hasTS && w.tsRecentStamp.Load() != 0 {
+		reject = !pawsOK(w.tsRecent.Load(), w.tsRecentStamp.Load(), o.tsval, 0, t.now())
+		if reject && rst && t.now() >= w.tsRecentStamp.Load()+msl {
 			reject = false
 		}
 	}
@@ -173,7 +185,7 @@ func (w *timewait) process(b *skb.Buff, h header.TCP) (verdict int, isn uint32) 
 		}
 		return cb.seq == end && cb.seq == cb.end
 	}
-	if w.substate == FinWait2 {
+	if w.substate.Load() == FinWait2 {
 		if reject || !inWindow() {
 			return w.ackVerdict(mib.TCPACKSkippedFinWait2), 0
 		}
@@ -192,10 +204,10 @@ func (w *timewait) process(b *skb.Buff, h header.TCP) (verdict int, isn uint32) 
 			w.kill()
 			return twRST, 0
 		}
-		w.substate = TimeWait
+		w.substate.Store(TimeWait)
 		w.rcvNxt = cb.end
 		if o.hasTS {
-			w.tsRecent, w.tsRecentStamp = o.tsval, t.now()
+			w.stamp(o.tsval)
 		}
 		w.reschedule(timeWaitLen)
 		return twACK, 0
@@ -210,13 +222,13 @@ func (w *timewait) process(b *skb.Buff, h header.TCP) (verdict int, isn uint32) 
 			w.reschedule(timeWaitLen)
 		}
 		if o.hasTS {
-			w.tsRecent, w.tsRecentStamp = o.tsval, t.now()
+			w.stamp(o.tsval)
 		}
 		return twSuccess, 0
 	}
 	// A SYN that cannot be an old duplicate opens the connection again.
 	if cb.flags&header.TCPSyn != 0 && !rst && cb.flags&header.TCPAck == 0 && !reject &&
-		(after(cb.seq, w.rcvNxt) || o.hasTS && w.tsRecentStamp != 0 && int32(w.tsRecent-o.tsval) < 0) {
+		(after(cb.seq, w.rcvNxt) || o.hasTS && w.tsRecentStamp.Load() != 0 && int32(w.tsRecent.Load()-o.tsval) < 0) {
 		isn = w.sndNxt + 65535 + 2
 		if isn == 0 {
 			isn++
@@ -252,7 +264,7 @@ func (w *timewait) sendAck(b *skb.Buff) {
 	r := reply{key: w.e.key, seq: w.sndNxt, ack: w.rcvNxt, flags: header.TCPAck, win: uint16(min(w.rcvWnd>>w.rcvWScale, 65535)),
 		tos: w.tos, mark: w.mark, dev: w.e.dev}
 	if w.hasTS {
-		r.ts, r.tsval, r.tsecr = true, uint32(w.t.now()/1e6)+w.tsOffset, w.tsRecent
+		r.ts, r.tsval, r.tsecr = true, uint32(w.t.now()/1e6)+w.tsOffset, w.tsRecent.Load()
 	}
 	w.t.sendReply(&r, ip.RtableOf(b))
 }
