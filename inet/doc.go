@@ -9,11 +9,11 @@
 // The packet's way in is ip_rcv → PREROUTING → route → LOCAL_IN → udp_rcv or
 // icmp_rcv → receive queue; the way out is sendmsg → route → LOCAL_OUT →
 // POSTROUTING → neighbour → napi.DevQueueXmit. The rooms below hold one layer
-// each: header, neigh, arp, fib, ip, icmp, igmp, ipmr, udp, raw, ping, packet, bpf,
-// sock, mib, ipconfig.
+// each: header, neigh, arp, fib, ip, icmp, igmp, ipmr, udp, tcp, raw, ping, packet,
+// bpf, sock, mib, ipconfig.
 //
 // Where this stack answers or counts other than Linux is listed, with reasons,
-// in linux_test.go, which compares the two frame by frame. Not there yet: TCP
-// (its sockets exist and refuse), packet rings, IPsec and
-// tunnels.
+// in linux_test.go, which compares the two frame by frame; for TCP in
+// qemu/packetdrill, whose scripts judge both, and in tcp/doc.go, which says what it
+// lacks. Not there yet: IPsec and tunnels.
 package inet

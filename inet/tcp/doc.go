@@ -57,8 +57,8 @@
 // # Not yet
 //
 // MD5, BBR, pacing by timer,
-// path MTU probing (RFC 4821), SACK compression, merging of received and of
-// SACKed segments, collapse of small segments in a full receive buffer, metrics
+// path MTU probing (RFC 4821), SACK compression, merging of large received and of
+// SACKed segments, collapse of what waits out of order in small pieces, metrics
 // kept per destination, MSG_ZEROCOPY, timestamping of bytes, AccECN, repair,
 // SO_REUSEPORT selectors, a lookup before routing (early demux), GRO.
 package tcp
