@@ -86,11 +86,11 @@ func (s *Sock) Release() error {
 		timeout = int64(secs) * sec
 	}
 	s.lock()
-	s.SetShutdownBoth()
+	s.shutdownBoth()
 	if s.State() == Listen {
 		s.setState(Close)
 		s.stopListening()
-		s.orphan(false)
+		s.orphan()
 		return nil
 	}
 	// What was received and not read: the peer must learn that it is lost.
@@ -107,7 +107,7 @@ func (s *Sock) Release() error {
 	}
 	switch {
 	case s.State() == Close:
-		s.orphan(false)
+		s.orphan()
 		return nil
 	case unread:
 		// RFC 2525 section 2.17.
@@ -125,7 +125,7 @@ func (s *Sock) Release() error {
 	if timeout > 0 {
 		s.waitClose(timeout)
 	}
-	s.orphan(true)
+	s.orphan()
 	return nil
 }
 
@@ -142,7 +142,7 @@ func (s *Sock) waitClose(timeout int64) {
 
 // orphan is the second half of tcp_close: nobody holds the sock any more, and
 // it lives on only as long as the protocol needs. It gives up the lock.
-func (s *Sock) orphan(alive bool) {
+func (s *Sock) orphan() {
 	t := s.tcp
 	old := s.State()
 	s.SetFlag(sock.FlagDead, true)
@@ -176,7 +176,6 @@ func (s *Sock) orphan(alive bool) {
 	if s.State() == Close {
 		s.finish()
 	}
-	_ = alive
 }
 
 // done ends a connection (Linux: tcp_done).
@@ -246,7 +245,7 @@ func (s *Sock) Disconnect() error {
 func (s *Sock) disconnect() {
 	old := s.State()
 	if old != Close {
-		s.SetNoChange(Close)
+		s.moveState(Close)
 	}
 	needReset := inStates(old, fEstablished|fCloseWait|fFinWait1|fFinWait2|fSynRecv)
 	switch {
@@ -286,9 +285,9 @@ func (s *Sock) disconnect() {
 	s.wake(wakeErr)
 }
 
-// SetNoChange moves the state with its counters but keeps the sock in the
+// moveState moves the state with its counters but keeps the sock in the
 // tables.
-func (s *Sock) SetNoChange(state uint32) {
+func (s *Sock) moveState(state uint32) {
 	old := s.State()
 	if inStates(old, fEstablished|fCloseWait) {
 		s.tcp.stats.CurrEstab.Add(^uint64(0))
@@ -335,8 +334,8 @@ func (s *Sock) afterDisconnect() {
 	s.ForgetRoute()
 }
 
-// SetShutdownBoth closes both directions.
-func (s *Sock) SetShutdownBoth() { s.StoreShutdown(sock.RcvShutdown | sock.SendShutdown) }
+// shutdownBoth closes both directions.
+func (s *Sock) shutdownBoth() { s.StoreShutdown(sock.RcvShutdown | sock.SendShutdown) }
 
 // Bind gives the sock a local address and port (Linux: inet_bind). Errors:
 // EINVAL when it is bound already, EADDRNOTAVAIL, EADDRINUSE.
@@ -398,7 +397,7 @@ func (s *Sock) stopListening() {
 	for _, c := range q.close() {
 		c.lock()
 		c.disconnect()
-		c.orphan(false)
+		c.orphan()
 	}
 	t.tab.each(func(e *entry) {
 		if e.req != nil && e.req.listener == s {

@@ -79,7 +79,7 @@ func (s *Sock) rcvEstablished(b *skb.Buff) {
 				} else {
 					s.sndWl1 = cb.seq
 				}
-				s.ackSndCheck(false)
+				s.ackSndCheck()
 				s.mergeTail()
 				s.dataReady()
 				return
@@ -106,7 +106,7 @@ func (s *Sock) rcvEstablished(b *skb.Buff) {
 	s.rcvUrg(b, h)
 	s.dataQueue(b, h)
 	s.dataSndCheck()
-	s.ackSndCheck(false)
+	s.ackSndCheck()
 }
 
 // fastTS reads the timestamp option where it nearly always stands (Linux:
@@ -398,7 +398,7 @@ func (s *Sock) dataSndCheck() {
 
 // ackSndCheck sends an ACK if one is due (Linux: tcp_ack_snd_check,
 // __tcp_ack_snd_check; RFC 9293 section 3.8.6.3).
-func (s *Sock) ackSndCheck(_ bool) {
+func (s *Sock) ackSndCheck() {
 	if !s.ackScheduled() {
 		return
 	}

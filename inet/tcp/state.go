@@ -119,7 +119,7 @@ func (s *Sock) rcvStateProcess(b *skb.Buff) disposition {
 	}
 	if s.State() != Close && s.State() != TimeWait {
 		s.dataSndCheck()
-		s.ackSndCheck(false)
+		s.ackSndCheck()
 	}
 	return taken
 }
