@@ -17,6 +17,7 @@ type pipe struct {
 	mu      sync.Mutex
 	buf     []byte // made at the first write
 	r, n    int    // first byte and bytes stored
+	lent    int    // bytes whose room is kept (splice.go)
 	readers int
 	writers int
 	rf, wf  *File // the ends, to wake
@@ -66,6 +67,10 @@ func (d *pipeEnd) read(f *File, iov [][]byte) (int, Errno) {
 func (p *pipe) take(iov [][]byte) (int, Errno) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return p.takeLocked(iov)
+}
+
+func (p *pipe) takeLocked(iov [][]byte) (int, Errno) {
 	if p.n == 0 {
 		if p.writers == 0 {
 			return 0, 0
@@ -111,7 +116,7 @@ func (p *pipe) fill(iov [][]byte, skip, want int) (int, Errno) {
 	if p.readers == 0 {
 		return 0, syscall.EPIPE
 	}
-	room := pipeSize - p.n
+	room := pipeSize - p.n - p.lent
 	if room == 0 || want <= pipeBuf && room < want {
 		return 0, eagain
 	}
@@ -125,15 +130,12 @@ func (p *pipe) fill(iov [][]byte, skip, want int) (int, Errno) {
 			continue
 		}
 		b, skip = b[skip:], 0
-		for len(b) > 0 && p.n < pipeSize {
+		for len(b) > 0 && room > 0 {
 			w := (p.r + p.n) % pipeSize
-			end := pipeSize
-			if w < p.r {
-				end = p.r
-			}
-			c := copy(p.buf[w:end], b)
+			c := copy(p.buf[w:min(w+room, pipeSize)], b)
 			b = b[c:]
 			p.n += c
+			room -= c
 			total += c
 		}
 	}
@@ -146,7 +148,7 @@ func (d *pipeEnd) poll(*File) uint16 {
 	defer p.mu.Unlock()
 	var m uint16
 	if d.out {
-		if p.n < pipeSize {
+		if p.n+p.lent < pipeSize {
 			m |= pollOut | pollWrNorm
 		}
 		if p.readers == 0 {

@@ -43,7 +43,7 @@ var callTable = [numNames]callFunc{
 	332: sysStatx,      // statx
 	306: sysFsync,      // syncfs
 
-	// fsnames.go, fsattr.go, copyfile.go
+	// fsnames.go, fsattr.go, copyfile.go, splice.go
 	83:  sysMkdir,         // mkdir
 	258: sysMkdirat,       // mkdirat
 	84:  sysRmdir,         // rmdir
@@ -75,6 +75,7 @@ var callTable = [numNames]callFunc{
 	137: sysStatfs,        // statfs
 	138: sysFstatfs,       // fstatfs
 	40:  sysSendfile,      // sendfile
+	275: sysSplice,        // splice
 	326: sysCopyFileRange, // copy_file_range
 	73:  sysFlock,         // flock
 	221: sysFadvise64,     // fadvise64
