@@ -159,8 +159,13 @@ func TestIGMP_joinLeave_reportedTwice(t *testing.T) {
 		s := h.sock()
 		check(t, h.set(s, 35, be(grp), be(hostIP)))
 		const ex = "v3 to 224.0.0.22 4(239.1.2.3)"
-		h.want("at once", h.after(50*time.Millisecond), ex)
-		h.want("again", h.after(2*time.Second), ex)
+		// The delay of the second is random and may be next to nothing: only that
+		// of the first is known.
+		got := h.after(50 * time.Millisecond)
+		if len(got) == 0 {
+			t.Error("nothing at once")
+		}
+		h.want("twice", append(got, h.after(2*time.Second)...), ex, ex)
 		h.want("then silence", h.after(10*time.Second))
 		check(t, h.set(s, 36, be(grp), be(hostIP)))
 		const in = "v3 to 224.0.0.22 3(239.1.2.3)"

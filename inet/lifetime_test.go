@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -13,10 +14,15 @@ import (
 	"barewire/inet/ip"
 )
 
-// addrLog notes what listeners hear of addresses, and counts routes that come
-// and go.
-func addrLog(h *host) *[]string {
-	var log []string
+// eventLog is what listeners heard; timers tell them from goroutines of their own.
+type eventLog struct {
+	mu    sync.Mutex
+	heard []string
+}
+
+// addrLog notes what listeners hear of addresses.
+func addrLog(h *host) *eventLog {
+	log := new(eventLog)
 	h.Cleanup(h.IP().RegisterRTNotifier(func(ev ip.RTEvent) {
 		switch ev.Kind {
 		case ip.AddrNew, ip.AddrDel:
@@ -27,18 +33,25 @@ func addrLog(h *host) *[]string {
 			if ev.Addr.Secondary {
 				what += " secondary"
 			}
-			log = append(log, fmt.Sprint(what, " ", ev.Addr.Local))
+			log.mu.Lock()
+			log.heard = append(log.heard, fmt.Sprint(what, " ", ev.Addr.Local))
+			log.mu.Unlock()
 		}
 	}))
-	return &log
+	return log
 }
 
-func (h *host) wantLog(log *[]string, want ...string) {
+// wantLog compares what was heard, of timers too that are due now: time that is
+// slept away says nothing of whether they have run yet.
+func (h *host) wantLog(log *eventLog, want ...string) {
 	h.Helper()
-	if !slices.Equal(*log, want) {
-		h.Errorf("heard %q, want %q", *log, want)
+	synctest.Wait()
+	log.mu.Lock()
+	defer log.mu.Unlock()
+	if !slices.Equal(log.heard, want) {
+		h.Errorf("heard %q, want %q", log.heard, want)
 	}
-	*log = nil
+	log.heard = nil
 }
 
 func (h *host) addrs() (l []string) {
