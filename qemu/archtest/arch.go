@@ -27,6 +27,7 @@ type Room struct {
 	Rooms  []string // rooms of the house it may import, besides itself
 	Blank  []string // rooms it may import only for their effect (import _)
 	Extern []string // module path prefixes from outside; "*" is any
+	C      bool     // may use cgo
 	Kernel bool     // runs below the system call: no os, no net, no package state
 	Why    string   // the reason for an exception from the architecture's table
 }
@@ -51,6 +52,10 @@ var Rooms = map[string]Room{
 	},
 	"apps": {Blank: []string{"board", "sys"}, Extern: []string{"*"}},
 	"qemu": {Rooms: []string{"*"}, Extern: []string{"*"}},
+	"qemu/embed": {
+		Rooms: []string{"*"}, C: true,
+		Why: "a library for C programs, which never is on an image",
+	},
 }
 
 // RoomOf returns the name of the room that the slash-separated folder belongs
@@ -149,7 +154,7 @@ func (r Room) refuses(name, p string, blank bool) string {
 		}
 		return "the table does not allow this dependency"
 	}
-	if p == "C" {
+	if p == "C" && !r.C {
 		return "cgo is not to be had on the image"
 	}
 	if r.Kernel && (first == "os" || first == "net" && p != "net/netip") {
