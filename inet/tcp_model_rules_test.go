@@ -154,9 +154,7 @@ func (c *mconn) wantSynchronized(state int, closed bool, g mseg) verdict {
 		}
 		state = tcp.Established
 	case g.ack == "future":
-		if state != tcp.Established {
-			same.answer = "ack"
-		}
+		same.answer = "ack"
 		return same
 	case g.ack == "ancient" || g.ack == "old" && c.una == c.iss+1: // RFC 5961 section 5.2
 		same.answer = "ack"

@@ -41,8 +41,8 @@ func (g mseg) String() string {
 // mconn is one connection of the check, seen from the peer.
 type mconn struct {
 	*host
-	port      uint16 // of the peer
-	local     uint16 // of the host
+	port      uint16       // of the peer
+	local     uint16       // of the host
 	s         *sock.Socket // nil: nobody has one
 	iss       uint32       // of the host
 	una, nxt  uint32       // of the host

@@ -83,6 +83,10 @@ func (s *Sock) tcpAck(b *skb.Buff, opts *parsedOpts, flag int) int {
 		return 0
 	}
 	if after(ack, s.sndNxt) {
+		// So is one of what was never sent (RFC 5961 section 5.2).
+		if flag&flagNoChallenge == 0 {
+			s.sendChallengeAck()
+		}
 		return -1
 	}
 	if after(ack, priorUna) {
@@ -313,6 +317,9 @@ func (s *Sock) cleanRtxQueue(priorFack, priorUna uint32, st *sackState, ece bool
 		}
 		s.wq.pop()
 		s.freeTx(b)
+	}
+	if s.zc != nil {
+		s.zcAcked()
 	}
 	if between(s.sndUp, priorUna, s.sndUna) {
 		s.sndUp = s.sndUna
