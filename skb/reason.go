@@ -66,6 +66,9 @@ const (
 	TCPAbortOnData
 	IPLocalnet
 	IPInvalidDest
+	TCPMD5NotFound
+	TCPMD5Unexpected
+	TCPMD5Failure
 	NumReasons
 )
 
@@ -81,6 +84,7 @@ var reasonNames = [NumReasons]string{ // read-only
 	"QDISC_DROP", "QUEUE_PURGE", "ARP_INVALID", "ICMP_IGNORED",
 	"FRAG_REASM_TIMEOUT", "FRAG_REASM_LIMIT", "DUP_FRAG", "DEVICE_BROKEN",
 	"FRAG_TOO_FAR", "TCP_FLAGS", "TCP_RFC7323_PAWS", "TCP_INVALID_SEQUENCE", "TCP_RESET", "TCP_INVALID_SYN", "TCP_OLD_DATA", "TCP_OFO_DROP", "TCP_OFOMERGE", "TCP_CLOSE", "TCP_LISTEN_OVERFLOW", "TCP_MINTTL", "SOCKET_BACKLOG", "TCP_ABORT_ON_DATA", "IP_LOCALNET", "IP_INVALID_DEST",
+	"TCP_MD5NOTFOUND", "TCP_MD5UNEXPECTED", "TCP_MD5FAILURE",
 }
 
 // String returns Linux's name of the reason without its prefix.

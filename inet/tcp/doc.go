@@ -41,6 +41,7 @@
 //	request.go                          SYN queue, accept queue, SYN-ACK, the new connection
 //	cookies.go                          SYN cookies
 //	fastopen.go fastopen_client.go      Fast Open, of the listener and of who connects
+//	md5.go                              TCP MD5 signatures
 //	timewait.go                         TIME_WAIT and FIN_WAIT2 of orphans
 //	state.go                            every state but ESTABLISHED
 //	input.go validate.go                receiving: the fast path, the data queue; the checks before it
@@ -56,7 +57,7 @@
 //
 // # Not yet
 //
-// MD5, BBR, pacing by timer,
+// BBR, pacing by timer,
 // path MTU probing (RFC 4821), SACK compression, merging of large received and of
 // SACKed segments, collapse of what waits out of order in small pieces, metrics
 // kept per destination, MSG_ZEROCOPY, timestamping of bytes, AccECN, repair,

@@ -117,11 +117,14 @@ func (t *TCP) noSocket(b *skb.Buff) {
 	discard(b, skb.NoSocket)
 }
 
-// pass applies IP_MINTTL and the sock's filter. False means that b is gone.
+// pass applies IP_MINTTL, TCP_MD5SIG and the sock's filter. False means that b is gone.
 func (s *Sock) pass(b *skb.Buff) bool {
 	if ttl := s.MinTTL(); ttl != 0 && header.IPv4(b.NetworkHeader()).TTL() < ttl {
 		s.tcp.inc(mib.TCPMinTTLDrop)
 		discard(b, skb.TCPMinTTL)
+		return false
+	}
+	if !s.md5Check(b) {
 		return false
 	}
 	h := header.TCP(b.TransportHeader())
@@ -269,7 +272,11 @@ func (t *TCP) timewaitRcv(w *timewait, b *skb.Buff, h header.TCP, k *tuple, dev 
 	case twACK:
 		w.sendAck(b)
 	case twRST:
-		t.sendReset(b, nil)
+		if w.md5 != nil {
+			t.sendResetMD5(b, nil, w.md5)
+		} else {
+			t.sendReset(b, nil)
+		}
 		w.kill()
 	}
 	b.Consume()

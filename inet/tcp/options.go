@@ -102,6 +102,9 @@ type outOpts struct {
 	nblocks  int
 	foCookie []byte // nil for none
 	foExp    bool
+	md5      *md5Key
+	md5Last  bool // behind the timestamps, as in what no sock sends
+	md5At    int  // where the sum goes
 	size     int
 }
 
@@ -116,6 +119,14 @@ func (o *outOpts) put(p []byte) int {
 	long := func(v uint32) {
 		binary.BigEndian.PutUint32(p[at:], v)
 		at += 4
+	}
+	sum := func() {
+		word(header.TCPOptNOP, header.TCPOptNOP, header.TCPOptMD5, 18)
+		o.md5At = at
+		at += 16
+	}
+	if o.md5 != nil && !o.md5Last {
+		sum()
 	}
 	if o.mss != 0 {
 		word(header.TCPOptMSS, 4, byte(o.mss>>8), byte(o.mss))
@@ -144,6 +155,9 @@ func (o *outOpts) put(p []byte) int {
 	if o.foCookie != nil {
 		at += o.putFastOpen(p[at:])
 	}
+	if o.md5Last {
+		sum()
+	}
 	return at
 }
 
@@ -169,7 +183,9 @@ func (s *Sock) synOptions(o *outOpts, tsval uint32) {
 	c := &s.tcp.conf
 	*o = outOpts{mss: uint16(s.advertiseMSS()), size: mssOptLen}
 	left := header.TCPMaxOption - mssOptLen
-	if c.timestamps.Load() != 0 {
+	if o.md5 = s.md5Peer(); o.md5 != nil {
+		left -= md5OptLen // and no room for timestamps
+	} else if c.timestamps.Load() != 0 {
 		o.ts, o.tsval, o.tsecr = true, tsval, s.opt.tsRecent
 		left -= tsOptLen
 	}
@@ -191,9 +207,12 @@ func (s *Sock) synOptions(o *outOpts, tsval uint32) {
 // tcp_established_options).
 func (s *Sock) establishedOptions(o *outOpts, tsval uint32) {
 	*o = outOpts{}
+	if o.md5 = s.md5Peer(); o.md5 != nil {
+		o.size = md5OptLen
+	}
 	if s.opt.tsOK {
 		o.ts, o.tsval, o.tsecr = true, tsval, s.opt.tsRecent
-		o.size = tsOptLen
+		o.size += tsOptLen
 	}
 	n := s.numSacks
 	if s.hasDup {

@@ -84,6 +84,9 @@ func (s *Sock) transmit(b *skb.Buff, clone bool, ack uint32) error {
 		si.GSOSize, si.GSOSegs, si.GSOType = 0, 0, 0
 	}
 	s.ecnSend(&cb, h, payload)
+	if o.md5 != nil {
+		t.md5.sign(h.Options()[o.md5At:], o.md5, b, h, id.Saddr, id.Daddr)
+	}
 	if cb.flags&header.TCPAck != 0 {
 		s.ackSent(ack)
 	}

@@ -22,6 +22,7 @@ type reply struct {
 	dev          int32
 	opts         *outOpts
 	opt          *header.OptionSet
+	md5          *md5Key
 	sk           *Sock // whose options IP follows, nil for none
 }
 
@@ -44,6 +45,9 @@ func (t *TCP) sendReplyTo(p *reply, rt *ip.Rtable) bool {
 	} else if p.ts {
 		o = outOpts{ts: true, tsval: p.tsval, tsecr: p.tsecr}
 	}
+	if p.md5 != nil {
+		o.md5, o.md5Last = p.md5, true
+	}
 	b := t.cache.Alloc(frontRoom)
 	if b == nil {
 		return false
@@ -55,6 +59,9 @@ func (t *TCP) sendReplyTo(p *reply, rt *ip.Rtable) bool {
 	h := header.PutTCP(b.Push(header.TCPMinLen+n), &header.TCPFields{SrcPort: k.lport, DstPort: k.rport, Seq: p.seq, Ack: p.ack,
 		HeaderLen: header.TCPMinLen + n, Flags: p.flags, Window: p.win})
 	copy(h.Options(), buf[:n])
+	if o.md5 != nil {
+		t.md5.sign(h.Options()[o.md5At:], o.md5, b, h, k.laddr, k.raddr)
+	}
 	b.Mark = p.mark
 	putChecksum(b, h, k.laddr, k.raddr, rt)
 	x := ip.Xmit{Src: k.laddr, Dst: k.raddr, Proto: header.ProtoTCP, TOS: p.tos, TTL: t.ip.DefaultTTL(), DF: true, Opt: p.opt}
@@ -74,17 +81,21 @@ func (t *TCP) sendReplyTo(p *reply, rt *ip.Rtable) bool {
 // sendReset answers b with a RST (Linux: tcp_v4_send_reset; RFC 9293 section
 // 3.5.2), unless it is one, or was not for this host.
 func (t *TCP) sendReset(b *skb.Buff, s *Sock) {
-	cb := rx(b)
-	if cb.flags&header.TCPRst != 0 {
-		return
-	}
 	rt := ip.RtableOf(b)
-	if s == nil && (rt == nil || rt.Type != fib.Local) {
+	if rx(b).flags&header.TCPRst != 0 || s == nil && (rt == nil || rt.Type != fib.Local) {
 		return
 	}
+	if key, ok := t.md5Reset(b, s); ok {
+		t.sendResetMD5(b, s, key)
+	}
+}
+
+// sendResetMD5 sends the RST, signed if there is a key.
+func (t *TCP) sendResetMD5(b *skb.Buff, s *Sock, key *md5Key) {
+	cb, rt := rx(b), ip.RtableOf(b)
 	in := header.IPv4(b.NetworkHeader())
 	h := header.TCP(b.TransportHeader())
-	p := reply{key: tuple{laddr: in.Dst(), raddr: in.Src(), lport: h.DstPort(), rport: h.SrcPort()}, flags: header.TCPRst}
+	p := reply{md5: key, key: tuple{laddr: in.Dst(), raddr: in.Src(), lport: h.DstPort(), rport: h.SrcPort()}, flags: header.TCPRst}
 	if cb.flags&header.TCPAck != 0 {
 		p.seq = cb.ack
 	} else {

@@ -261,6 +261,10 @@ func (r *request) sendSynAck(rt *ip.Rtable) bool {
 			return false
 		}
 	}
+	key := r.listener.md5Lookup(r.e.key.raddr)
+	if key != nil && !r.cookie && r.sackOK {
+		r.tsOK = false // no SACK block would fit beside it
+	}
 	now := t.now()
 	if r.sent == 0 {
 		r.sent = now / 1000
@@ -273,9 +277,10 @@ func (r *request) sendSynAck(rt *ip.Rtable) bool {
 		}
 		o.ts, o.tsval, o.tsecr = true, clock+r.tsOffset, r.tsRecent
 	}
-	if r.foc.n >= 0 {
+	if r.foc.n >= 0 && key == nil {
 		o.foCookie, o.foExp = r.foc.bytes(), r.foc.exp
 	}
+	o.md5 = key
 	p := reply{key: r.e.key, seq: r.sntISN, ack: r.rcvNxt, flags: header.TCPSyn | header.TCPAck,
 		win: uint16(min(r.rcvWnd, 65535)), tos: r.tos, mark: r.mark, opts: &o, opt: r.opt, sk: r.listener, dev: r.e.dev}
 	if r.ecnOK {
@@ -492,7 +497,7 @@ func requestInWindow(seq, end, lo, hi uint32) bool {
 // sendAck is tcp_v4_reqsk_send_ack.
 func (r *request) sendAck(b *skb.Buff) {
 	t := r.listener.tcp
-	p := reply{key: r.e.key, seq: r.sntISN + 1, ack: r.rcvNxt, flags: header.TCPAck,
+	p := reply{md5: r.listener.md5Lookup(r.e.key.raddr), key: r.e.key, seq: r.sntISN + 1, ack: r.rcvNxt, flags: header.TCPAck,
 		win: uint16(min(r.rcvWnd>>r.rcvWScale, 65535)), tos: r.tos, mark: r.mark, dev: r.e.dev}
 	if r.child != nil {
 		p.seq = r.child.sndNxt
@@ -563,6 +568,7 @@ func (r *request) makeSock(b *skb.Buff, h header.TCP) (s *Sock, overflow bool) {
 		s.retransStamp = r.sent
 		s.synackSent = 0
 	}
+	s.inheritMD5(l, k.raddr)
 	s.savedSyn = r.savedSyn
 	s.opt.mssClamp = int(r.mss)
 	s.ecnChild(r)

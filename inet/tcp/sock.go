@@ -187,6 +187,7 @@ type Sock struct {
 	keepProbes   uint8
 	deferAcc     uint8 // TCP_DEFER_ACCEPT in retransmissions
 	userMSS      int
+	md5          atomic.Pointer[md5Keys]
 	saveSyn      uint8  // TCP_SAVE_SYN
 	savedSyn     []byte // what it kept, until TCP_SAVED_SYN asks
 	rcvTstamp    int64  // last segment received, ns

@@ -21,6 +21,8 @@ const (
 	tcpNotsentLowat  = 25
 	tcpCCInfo        = 26
 	tcpFastopen      = 23
+	tcpMD5Sig        = 14
+	tcpMD5SigExt     = 32
 	tcpSaveSyn       = 27
 	tcpSavedSyn      = 28
 	tcpFastopenConn  = 30
@@ -46,6 +48,9 @@ func (s *Sock) SetSockOpt(level, name int, val []byte) error {
 	}
 	if name == syscall.TCP_CONGESTION {
 		return s.setCongestion(val)
+	}
+	if name == tcpMD5Sig || name == tcpMD5SigExt {
+		return s.setMD5(val, name == tcpMD5SigExt)
 	}
 	if name == tcpFastopenKey {
 		return s.setFastopenKey(val)

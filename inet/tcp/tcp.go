@@ -107,6 +107,7 @@ type TCP struct {
 	tab  hashinfo
 	secr secrets
 	fo   fastOpen
+	md5  md5Pool
 
 	orphans atomic.Int64
 	socks   atomic.Int64 // that exist

@@ -104,7 +104,7 @@ func (s *Sock) boundToHalfWnd(n int) int {
 // tcp_send_mss, tcp_xmit_size_goal).
 func (s *Sock) sendMSS(oob bool) (mss, goal int) {
 	mss = s.currentMSS()
-	if oob {
+	if oob || s.md5.Load() != nil { // each packet is signed: no super-skbs
 		return mss, mss
 	}
 	limit := s.boundToHalfWnd(maxSkbSize)
@@ -155,6 +155,9 @@ func (s *Sock) wndTest(b *skb.Buff, mss int) bool {
 // tcp_tso_autosize): a millisecond's worth at the pacing rate, more when the
 // path is short.
 func (s *Sock) tsoSegs(mss int) uint32 {
+	if s.md5.Load() != nil {
+		return 1
+	}
 	c := &s.tcp.conf
 	bytes := s.pacingRate >> pacingShift
 	if r := s.rttMin.get() >> uint(c.tsoRTTLog.Load()); r < 32 {
@@ -449,6 +452,9 @@ func (s *Sock) retransmitSkb(i int, n uint32) error {
 		if _, _, err := s.rebuildRoute(s.Ident()); err != 0 {
 			return syscall.EHOSTUNREACH
 		}
+	}
+	if s.md5.Load() != nil {
+		n = 1
 	}
 	mss := s.currentMSS()
 	avail := int(int32(s.wndEnd() - cb.seq))
