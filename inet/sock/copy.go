@@ -88,6 +88,17 @@ func (it *Iter) Read(p []byte) int {
 	return n
 }
 
+// Next returns how many bytes are left of the piece that Read reads next.
+func (it *Iter) Next() int {
+	for len(it.Iov) > 0 && it.off == len(it.Iov[0]) {
+		it.Iov, it.off = it.Iov[1:], 0
+	}
+	if len(it.Iov) == 0 {
+		return 0
+	}
+	return len(it.Iov[0]) - it.off
+}
+
 // NewPacket copies n bytes of it into a packet with front bytes of headroom: one
 // page, or a page and page fragments for what does not fit it. Nil when memory
 // ran out.

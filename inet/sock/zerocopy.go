@@ -20,12 +20,21 @@ func (sk *Sock) ZerocopyDone(c *skb.Cache, flags int) {
 	if flags&MSG_ZEROCOPY == 0 || !sk.Flag(FlagZerocopy) {
 		return
 	}
-	id := sk.zckey.Add(1) - 1
+	id := sk.NextZerocopy()
+	sk.ZerocopyRange(c, id, id)
+}
+
+// NextZerocopy numbers a send with MSG_ZEROCOPY.
+func (sk *Sock) NextZerocopy() uint32 { return sk.zckey.Add(1) - 1 }
+
+// ZerocopyRange puts the end of the sends from lo to hi on the error queue. No
+// lock may be held.
+func (sk *Sock) ZerocopyRange(c *skb.Cache, lo, hi uint32) {
 	q := &sk.rx
 	q.mu.Lock()
 	if last := q.errs.Tail(); last != nil {
-		if e := unpackErr(last); e.Origin == originZerocopy && e.Data+1 == id {
-			e.Data = id
+		if e := unpackErr(last); e.Origin == originZerocopy && e.Data+1 == lo {
+			e.Data = hi
 			e.pack(last)
 			q.mu.Unlock()
 			sk.errorReport()
@@ -34,6 +43,6 @@ func (sk *Sock) ZerocopyDone(c *skb.Cache, flags int) {
 	}
 	q.mu.Unlock()
 	if b := c.Alloc(0); b != nil {
-		sk.QueueErr(b, &ExtErr{Origin: originZerocopy, Code: zerocopyCopied, Info: id, Data: id})
+		sk.QueueErr(b, &ExtErr{Origin: originZerocopy, Code: zerocopyCopied, Info: lo, Data: hi})
 	}
 }

@@ -50,6 +50,9 @@ func (s *Sock) freeTx(b *skb.Buff) {
 // writeQueuePurge drops everything to send (Linux: tcp_write_queue_purge).
 func (s *Sock) writeQueuePurge() {
 	s.purgeWrite()
+	if s.zc != nil {
+		s.zcAcked()
+	}
 	s.packetsOut = 0
 	s.backoff = 0
 	s.sackedOut, s.retransOut, s.lostOut = 0, 0, 0
@@ -198,6 +201,7 @@ func (s *Sock) sendRest(m *sock.Msg, skip, flags int) (int, error) {
 	}
 	it := sock.Iter{Iov: iov}
 	done := 0
+	zc := s.zcBegin(flags, total)
 	for done < total {
 		b := s.wq.tail()
 		room := 0
@@ -213,7 +217,7 @@ func (s *Sock) sendRest(m *sock.Msg, skip, flags int) (int, error) {
 			}
 			if err != nil {
 				if err = s.waitMemory(flags, done, mss); err != nil {
-					return s.sendEnd(done, mss, flags, err)
+					return s.sendEnd(zc, done, mss, flags, err)
 				}
 				mss, goal = s.sendMSS(flags&syscall.MSG_OOB != 0)
 				continue
@@ -221,6 +225,12 @@ func (s *Sock) sendRest(m *sock.Msg, skip, flags int) (int, error) {
 			room = goal
 		}
 		want := min(room, total-done)
+		if zc != nil {
+			if want = zc.limit(b, &it, want); want == 0 {
+				s.zcFull(b)
+				continue
+			}
+		}
 		n := s.fill(b, &it, want)
 		if n == 0 {
 			if len(b.Frags()) == skb.MaxFrags {
@@ -232,7 +242,7 @@ func (s *Sock) sendRest(m *sock.Msg, skip, flags int) (int, error) {
 				s.freeTx(b)
 			}
 			if err := s.waitMemory(flags, done, mss); err != nil {
-				return s.sendEnd(done, mss, flags, err)
+				return s.sendEnd(zc, done, mss, flags, err)
 			}
 			mss, goal = s.sendMSS(flags&syscall.MSG_OOB != 0)
 			continue
@@ -261,12 +271,13 @@ func (s *Sock) sendRest(m *sock.Msg, skip, flags int) (int, error) {
 			s.pushOne(mss)
 		}
 	}
-	return s.sendEnd(done, mss, flags, nil)
+	return s.sendEnd(zc, done, mss, flags, nil)
 }
 
 // sendEnd pushes what was written and makes the result.
-func (s *Sock) sendEnd(done, mss, flags int, err error) (int, error) {
+func (s *Sock) sendEnd(zc *zerocopy, done, mss, flags int, err error) (int, error) {
 	if done > 0 {
+		s.zcEnd(zc, done, s.wq.tail())
 		s.push(flags, mss, s.nonagle)
 		return done, nil
 	}

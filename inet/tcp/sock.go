@@ -227,6 +227,7 @@ type Sock struct {
 	tsq   tsqState
 	pacer *pacer // nil as long as it need not keep to a rate
 	bbr   *bbr   // of BBR
+	zc    *zerocopy
 
 	parent *Sock // listener, until accepted
 	order  uint64
@@ -261,6 +262,7 @@ const (
 	wakeState
 	wakeErr
 	wakeUrg
+	wakeZerocopy
 )
 
 // wake notes an event.
@@ -272,6 +274,9 @@ func (s *Sock) flushWakes() {
 		return
 	}
 	ev := s.wakes.Swap(0)
+	if ev&wakeZerocopy != 0 {
+		s.zcTell()
+	}
 	if ev&wakeErr != 0 {
 		s.ReportError()
 	}

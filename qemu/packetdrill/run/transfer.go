@@ -93,6 +93,7 @@ func (r *runner) iovec(c *call, e pdl.Expr) (addr uintptr, n int, err error) {
 		if err != nil {
 			return 0, 0, err
 		}
+		b = append(make([]byte, 0, len(b)+16), b...) // apart: a kernel may join what lies in a row
 		ne.PutUint64(iov[16*i:], uint64(c.ptr(b)))
 		ne.PutUint64(iov[16*i+8:], uint64(size))
 	}
