@@ -122,7 +122,6 @@ type Sock struct {
 	ssthresh     uint32
 	pacingRate   uint64 // bytes/s
 	lsndtime     int64  // last data sent, ns
-	nonagle      uint8
 	wmemQueued   int
 	appLimited   uint32
 	delivered    uint32
@@ -134,10 +133,11 @@ type Sock struct {
 	rateInterval uint32
 	rateAppLim   bool
 	cwndLimited  bool
+	nonagle      uint8
 	maxPackets   uint32
 	cwndUsageSeq uint32
-	cwndStamp    int64 // ns
 	cwndUsed     uint32
+	cwndStamp    int64 // ns
 
 	// Receiving, used for every segment.
 	rcvNxt   uint32
@@ -164,10 +164,10 @@ type Sock struct {
 	pred      predict
 	sackDup   sackBlock
 	hasDup    bool
+	compAck   uint8
 	sacks     [sackBlocks]sackBlock
 	numSacks  int
 	recvSacks [sackBlocks]sackBlock
-	compAck   uint8
 
 	// RTT.
 	srtt, mdev, mdevMax, rttvar uint32 // us; srtt is shifted by 3, mdev by 2
@@ -186,14 +186,13 @@ type Sock struct {
 	keepIntvl    int64
 	keepProbes   uint8
 	deferAcc     uint8 // TCP_DEFER_ACCEPT in retransmissions
+	saveSyn      uint8 // TCP_SAVE_SYN
 	userMSS      int
 	md5          atomic.Pointer[md5Keys]
-	saveSyn      uint8  // TCP_SAVE_SYN
 	savedSyn     []byte // what it kept, until TCP_SAVED_SYN asks
 	rcvTstamp    int64  // last segment received, ns
 	notsentLow   uint32
 	lastOOW      int64
-	challengeN   uint32
 	fastopen     fastopenState
 	totalRetrans uint32
 	bytesSent    uint64
@@ -212,11 +211,11 @@ type Sock struct {
 	congSet      bool // chosen by the program
 	connecting   bool // connect waits (SS_CONNECTING)
 	connected    bool // SS_CONNECTED
+	finished     bool // nothing is left to give back
 	writePending int
 	synackSent   int64         // us, 0 if it is no measure of the round trip
 	mtuInfo      atomic.Uint32 // what an ICMP error said, for mtuReduced
 	pub          published
-	finished     bool // nothing is left to give back
 
 	frag    *skb.Page // being filled by sendmsg
 	fragOff int
