@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -147,4 +149,112 @@ func upload(c *http.Client, url string, n int64) error {
 	defer resp.Body.Close()
 	_, err = io.Copy(io.Discard, resp.Body)
 	return err
+}
+
+// webStatus is what /status says in JSON, as far as a test wants to know it.
+type webStatus struct {
+	Connections     int    `json:"connections"`
+	ConnectionsOpen int    `json:"connections_open"`
+	Goroutines      int    `json:"goroutines"`
+	HeapBytes       uint64 `json:"heap_bytes"`
+	MemoryBytes     uint64 `json:"memory_bytes"`
+}
+
+func statusOf(t *testing.T, c *http.Client, base string) (s webStatus) {
+	t.Helper()
+	req, _ := http.NewRequest("GET", base+"/status", nil)
+	req.Header.Set("Accept", "application/json")
+	resp, err := c.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(&s); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// Connections in numbers: one after the other, and all open at the same time. As
+// many as six seconds allow; BAREWIRE_CONNECTIONS=full asks for 10 000 and 2000.
+func TestWeb_manyConnections(t *testing.T) {
+	inARow, atATime, limit := 10000, 500, 6*time.Second
+	if os.Getenv("BAREWIRE_CONNECTIONS") == "full" {
+		atATime, limit = 2000, 10*time.Minute
+	}
+	ns := needNamespace(t, "many")
+	tap, err := ns.Tap("tap0", hostNet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := Start(t, Config{Kernel: image(t, "barewire/apps/web"), Append: "quiet " + ipParam,
+		NICs: []NIC{{Backend: tap, NoPcap: true}}, Initrd: initramfs(t, "srv/index.html", "hello")})
+	if _, err := m.Console.WaitFor("http on port 80", bootTime); err != nil {
+		t.Fatal(err)
+	}
+	base := "http://" + guestIP.String()
+	kept, fresh := ns.client(&http.Transport{}), ns.client(&http.Transport{DisableKeepAlives: true})
+	defer kept.CloseIdleConnections()
+	told := func(when string) webStatus {
+		s := statusOf(t, kept, base)
+		t.Logf("%s: %d connections, %d open, %d goroutines, heap %d KiB, memory %d KiB", when,
+			s.Connections, s.ConnectionsOpen, s.Goroutines, s.HeapBytes>>10, s.MemoryBytes>>10)
+		return s
+	}
+	before := told("before")
+
+	start, done := time.Now(), 0
+	for ; done < inARow && time.Since(start) < limit; done++ {
+		if err := fetch(fresh, base+"/", "hello"); err != nil {
+			t.Fatalf("connection %d: %v", done, err)
+		}
+	}
+	t.Logf("%d connections in a row: %v each", done, (time.Since(start) / time.Duration(done)).Round(10*time.Microsecond))
+	if s := told("after them"); s.ConnectionsOpen != 1 || s.Connections != done+1 {
+		t.Errorf("%d connections, %d open, of %d", s.Connections, s.ConnectionsOpen, done+1)
+	}
+
+	start = time.Now()
+	conns := make([]net.Conn, atATime)
+	if err := ns.Do(func() error {
+		for i := range conns {
+			c, err := net.DialTimeout("tcp4", guestIP.String()+":80", 10*time.Second)
+			if err != nil {
+				return fmt.Errorf("connection %d: %w", i, err)
+			}
+			conns[i] = c
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // all have a request under way at once
+		for _, c := range conns {
+			io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		}
+		for i, c := range conns {
+			c.SetReadDeadline(time.Now().Add(20 * time.Second))
+			b := make([]byte, 1024)
+			if n, err := c.Read(b); err != nil || !strings.HasSuffix(string(b[:n]), "\r\n\r\nhello") {
+				t.Fatalf("connection %d: %q, %v", i, b[:n], err)
+			}
+		}
+	}
+	t.Logf("%d connections at a time, twice: %v", atATime, time.Since(start).Round(time.Millisecond))
+	if s := told("with them"); s.ConnectionsOpen != atATime+1 {
+		t.Errorf("%d connections are open", s.ConnectionsOpen)
+	}
+	for _, c := range conns {
+		c.Close()
+	}
+	var after webStatus
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+		if after = statusOf(t, kept, base); after.ConnectionsOpen == 1 || time.Now().After(end) {
+			break
+		}
+	}
+	told("after all")
+	if after.ConnectionsOpen != 1 || after.Goroutines > before.Goroutines+5 {
+		t.Errorf("%+v, before %+v", after, before)
+	}
 }
