@@ -88,7 +88,9 @@ func congWorld(t *testing.T, cfg hosted.WireConfig, warm, span time.Duration, fl
 	})
 }
 
-func (f *congFlow) mbps(span time.Duration) float64 { return float64(f.bytes) * 8 / span.Seconds() / 1e6 }
+func (f *congFlow) mbps(span time.Duration) float64 {
+	return float64(f.bytes) * 8 / span.Seconds() / 1e6
+}
 
 // TestTCP_bbr_bottleneck wants the link full and its queue short, where
 // algorithms that need losses fill the queue.

@@ -114,6 +114,7 @@ type TxFlags uint8
 const (
 	TxSched    TxFlags = 1 << iota // it enters the device's queue (SKBTX_SCHED_TSTAMP)
 	TxSoftware                     // the driver gets it (SKBTX_SW_TSTAMP)
+	TxAck                          // the peer has it (TCP's txstamp_ack)
 )
 
 // TxStamper is a Sk that hears of those moments. TxStamp is called before the

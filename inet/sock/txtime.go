@@ -13,6 +13,7 @@ import (
 const (
 	tstampSnd   = 0
 	tstampSched = 1
+	tstampAck   = 2
 )
 
 // WantTimes marks a packet, which sk owns, with the moments the program wants to
@@ -36,6 +37,32 @@ func (sk *Sock) WantTimes(b *skb.Buff, c *Cookie) {
 	}
 }
 
+// Stamping returns which times of its packets the program wants,
+// SOF_TIMESTAMPING_*.
+func (sk *Sock) Stamping() uint32 { return sk.stamping.Load() }
+
+// StampBase returns what SOF_TIMESTAMPING_OPT_ID counts from on a stream.
+func (sk *Sock) StampBase() uint32 { return sk.tskey.Load() }
+
+// StreamTimes marks a segment of a stream, whose last byte is number key, with
+// the moments stamping asks for (Linux: tcp_tx_timestamp).
+func StreamTimes(b *skb.Buff, stamping, key uint32) {
+	if stamping&txRecord == 0 {
+		return
+	}
+	b.TxFlags = 0
+	if stamping&TimestampingTxSoftware != 0 {
+		b.TxFlags |= skb.TxSoftware
+	}
+	if stamping&TimestampingTxSched != 0 {
+		b.TxFlags |= skb.TxSched
+	}
+	if stamping&TimestampingTxAck != 0 {
+		b.TxFlags |= skb.TxAck
+	}
+	b.TSKey = key
+}
+
 // TxStamp implements skb.TxStamper: it puts the time on the error queue, with
 // the frame as it is unless the program wants the time only.
 func (sk *Sock) TxStamp(b *skb.Buff, at skb.TxFlags) {
@@ -51,8 +78,11 @@ func (sk *Sock) TxStamp(b *skb.Buff, at skb.TxFlags) {
 	}
 	c.Tstamp = sk.clock.Now()
 	e := ExtErr{Errno: syscall.ENOMSG, Origin: OriginTimestamping, Info: tstampSnd}
-	if at == skb.TxSched {
+	switch at {
+	case skb.TxSched:
 		e.Info = tstampSched
+	case skb.TxAck:
+		e.Info = tstampAck
 	}
 	if flags&TimestampingOptID != 0 {
 		e.Data = b.TSKey

@@ -315,6 +315,9 @@ func (s *Sock) cleanRtxQueue(priorFack, priorUna uint32, st *sackState, ece bool
 		if !fully {
 			break
 		}
+		if b.TxFlags != 0 {
+			s.stampAck(b)
+		}
 		s.wq.pop()
 		s.freeTx(b)
 	}
@@ -323,6 +326,9 @@ func (s *Sock) cleanRtxQueue(priorFack, priorUna uint32, st *sackState, ece bool
 	}
 	if between(s.sndUp, priorUna, s.sndUna) {
 		s.sndUp = s.sndUna
+	}
+	if b := s.wq.rtxHead(); b != nil && b.TxFlags != 0 && s.sndUna != priorUna {
+		s.stampAck(b)
 	}
 	if b := s.wq.rtxHead(); b != nil && tx(b).sacked&sackedAcked != 0 {
 		flag |= flagSackReneging

@@ -79,6 +79,9 @@ func segment(b *skb.Buff, sg bool) (out skb.List, err error) {
 		if owner != nil && b.Destructor != nil {
 			owner.SetOwnerW(s)
 			s.Destructor = wfree
+			if at+n == total { // the byte that is timed ends the segment
+				s.TxFlags, s.TSKey = b.TxFlags, b.TSKey
+			}
 		}
 		out.PushBack(s)
 	}

@@ -45,6 +45,9 @@ func (s *Sock) transmit(b *skb.Buff, clone bool, ack uint32) error {
 		if n == nil {
 			return syscall.ENOBUFS
 		}
+		if b.TxFlags != 0 {
+			n.TxFlags, n.TSKey = b.TxFlags&^skb.TxAck, b.TSKey-s.StampBase()
+		}
 		b = n
 	}
 	// The IP layer and the receiver use these words for themselves.

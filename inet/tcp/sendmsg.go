@@ -138,14 +138,16 @@ func (s *Sock) sndbufExpand() {
 // taken. Errors: EPIPE after SHUT_WR or when the connection is gone, EAGAIN,
 // the pending error.
 func (s *Sock) SendMsg(m *sock.Msg, flags int) (int, error) {
+	stamping := s.Stamping()
 	if len(m.Control) > 0 {
 		var c = s.InitCookie(flags)
 		if err := s.ParseControl(&c, m.Control); err != nil {
 			return 0, err
 		}
+		stamping = c.Stamping
 	}
 	s.lock()
-	n, err := s.sendLocked(m, flags)
+	n, err := s.sendLocked(m, flags, stamping)
 	s.unlock()
 	return n, err
 }
@@ -155,8 +157,9 @@ func (s *Sock) sndTimeo(flags int) int64 {
 	return snd
 }
 
-// sendLocked is tcp_sendmsg_locked.
-func (s *Sock) sendLocked(m *sock.Msg, flags int) (int, error) {
+// sendLocked is tcp_sendmsg_locked. stamping is which times of the last byte the
+// program wants.
+func (s *Sock) sendLocked(m *sock.Msg, flags int, stamping uint32) (int, error) {
 	total := m.Len()
 	inSyn := 0
 	if flags&msgFastOpen != 0 || s.fastopen.deferConnect.Load() {
@@ -168,7 +171,7 @@ func (s *Sock) sendLocked(m *sock.Msg, flags int) (int, error) {
 			return 0, s.sendError(0, flags, err)
 		}
 	}
-	n, err := s.sendRest(m, inSyn, flags)
+	n, err := s.sendRest(m, inSyn, flags, stamping)
 	if n += inSyn; n > 0 {
 		err = nil
 	}
@@ -176,7 +179,7 @@ func (s *Sock) sendLocked(m *sock.Msg, flags int) (int, error) {
 }
 
 // sendRest writes all but the first skip bytes.
-func (s *Sock) sendRest(m *sock.Msg, skip, flags int) (int, error) {
+func (s *Sock) sendRest(m *sock.Msg, skip, flags int, stamping uint32) (int, error) {
 	iov, total := m.Iov, m.Len()-skip
 	if skip > 0 {
 		iov = append([][]byte(nil), iov...)
@@ -217,7 +220,7 @@ func (s *Sock) sendRest(m *sock.Msg, skip, flags int) (int, error) {
 			}
 			if err != nil {
 				if err = s.waitMemory(flags, done, mss); err != nil {
-					return s.sendEnd(zc, done, mss, flags, err)
+					return s.sendEnd(zc, done, mss, flags, stamping, err)
 				}
 				mss, goal = s.sendMSS(flags&syscall.MSG_OOB != 0)
 				continue
@@ -242,7 +245,7 @@ func (s *Sock) sendRest(m *sock.Msg, skip, flags int) (int, error) {
 				s.freeTx(b)
 			}
 			if err := s.waitMemory(flags, done, mss); err != nil {
-				return s.sendEnd(zc, done, mss, flags, err)
+				return s.sendEnd(zc, done, mss, flags, stamping, err)
 			}
 			mss, goal = s.sendMSS(flags&syscall.MSG_OOB != 0)
 			continue
@@ -271,12 +274,13 @@ func (s *Sock) sendRest(m *sock.Msg, skip, flags int) (int, error) {
 			s.pushOne(mss)
 		}
 	}
-	return s.sendEnd(zc, done, mss, flags, nil)
+	return s.sendEnd(zc, done, mss, flags, stamping, nil)
 }
 
 // sendEnd pushes what was written and makes the result.
-func (s *Sock) sendEnd(zc *zerocopy, done, mss, flags int, err error) (int, error) {
+func (s *Sock) sendEnd(zc *zerocopy, done, mss, flags int, stamping uint32, err error) (int, error) {
 	if done > 0 {
+		s.wantTimes(stamping)
 		s.zcEnd(zc, done, s.wq.tail())
 		s.push(flags, mss, s.nonagle)
 		return done, nil

@@ -383,6 +383,9 @@ func (s *Sock) fragment(i, n, mss int, sent bool) bool {
 	cb.eor = false
 	c.Tstamp = b.Tstamp
 	nc.charge = 0
+	if b.TxFlags != 0 {
+		stampSplit(b, c)
+	}
 	s.chargeMove(b, c)
 	setSegs(b, mss)
 	setSegs(c, mss)
