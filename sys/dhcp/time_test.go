@@ -23,6 +23,7 @@ type world struct {
 	t      *testing.T
 	client *Client
 	start  time.Time
+	begin  func() // starts the client, when the test has said who serves
 	stop   func()
 
 	// serve answers a message, given when it came since the start and whether
@@ -72,8 +73,8 @@ func in(t *testing.T, f func(w *world)) {
 		})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
-		w.stop = func() { cancel(); <-done }
-		go func() { w.client.Run(ctx); close(done) }()
+		w.begin = sync.OnceFunc(func() { go func() { w.client.Run(ctx); close(done) }() })
+		w.stop = func() { w.begin(); cancel(); <-done }
 		f(w)
 		w.stop()
 	})
@@ -82,7 +83,15 @@ func in(t *testing.T, f func(w *world)) {
 // now is the virtual time since the start in whole seconds.
 func (w *world) now() time.Duration { return time.Since(w.start).Round(time.Second) }
 
-func (w *world) sleep(d time.Duration) { time.Sleep(d); synctest.Wait() }
+// sleep lets time pass; the first time the client starts.
+func (w *world) sleep(d time.Duration) { w.begin(); time.Sleep(d); synctest.Wait() }
+
+// held is the lease in force, nil if there is none.
+func (w *world) held() *lease.Lease {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.lease
+}
 
 // messages returns what the client sent since the last call.
 func (w *world) messages() []sent {
@@ -276,8 +285,8 @@ func TestRenewing_serverGone_anotherRebinds(t *testing.T) {
 		if l := w.messages(); len(l) != 1 || l[0].to != broadcast || l[0].raw {
 			t.Errorf("rebinding: %v", l)
 		}
-		if w.lease == nil || w.lease.Server != netip.AddrFrom4(serverB.id) || w.lease.Time != 1600*time.Second {
-			t.Errorf("lease %v", w.lease)
+		if w.held() == nil || w.held().Server != netip.AddrFrom4(serverB.id) || w.held().Time != 1600*time.Second {
+			t.Errorf("lease %v", w.held())
 		}
 		w.sleep(800 * time.Second)
 		if l := w.messages(); len(l) == 0 || l[0].to != netip.AddrFrom4(serverB.id) {
@@ -295,11 +304,11 @@ func TestRebinding_nobody_addressGoesAndTheSearchBegins(t *testing.T) {
 			return nil
 		}
 		w.sleep(799 * time.Second)
-		if w.lease == nil {
+		if w.held() == nil {
 			t.Fatal("the address went too early")
 		}
 		w.sleep(2 * time.Second)
-		if w.lease != nil {
+		if w.held() != nil {
 			t.Error("the address outlives its lease")
 		}
 		w.messages()
@@ -308,7 +317,7 @@ func TestRebinding_nobody_addressGoesAndTheSearchBegins(t *testing.T) {
 			t.Errorf("the search: %v", l)
 		}
 		w.sleep(200 * time.Second)
-		if w.lease == nil {
+		if w.held() == nil {
 			t.Error("no address when the server is back")
 		}
 	})
@@ -336,8 +345,8 @@ func TestRenewing_NAK_startsOver(t *testing.T) {
 		if l[3].m.Options.Has(dhcpv4.OptionRequestedIPAddress) {
 			t.Error("it asks for the address that was refused")
 		}
-		if w.lease == nil || w.lease.Addr.Addr() != netip.AddrFrom4(next.addr) {
-			t.Errorf("lease %v", w.lease)
+		if w.held() == nil || w.held().Addr.Addr() != netip.AddrFrom4(next.addr) {
+			t.Errorf("lease %v", w.held())
 		}
 		if !w.has("(moved[2J)") {
 			t.Errorf("log %q", w.log)
@@ -364,7 +373,7 @@ func TestRequesting_NAK_andSilence_startOver(t *testing.T) {
 		if got := types(w.messages()); got != "DISCOVER REQUEST DISCOVER REQUEST REQUEST REQUEST REQUEST DISCOVER REQUEST " {
 			t.Errorf("sent %s", got)
 		}
-		if w.lease == nil {
+		if w.held() == nil {
 			t.Error("no lease")
 		}
 	})
@@ -392,8 +401,8 @@ func TestRequesting_addressIsTaken_declinedAndAnotherTried(t *testing.T) {
 			t.Errorf("decline %v", d) // RFC 2131 table 5
 		}
 		w.sleep(12 * time.Second)
-		if w.lease == nil || w.lease.Addr.Addr() != netip.MustParseAddr("192.0.2.11") {
-			t.Errorf("lease %v", w.lease)
+		if w.held() == nil || w.held().Addr.Addr() != netip.MustParseAddr("192.0.2.11") {
+			t.Errorf("lease %v", w.held())
 		}
 		if w.has("192.0.2.9/24 from") {
 			t.Error("an address of another host was configured")
@@ -413,11 +422,11 @@ func TestRenewing_newAddressAndOptions_followed(t *testing.T) {
 			return s.answer(m)
 		}
 		w.sleep(time.Second)
-		if l := w.lease; l == nil || l.Gateway() != netip.MustParseAddr("192.0.2.254") || len(l.DNS) != 1 || l.Search[0] != "old.example" || l.MTU != 0 {
+		if l := w.held(); l == nil || l.Gateway() != netip.MustParseAddr("192.0.2.254") || len(l.DNS) != 1 || l.Search[0] != "old.example" || l.MTU != 0 {
 			t.Fatalf("lease %+v", l)
 		}
 		w.sleep(400 * time.Second)
-		l := w.lease
+		l := w.held()
 		if l.Addr.String() != "192.0.2.200/24" || l.Gateway() != netip.MustParseAddr("192.0.2.253") || l.MTU != 1400 || len(l.DNS) != 2 || l.Search[0] != "new" || len(l.NTP) != 1 {
 			t.Errorf("lease %+v", l)
 		}
@@ -438,7 +447,7 @@ func TestBound_leaseWithoutEnd_isNeverRenewed(t *testing.T) {
 			t.Errorf("sent %s", got)
 		}
 		w.stop()
-		if w.lease == nil {
+		if w.held() == nil {
 			t.Error("the end of the client took the address away")
 		}
 	})
@@ -472,8 +481,8 @@ func TestAnyState_foreignAndBrokenAnswers_ignored(t *testing.T) {
 			return append(l, serverA.answer(m)...)
 		}
 		w.sleep(time.Hour)
-		if w.lease == nil || w.lease.Server != netip.AddrFrom4(serverA.id) {
-			t.Errorf("lease %v", w.lease)
+		if w.held() == nil || w.held().Server != netip.AddrFrom4(serverA.id) {
+			t.Errorf("lease %v", w.held())
 		}
 		if w.has("none") {
 			t.Errorf("log %q", w.log)
@@ -490,8 +499,8 @@ func TestRequesting_uselessACK_startsOverSlowly(t *testing.T) {
 		if n := len(w.messages()); n < 10 || n > 70 {
 			t.Errorf("%d messages in a minute", n)
 		}
-		if w.lease != nil {
-			t.Errorf("lease %v", w.lease)
+		if w.held() != nil {
+			t.Errorf("lease %v", w.held())
 		}
 	})
 }
@@ -541,11 +550,9 @@ func FuzzServer(f *testing.F) {
 				if n := len(w.messages()); n > 200 {
 					t.Fatalf("%d messages in a minute", n)
 				}
-				w.mu.Lock()
-				if l := w.lease; l != nil && (!host(l.Addr.Addr()) || l.Addr.Bits() < 1 || l.Time != 0 && l.Time < minLease) {
+				if l := w.held(); l != nil && (!host(l.Addr.Addr()) || l.Addr.Bits() < 1 || l.Time != 0 && l.Time < minLease) {
 					t.Errorf("lease %+v", l)
 				}
-				w.mu.Unlock()
 			}
 		})
 	})
