@@ -24,6 +24,14 @@ func tcpFrame(src header.Addr, f header.TCPFields, opts ...byte) []byte {
 	return ethFrame(hostMAC, peerMAC, header.EthPIP, ipPacket(header.Fields{Src: src, Dst: hostIP, Protocol: header.ProtoTCP}, p))
 }
 
+// refresh makes the TCP checksum of a frame right again.
+func refresh(frame []byte) []byte {
+	ip, h := segmentOf(frame)
+	h.SetChecksum(0)
+	h.SetChecksum(skb.CsumFold(skb.CsumPartial(h, header.PseudoSum(ip.Src(), ip.Dst(), header.ProtoTCP, len(h)))))
+	return frame
+}
+
 // segmentOf returns the TCP header of a frame.
 func segmentOf(frame []byte) (header.IPv4, header.TCP) {
 	ip := header.IPv4(frame[header.EthHLen:])

@@ -32,6 +32,8 @@ type tcpWorld struct {
 	wire *hosted.Wire
 	a, b *inet.Net
 
+	fastopen bool // the SYN brings data where it can
+
 	errors []string // for one who stands still and cannot end the test
 }
 
@@ -188,6 +190,9 @@ func (w *tcpWorld) transfer() {
 			c := w.tcp(w.a)
 			// The job's number goes in the port, which the other side sees.
 			check(w, c.Bind(sockaddr(0, uint16(5000+i))))
+			if w.fastopen && j.up > 0 {
+				check(w, c.SetSockOpt(syscall.SOL_TCP, 30, []byte{1, 0, 0, 0})) // TCP_FASTOPEN_CONNECT
+			}
 			if err := c.Connect(sockaddr(header.AddrFrom4([4]byte{10, 0, 0, 2}), 80), 0); err != nil {
 				w.Errorf("seed %d: connect %d: %v", w.seed, i, err)
 				c.Release()

@@ -191,6 +191,8 @@ func (s *Sock) recvLocked(m *sock.Msg, flags int) (int, error) {
 		}
 		if peek && s.copied != seq-uint32(done)-uint32(max(peekOff, 0)) {
 			seq = s.copied // another read took it
+		} else if !peek {
+			seq = s.copied // the connection may have opened meanwhile
 		}
 	}
 	if peek {
@@ -256,10 +258,15 @@ func (o *outIter) copy(b *skb.Buff, off, n int) bool {
 // waitData waits until something beyond seq is there, or never will be (Linux:
 // sk_wait_data). The sock is owned before and after.
 func (s *Sock) waitData(timeout int64, seq uint32) error {
+	const opening = fSynSent | fSynRecv
+	early := inStates(s.State(), opening)
 	s.unlock()
 	err := s.WaitEvent(false, timeout, func() (bool, error) {
 		if s.Error() != 0 || s.ShutdownBits()&sock.RcvShutdown != 0 || s.State() == Close {
 			return true, nil
+		}
+		if early && !inStates(s.State(), opening) {
+			return true, nil // seq is of before the peer's SYN
 		}
 		return after(s.pub.rcvNxt.Load(), seq) || s.pub.bits.Load()&pubUrg != 0, nil
 	})
