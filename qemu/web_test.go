@@ -1,6 +1,7 @@
 package qemu
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -14,6 +15,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -257,4 +260,54 @@ func TestWeb_manyConnections(t *testing.T) {
 	if after.ConnectionsOpen != 1 || after.Goroutines > before.Goroutines+5 {
 		t.Errorf("%+v, before %+v", after, before)
 	}
+}
+
+// curl and OpenSSL, which are not Go's, as clients.
+func TestWeb_curlAndOpenSSL(t *testing.T) {
+	ns := needNamespace(t, "curl")
+	tap, err := ns.Tap("tap0", hostNet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, big, _ := webFiles(t)
+	dir := t.TempDir()
+	ca := filepath.Join(dir, "ca")
+	if err := os.WriteFile(ca, []byte(files[5]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m := Start(t, Config{Kernel: image(t, "barewire/apps/web"), Append: "quiet " + ipParam + " -- -tls :443",
+		NICs: []NIC{{Backend: tap, NoPcap: true}}, Initrd: initramfs(t, files...)})
+	if _, err := m.Console.WaitFor("https on port 443", bootTime); err != nil {
+		t.Fatal(err)
+	}
+	t.Run("curl", func(t *testing.T) {
+		if _, err := exec.LookPath("curl"); err != nil {
+			t.Skip(err)
+		}
+		to := filepath.Join(dir, "big")
+		for _, url := range []string{"http://example.com/big.bin", "https://example.com/big.bin"} {
+			out, err := ns.Run(20*time.Second, "curl", "-q", "-sS", "--fail", "--noproxy", "*", "--cacert", ca, "-o", to, "-w", "%{http_version} %{speed_download}",
+				"--resolve", "example.com:443:"+guestIP.String(), "--resolve", "example.com:80:"+guestIP.String(), url)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if b, err := os.ReadFile(to); err != nil || !bytes.Equal(b, big) {
+				t.Errorf("%s: %d bytes of %d, %v", url, len(b), len(big), err)
+			}
+			t.Logf("%s: version and bytes per second: %s", url, out)
+		}
+	})
+	t.Run("openssl", func(t *testing.T) {
+		if _, err := exec.LookPath("openssl"); err != nil {
+			t.Skip(err)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		cmd := ns.Command(ctx, "openssl", "s_client", "-connect", guestIP.String()+":443", "-servername", "example.com",
+			"-CAfile", ca, "-verify_return_error", "-quiet", "-ign_eof")
+		cmd.Stdin = strings.NewReader("GET / HTTP/1.0\r\nHost: example.com\r\n\r\n")
+		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "<p>hello</p>") {
+			t.Errorf("%v\n%s", err, out)
+		}
+	})
 }
