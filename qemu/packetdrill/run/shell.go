@@ -1,6 +1,7 @@
 package run
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -68,6 +70,7 @@ var commands = map[string]func(s *shell, hc interp.HandlerContext, args []string
 	"ethtool":        func(*shell, interp.HandlerContext, []string) error { return nil }, // offloads: the TUN device has none
 	"sleep":          (*shell).sleep,
 	"cat":            (*shell).cat,
+	"grep":           (*shell).grep,
 	"nstat":          func(*shell, interp.HandlerContext, []string) error { return nil }, // its history is nobody's business
 	"modprobe":       func(*shell, interp.HandlerContext, []string) error { return nil },
 	"rm":             func(*shell, interp.HandlerContext, []string) error { return nil }, // what set_sysctls.py would leave
@@ -139,6 +142,11 @@ func (s *shell) open(_ context.Context, path string, flag int, _ os.FileMode) (i
 		v, err := s.b.in.Sysctl(strings.ReplaceAll(strings.TrimPrefix(path, "/proc/sys/"), "/", "."))
 		return &file{Reader: strings.NewReader(v + "\n")}, err
 	}
+	if name, ok := strings.CutPrefix(path, "/proc/net/"); ok && !writing {
+		if show, ok := s.b.in.Net().Proc().Lookup(name); ok {
+			return &file{Reader: bytes.NewReader(show(nil))}, nil
+		}
+	}
 	return nil, &pdl.Unsupported{What: "file " + path}
 }
 
@@ -162,6 +170,43 @@ func (s *shell) cat(hc interp.HandlerContext, args []string) error {
 		if _, err := io.Copy(hc.Stdout, f); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// grep is grep PATTERN [FILE]...: the lines that match, and an error if there
+// are none.
+func (s *shell) grep(hc interp.HandlerContext, args []string) error {
+	if len(args) == 0 || strings.HasPrefix(args[0], "-") {
+		return &pdl.Unsupported{What: "grep " + strings.Join(args, " ")}
+	}
+	re, err := regexp.Compile(args[0])
+	if err != nil {
+		return &pdl.Unsupported{What: "pattern " + args[0]}
+	}
+	found := false
+	match := func(r io.Reader) {
+		for in := bufio.NewScanner(r); in.Scan(); {
+			if re.MatchString(in.Text()) {
+				found = true
+				fmt.Fprintln(hc.Stdout, in.Text())
+			}
+		}
+	}
+	for _, a := range args[1:] {
+		f, err := s.open(context.Background(), a, os.O_RDONLY, 0)
+		if err != nil {
+			fmt.Fprintln(hc.Stderr, err) // there may be others
+			continue
+		}
+		match(f)
+		f.Close()
+	}
+	if len(args) == 1 {
+		match(hc.Stdin)
+	}
+	if !found {
+		return errors.New("nothing matches")
 	}
 	return nil
 }
