@@ -119,15 +119,6 @@ func (s *Sock) smallQueueCheck(b *skb.Buff, factor uint) bool {
 	return int64(s.WmemAlloc()) > limit
 }
 
-// Path MTU probing (RFC 4821) is not done yet.
-func (s *Sock) mtupInit()             {}
-func (s *Sock) mtuProbeMaybe(int)     {}
-func (s *Sock) mtuProbing() bool      { return false }
-func (s *Sock) mtuProbeEnd() uint32   { return 0 }
-func (s *Sock) mtuProbeStart() uint32 { return 0 }
-func (s *Sock) mtuProbeFailed()       {}
-func (s *Sock) mtuProbeSuccess()      {}
-
 // initMetrics takes what is known of the peer. Nothing is kept between
 // connections yet but what the route says.
 func (s *Sock) initMetrics(rt *ip.Rtable) {

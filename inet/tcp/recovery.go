@@ -545,6 +545,7 @@ func (s *Sock) fastretransAlert(priorUna, dup uint32, flag *int, rexmit *int) {
 	if s.caState < caCWR && s.mtuProbing() && s.sndUna == s.mtuProbeStart() {
 		s.mtuProbeFailed()
 		s.cwnd++
+		s.simpleRetransmit()
 		return
 	}
 	s.enterRecovery(ece)

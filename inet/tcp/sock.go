@@ -227,6 +227,7 @@ type Sock struct {
 	pacer *pacer // nil as long as it need not keep to a rate
 	bbr   *bbr   // of BBR
 	zc    *zerocopy
+	mtup  *mtuSearch // nil until path MTU probing is enabled
 
 	parent *Sock // listener, until accepted
 	order  uint64

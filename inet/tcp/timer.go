@@ -236,6 +236,7 @@ func (s *Sock) writeTimeout() bool {
 		expired = int(s.retransmits) >= most
 	} else {
 		if s.timedOut(int(c.retries1.Load()), 0) {
+			s.mtuBlackHole()
 			s.negativeAdvice()
 		}
 		until = int(c.retries2.Load())

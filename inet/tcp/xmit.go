@@ -83,6 +83,7 @@ func (s *Sock) mtuInit() { s.pmtu = 0 }
 func (s *Sock) syncMSS(mtu int) int {
 	mss := s.boundToHalfWnd(s.mtuToMSS(mtu))
 	s.pmtu = mtu
+	mss = s.mtupBound(mtu, mss)
 	s.mssCache = mss
 	return mss
 }
@@ -243,9 +244,16 @@ func (s *Sock) tsoShouldDefer(b *skb.Buff, maxSegs uint32) (deferIt, cwndLim, rw
 // probe). It reports whether something waits with nothing in flight.
 func (s *Sock) writeXmit(mss int, nonagle uint8, pushOne int) bool {
 	s.refresh()
-	s.mtuProbeMaybe(pushOne)
 	maxSegs := s.tsoSegs(mss)
 	sent := uint32(0)
+	if pushOne == 0 {
+		switch s.mtuProbe() {
+		case probeWait:
+			return false
+		case probeSent:
+			sent = 1
+		}
+	}
 	rwnd, cwndLim := false, false
 	for {
 		b := s.wq.sendHead()
@@ -438,7 +446,7 @@ func (s *Sock) retransmitSkb(i int, n uint32) error {
 	b := s.wq.at(i)
 	cb := tx(b)
 	if s.mtuProbing() {
-		s.mtuProbeFailed()
+		s.mtuProbeAbandon()
 	}
 	if before(cb.seq, s.sndUna) {
 		if cb.flags&header.TCPSyn != 0 {
