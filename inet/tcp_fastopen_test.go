@@ -1,7 +1,6 @@
 package inet_test
 
 import (
-	"bytes"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -29,15 +28,7 @@ func TestTCPFastopen_world_everyByteUnderFaults(t *testing.T) {
 			h := &host{TB: t, Net: w.b}
 			data += int(h.counter("TCPFastOpenPassive"))
 			synctest.Wait()
-			for i, n := range []*inet.Net{w.a, w.b} {
-				if p, _ := n.Dev().Proc().Lookup("tcp"); bytes.Count(p(nil), []byte("\n")) != 1 {
-					t.Errorf("seed %d: host %d still has\n%s", seed, i, p(nil))
-				}
-			}
-			close(w.stop)
-			w.run.Wait()
-			w.wire.Close()
-			w.down()
+			w.end()
 		})
 		if t.Failed() {
 			return

@@ -226,6 +226,19 @@ func (w *tcpWorld) transfer() {
 	check(w, l.Release())
 }
 
+// end wants nothing left of TCP, and takes the world down.
+func (w *tcpWorld) end() {
+	for i, n := range []*inet.Net{w.a, w.b} {
+		if p, _ := n.Dev().Proc().Lookup("tcp"); bytes.Count(p(nil), []byte("\n")) != 1 {
+			w.Errorf("seed %d: host %d still has\n%s", w.seed, i, p(nil))
+		}
+	}
+	close(w.stop)
+	w.run.Wait()
+	w.wire.Close()
+	w.down()
+}
+
 // TestTCP_world_everyByteUnderFaults transfers over bad wires in virtual time:
 // every byte arrives once and in order, every close is clean, nothing is left.
 func TestTCP_world_everyByteUnderFaults(t *testing.T) {
@@ -242,18 +255,12 @@ func TestTCP_world_everyByteUnderFaults(t *testing.T) {
 			// TIME_WAIT and orphans end.
 			time.Sleep(20 * time.Minute)
 			synctest.Wait()
-			for i, n := range []*inet.Net{w.a, w.b} {
-				if p, _ := n.Dev().Proc().Lookup("tcp"); bytes.Count(p(nil), []byte("\n")) != 1 {
-					t.Errorf("seed %d: host %d still has\n%s", seed, i, p(nil))
-				}
-				if *tcpSeed != 0 {
+			if *tcpSeed != 0 {
+				for _, n := range []*inet.Net{w.a, w.b} {
 					t.Logf("%v, took %v\n%s%s", w.wire, took, n.SNMP(), n.Netstat())
 				}
 			}
-			close(w.stop)
-			w.run.Wait()
-			w.wire.Close()
-			w.down()
+			w.end()
 		})
 		if t.Failed() {
 			return
