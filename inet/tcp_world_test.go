@@ -75,6 +75,7 @@ func newTCPWorld(t *testing.T, seed uint64) *tcpWorld {
 		if r.IntN(3) == 0 {
 			check(t, (*n).Dev().Sysctl().Set("net.ipv4.tcp_ecn", "1"))
 		}
+		check(t, (*n).Dev().Sysctl().Set("net.ipv4.tcp_mtu_probing", []string{"0", "0", "1", "2"}[r.IntN(4)]))
 	}
 	return w
 }

@@ -49,6 +49,9 @@
 //	ack.go                              acknowledgments, RTT and RTO
 //	sack.go recovery.go rack.go         scoreboard, recovery machine with PRR, F-RTO and undo, RACK-TLP
 //	rate.go cong.go cubic.go            delivery rate, congestion control
+//	bbr.go bbrmodel.go                  BBR: what it does, what it knows of the path
+//	pacing.go mtuprobe.go               pacing by an alarm of the sock; path MTU probing (RFC 4821)
+//	zerocopy.go tstamp.go               MSG_ZEROCOPY's notices; times of sent bytes
 //	output.go xmit.go offload.go        segments, what may go, cutting
 //	timer.go                            retransmission, probing, delayed ACK, keepalive
 //	sendmsg.go recvmsg.go sockopt.go    the socket's side
@@ -57,9 +60,8 @@
 //
 // # Not yet
 //
-// BBR, pacing by timer,
-// path MTU probing (RFC 4821), SACK compression, merging of large received and of
+// SACK compression, merging of large received and of
 // SACKed segments, collapse of what waits out of order in small pieces, metrics
-// kept per destination, MSG_ZEROCOPY, timestamping of bytes, AccECN, repair,
+// kept per destination, SOF_TIMESTAMPING_OPT_STATS, AccECN, repair,
 // SO_REUSEPORT selectors, a lookup before routing (early demux), GRO.
 package tcp
