@@ -39,11 +39,12 @@ func TestTCP_fetch(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		bad  *impairment
+		cong string // who decides how much the image sends; Linux does as it likes
 	}{
-		{"good", nil},
-		{"loss", &impairment{loss: 0.02, seed: 1}},
-		{"delay", &impairment{delay: 20 * time.Millisecond, seed: 2}},
-		{"all", &impairment{loss: 0.02, delay: 20 * time.Millisecond, reorder: 0.1, seed: 3}},
+		{"good", nil, "cubic"},
+		{"loss", &impairment{loss: 0.02, seed: 1}, "reno"},
+		{"all", &impairment{loss: 0.02, delay: 20 * time.Millisecond, reorder: 0.1, seed: 3}, "cubic"},
+		{"all with BBR", &impairment{loss: 0.02, delay: 20 * time.Millisecond, reorder: 0.1, seed: 4}, "bbr"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			ns := needNamespace(t, "fetch")
@@ -62,7 +63,7 @@ func TestTCP_fetch(t *testing.T) {
 			srv.Listener = ns.listen(t, hostIP.String()+":443")
 			srv.StartTLS()
 			t.Cleanup(srv.CloseClientConnections)
-			m := pass(t, Config{Append: "quiet " + ipParam, NICs: []NIC{{Backend: cable, NoPcap: true}}, Initrd: initramfs(t, "etc/ca.crt", files[5])},
+			m := pass(t, Config{Append: "quiet sysctl.net.ipv4.tcp_congestion_control=" + c.cong + " " + ipParam, NICs: []NIC{{Backend: cable, NoPcap: true}}, Initrd: initramfs(t, "etc/ca.crt", files[5])},
 				"tcp", "-test.v -fetch https://"+hostIP.String(), time.Minute)
 			for _, line := range regexp.MustCompile(`(?m)^\d+ x .*`).FindAllString(m.Console.Output(), -1) {
 				t.Log(line)
