@@ -6,9 +6,10 @@ set -euo pipefail
 declare -A package=(
   [qemu-system-x86_64]=qemu-system-x86 [ip]=iproute2 [ping]=iputils-ping
   [arping]=arping [nc]=netcat-openbsd [dnsmasq]=dnsmasq-base [traceroute]=traceroute
+  [sftp]=openssh-client [curl]=curl [openssl]=openssl
 )
 programs=(qemu-system-x86_64)
-[ "${1:-qemu}" = test ] && programs+=(ip ping arping nc dnsmasq traceroute)
+[ "${1:-qemu}" = test ] && programs+=(ip ping arping nc dnsmasq traceroute sftp curl openssl)
 
 missing=()
 for p in "${programs[@]}"; do
