@@ -27,6 +27,9 @@ type linux struct {
 	base time.Time
 }
 
+// scriptTime is how long a script may take.
+const scriptTime = 2 * time.Minute
+
 // NewLinux prepares the machine's kernel. Commands are run by /bin/sh in the
 // namespace.
 func NewLinux(c Config) (Kernel, error) {
@@ -49,7 +52,12 @@ func (l *linux) Run(f func()) error {
 		}
 		done <- err
 	}()
-	return <-done
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(scriptTime):
+		return fmt.Errorf("not over after %v: a call of the script does not return", scriptTime)
+	}
 }
 
 func (l *linux) enter() error {
