@@ -38,7 +38,7 @@
 //	sock.go queue.go hash.go            structures, queues, tables
 //	options.go                          options, read and written
 //	ipv4.go reply.go icmp.go            from the IP layer, connect; RST and ACK without a sock; ICMP errors
-//	request.go                          SYN queue, accept queue, SYN-ACK, the new connection
+//	request.go acceptqueue.go child.go  SYN queue and SYN-ACK, accept queue, the new connection
 //	cookies.go                          SYN cookies
 //	fastopen.go fastopen_client.go      Fast Open, of the listener and of who connects
 //	md5.go                              TCP MD5 signatures
@@ -46,16 +46,18 @@
 //	state.go                            every state but ESTABLISHED
 //	input.go validate.go                receiving: the fast path, the data queue; the checks before it
 //	receive.go ofo.go urg.go rcvspace.go  ACK policy, buffers; out of order and SACK blocks; urgent data; window growth
-//	ack.go                              acknowledgments, RTT and RTO
-//	sack.go recovery.go rack.go         scoreboard, recovery machine with PRR, F-RTO and undo, RACK-TLP
+//	ack.go rtt.go minmax.go             acknowledgments, RTT and RTO
+//	sack.go recovery.go rack.go         scoreboard, recovery machine with F-RTO, RACK-TLP
+//	prr.go undo.go                      reducing the window, and taking it back
 //	rate.go cong.go cubic.go            delivery rate, congestion control
 //	bbr.go bbrmodel.go                  BBR: what it does, what it knows of the path
 //	pacing.go mtuprobe.go               pacing by an alarm of the sock; path MTU probing (RFC 4821)
 //	zerocopy.go tstamp.go               MSG_ZEROCOPY's notices; times of sent bytes
-//	output.go xmit.go offload.go        segments, what may go, cutting
-//	timer.go                            retransmission, probing, delayed ACK, keepalive
+//	output.go xmit.go offload.go        segments, what may go, cutting for the device
+//	split.go retransmit.go              cutting and shortening what is queued, sending it again
+//	timer.go probe.go keepalive.go      retransmission and delayed ACK, closed windows, silent peers
 //	sendmsg.go recvmsg.go sockopt.go    the socket's side
-//	close.go                            listen, accept, connect, shutdown, close
+//	listen.go close.go                  bind, listen, accept; connect, shutdown, close
 //	misc.go                             small queues, ECN
 //
 // # Not yet
