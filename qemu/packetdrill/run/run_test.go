@@ -69,7 +69,7 @@ func TestFile_linuxTCP_scriptsAreRight(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("a network namespace needs root")
 	}
-	j := run.Judge{Make: run.NewLinux, Tolerance: 20 * time.Millisecond, Tries: 4}
+	j := run.Judge{Make: run.NewLinux, Tolerance: 20 * time.Millisecond, Tries: 6}
 	for _, name := range scripts(t, "tcp/*/*.pkt") {
 		t.Run(filepath.Base(name), func(t *testing.T) {
 			t.Parallel() // they sleep most of the time
