@@ -11,7 +11,7 @@ import (
 )
 
 // times are what differs from one run of a tool to the next: times, sequence numbers of seconds, MAC addresses.
-var times = regexp.MustCompile(`\d+(\.\d+)? ?(ms|msec|usec|s)\b|time[ =]\d+(\.\d+)?( (ms|msec|usec))?|rtt .*|, time \d+ms|[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}|TS:.*|\d+ absolute|-?\d+(\n|$)`)
+var times = regexp.MustCompile(`\d+(\.\d+)? ?(ms|msec|usec|s)\b|time[ =]\d+(\.\d+)?( (msec|usec|ms))?|rtt .*|, time \d+ms|[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}|TS:.*|\d+ absolute|-?\d+(\n|$)`)
 
 // What the usual tools print about the image as a router and a host is what they print about Linux.
 func TestTools_seeTheImageAsLinux(t *testing.T) {
