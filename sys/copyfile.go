@@ -33,15 +33,11 @@ func (k *Kernel) advance(f *File, addr uintptr, to int64) Errno {
 
 // sysSendfile copies from a file to anything that is written.
 func sysSendfile(k *Kernel, a args) (uintptr, Errno) {
-	out, e := k.files.get(a.a0)
+	out, in, e := k.files.getTwo(a.a0, a.a1)
 	if e != 0 {
 		return 0, e
 	}
 	defer out.put()
-	in, e := k.files.get(a.a1)
-	if e != 0 {
-		return 0, e
-	}
 	defer in.put()
 	src, ok := in.ops.(seekable)
 	switch {
@@ -83,15 +79,11 @@ func sysSendfile(k *Kernel, a args) (uintptr, Errno) {
 
 // sysCopyFileRange copies between two files of the tree.
 func sysCopyFileRange(k *Kernel, a args) (uintptr, Errno) {
-	in, e := k.files.get(a.a0)
+	in, out, e := k.files.getTwo(a.a0, a.a2)
 	if e != 0 {
 		return 0, e
 	}
 	defer in.put()
-	out, e := k.files.get(a.a2)
-	if e != 0 {
-		return 0, e
-	}
 	defer out.put()
 	for _, f := range []*File{in, out} {
 		switch {

@@ -54,6 +54,18 @@ func (t *fdTable) get(fd uintptr) (*File, Errno) {
 	}
 }
 
+// getTwo is get for the calls that move bytes from one file to another.
+func (t *fdTable) getTwo(a, b uintptr) (x, y *File, e Errno) {
+	if x, e = t.get(a); e != 0 {
+		return nil, nil, e
+	}
+	if y, e = t.get(b); e != 0 {
+		x.put()
+		return nil, nil, e
+	}
+	return x, y, 0
+}
+
 // install gives f, with the caller's reference, the lowest free descriptor that
 // is at least min (Linux: get_unused_fd_flags, fd_install). On EMFILE the
 // reference stays the caller's.

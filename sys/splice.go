@@ -20,15 +20,11 @@ func sysSplice(k *Kernel, a args) (uintptr, Errno) {
 	case flags&^spliceAll != 0:
 		return 0, syscall.EINVAL
 	}
-	in, e := k.files.get(a.a0)
+	in, out, e := k.files.getTwo(a.a0, a.a2)
 	if e != 0 {
 		return 0, e
 	}
 	defer in.put()
-	out, e := k.files.get(a.a2)
-	if e != 0 {
-		return 0, e
-	}
 	defer out.put()
 	ip, fromPipe := in.ops.(*pipeEnd)
 	op, toPipe := out.ops.(*pipeEnd)

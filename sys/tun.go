@@ -58,12 +58,11 @@ const (
 type tunFile struct {
 	baseFile
 
-	mu       sync.Mutex // guards the following
-	tun      *napi.Tun  // nil: not attached
-	flags    uint16
-	vnetLen  int // of the virtio-net header, 0 for none
-	offloads skb.VnetOffloads
-	sndbuf   int32
+	mu      sync.Mutex // guards the following
+	tun     *napi.Tun  // nil: not attached
+	flags   uint16
+	vnetLen int // of the virtio-net header, 0 for none
+	sndbuf  int32
 
 	qmu   sync.Mutex // softirq context takes it
 	queue skb.List   // packets for the program
@@ -71,17 +70,17 @@ type tunFile struct {
 }
 
 // attached returns the device and how its packets look.
-func (d *tunFile) attached() (t *napi.Tun, flags uint16, vnetLen int, offloads skb.VnetOffloads) {
+func (d *tunFile) attached() (t *napi.Tun, flags uint16, vnetLen int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.tun, d.flags, d.vnetLen, d.offloads
+	return d.tun, d.flags, d.vnetLen
 }
 
 func (*tunFile) pollable() bool { return true }
 
 // poll is tun_chr_poll.
 func (d *tunFile) poll(*File) uint16 {
-	t, _, _, _ := d.attached()
+	t, _, _ := d.attached()
 	if t == nil || t.Dev().Net() == nil {
 		return pollErr
 	}
@@ -140,7 +139,7 @@ func (d *tunFile) transmit(f *File, b *skb.Buff) {
 // read gives one packet (Linux: tun_do_read, tun_put_user). What does not fit is
 // cut off.
 func (d *tunFile) read(f *File, iov [][]byte) (int, Errno) {
-	t, flags, vnetLen, _ := d.attached()
+	t, flags, vnetLen := d.attached()
 	if t == nil {
 		return 0, syscall.EBADFD
 	}
@@ -194,7 +193,7 @@ func (d *tunFile) give(t *napi.Tun, b *skb.Buff, iov [][]byte, flags uint16, vne
 
 // write has one packet arrive (Linux: tun_get_user).
 func (d *tunFile) write(f *File, iov [][]byte) (int, Errno) {
-	t, flags, vnetLen, offloads := d.attached()
+	t, flags, vnetLen := d.attached()
 	if t == nil {
 		return 0, syscall.EBADFD
 	}
@@ -229,7 +228,7 @@ func (d *tunFile) write(f *File, iov [][]byte) (int, Errno) {
 	if b == nil {
 		return 0, syscall.ENOMEM
 	}
-	if vnetLen > 0 && !v.ToSkb(b, !t.Tap(), offloads|skb.VnetCsum|skb.VnetTSO4|skb.VnetECN) {
+	if vnetLen > 0 && !v.ToSkb(b, !t.Tap(), skb.VnetCsum|skb.VnetTSO4|skb.VnetECN) {
 		t.Dev().Stats.RxErrors.Add(1)
 		t.Dev().Stats.RxFrameErrors.Add(1)
 		b.Free(skb.DevHdr)
@@ -302,23 +301,19 @@ func (d *tunFile) ioctl(f *File, cmd, arg uintptr) (uintptr, Errno) {
 // setOffload is set_offload: what the program can do with packets it reads.
 func (d *tunFile) setOffload(arg uintptr) Errno {
 	var f napi.Features
-	var o skb.VnetOffloads
 	if arg&tunFCsum != 0 {
-		f, o, arg = f|napi.FeatureHWCsum, o|skb.VnetCsum, arg&^tunFCsum
-		if arg&(tunFTSO4|tunFTSOECN) != 0 {
-			if arg&tunFTSOECN != 0 {
-				f, o = f|napi.FeatureTSOECN, o|skb.VnetECN
-			}
-			if arg&tunFTSO4 != 0 {
-				f, o = f|napi.FeatureTSO, o|skb.VnetTSO4
-			}
-			arg &^= tunFTSO4 | tunFTSOECN
+		f |= napi.FeatureHWCsum
+		if arg&tunFTSOECN != 0 {
+			f |= napi.FeatureTSOECN
 		}
+		if arg&tunFTSO4 != 0 {
+			f |= napi.FeatureTSO
+		}
+		arg &^= tunFCsum | tunFTSO4 | tunFTSOECN
 	}
 	if arg != 0 {
 		return syscall.EINVAL // of what is left nothing is known here
 	}
-	d.offloads = o
 	d.tun.Dev().SetFeatures(napi.FeatureSG | napi.FeatureFragList | f)
 	return 0
 }

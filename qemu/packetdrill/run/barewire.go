@@ -20,13 +20,8 @@ type barewire struct {
 	tun   *embed.Tun
 
 	mu     sync.Mutex
-	out    []sent
+	out    outbox
 	parker *napi.Parker // the main line
-}
-
-type sent struct {
-	packet []byte
-	at     int64
 }
 
 // NewBarewire makes an instance with a TUN device as the configuration says.
@@ -105,12 +100,8 @@ func (b *barewire) Inject(p []byte) error {
 
 func (b *barewire) Packet(deadline int64) (p []byte, at int64) {
 	b.Wait(deadline, func() bool {
-		if len(b.out) == 0 {
-			return false
-		}
-		p, at = b.out[0].packet, b.out[0].at
-		b.out = b.out[1:]
-		return true
+		p, at = b.out.take()
+		return p != nil
 	})
 	return p, at
 }

@@ -205,6 +205,14 @@ func (r *runner) fd(e pdl.Expr) (int, error) {
 	return 0, fmt.Errorf("descriptor %d is not open", n)
 }
 
+// fdAndArg is the first two arguments: a descriptor and what the call is given.
+func (r *runner) fdAndArg(sc *pdl.Syscall) (fd int, e pdl.Expr, err error) {
+	if fd, err = r.fdArg(sc, 0); err == nil {
+		e, err = argument(sc, 1)
+	}
+	return fd, e, err
+}
+
 func (r *runner) byFd(fd int) *socket {
 	for _, s := range r.sockets {
 		if s.fd == fd {
@@ -379,11 +387,7 @@ func (r *runner) callSocket(c *call, sc *pdl.Syscall) error {
 
 // named is a call of a descriptor and an address.
 func (r *runner) named(c *call, sc *pdl.Syscall, num uintptr, usual netip.AddrPort) (s *socket, a netip.AddrPort, err error) {
-	fd, err := r.fdArg(sc, 0)
-	if err != nil {
-		return nil, a, err
-	}
-	e, err := argument(sc, 1)
+	fd, e, err := r.fdAndArg(sc)
 	if err != nil {
 		return nil, a, err
 	}

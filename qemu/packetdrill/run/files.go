@@ -112,11 +112,7 @@ func (r *runner) callPipe(c *call, sc *pdl.Syscall) error {
 // message is sendmsg and recvmsg.
 func message(num uintptr) func(*runner, *call, *pdl.Syscall) error {
 	return func(r *runner, c *call, sc *pdl.Syscall) error {
-		fd, err := r.fdArg(sc, 0)
-		if err != nil {
-			return err
-		}
-		e, err := argument(sc, 1)
+		fd, e, err := r.fdAndArg(sc)
 		if err != nil {
 			return err
 		}

@@ -31,3 +31,21 @@ type Kernel interface {
 	Command(line, dir string) error
 	Close()
 }
+
+// outbox is what a kernel has sent and nobody has looked at.
+type outbox []sent
+
+type sent struct {
+	packet []byte
+	at     int64
+}
+
+// take removes the oldest packet; nil if there is none.
+func (o *outbox) take() (packet []byte, at int64) {
+	if len(*o) == 0 {
+		return nil, 0
+	}
+	s := (*o)[0]
+	*o = (*o)[1:]
+	return s.packet, s.at
+}

@@ -23,7 +23,7 @@ type linux struct {
 
 	mu   sync.Mutex
 	cond sync.Cond
-	out  []sent
+	out  outbox
 	base time.Time
 }
 
@@ -154,12 +154,8 @@ func (l *linux) Wait(deadline int64, ready func() bool) {
 
 func (l *linux) Packet(deadline int64) (p []byte, at int64) {
 	l.Wait(deadline, func() bool {
-		if len(l.out) == 0 {
-			return false
-		}
-		p, at = l.out[0].packet, l.out[0].at
-		l.out = l.out[1:]
-		return true
+		p, at = l.out.take()
+		return p != nil
 	})
 	return p, at
 }

@@ -268,11 +268,7 @@ func (r *runner) callEpollCtl(c *call, sc *pdl.Syscall) error {
 }
 
 func (r *runner) callEpollWait(c *call, sc *pdl.Syscall) error {
-	ep, err := r.fdArg(sc, 0)
-	if err != nil {
-		return err
-	}
-	e, err := argument(sc, 1)
+	ep, e, err := r.fdAndArg(sc)
 	if err != nil {
 		return err
 	}

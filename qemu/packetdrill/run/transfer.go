@@ -13,11 +13,7 @@ import (
 // transfer is read, write and their kin.
 func transfer(num uintptr, in bool) func(*runner, *call, *pdl.Syscall) error {
 	return func(r *runner, c *call, sc *pdl.Syscall) error {
-		fd, err := r.fdArg(sc, 0)
-		if err != nil {
-			return err
-		}
-		mem, err := argument(sc, 1)
+		fd, mem, err := r.fdAndArg(sc)
 		if err != nil {
 			return err
 		}
@@ -102,11 +98,7 @@ func (r *runner) iovec(c *call, e pdl.Expr) (addr uintptr, n int, err error) {
 
 func vector(num uintptr) func(*runner, *call, *pdl.Syscall) error {
 	return func(r *runner, c *call, sc *pdl.Syscall) error {
-		fd, err := r.fdArg(sc, 0)
-		if err != nil {
-			return err
-		}
-		e, err := argument(sc, 1)
+		fd, e, err := r.fdAndArg(sc)
 		if err != nil {
 			return err
 		}
