@@ -7,12 +7,10 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
-	"os"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"barewire/board/hosted"
 	"barewire/inet"
@@ -27,33 +25,7 @@ import (
 // Linux, 192.0.2.2 the stack.
 func tcpLinux(t *testing.T, offload bool) (*qemu.Namespace, *inet.Net) {
 	t.Helper()
-	if err := qemu.CanNamespace(); err != nil {
-		t.Skip(err)
-	}
-	ns, err := qemu.NewNamespace("tcp")
-	if err != nil {
-		t.Skip(err)
-	}
-	t.Cleanup(func() { ns.Close() })
-	for _, args := range [][]string{
-		{"tuntap", "add", "dev", "tap0", "mode", "tap", "vnet_hdr"},
-		{"addr", "add", "192.0.2.1/24", "dev", "tap0"},
-		{"link", "set", "tap0", "up"},
-		{"neigh", "add", "192.0.2.2", "lladdr", "02:00:00:00:00:09", "dev", "tap0"},
-	} {
-		check(t, ns.IP(args...))
-	}
-	var f *os.File
-	check(t, ns.Do(func() (err error) { f, err = hosted.OpenTap("tap0", true); return err }))
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
-		out, err := ns.Run(10*time.Second, "ip", "link", "show", "tap0")
-		if err != nil || time.Now().After(end) {
-			t.Fatalf("tap0 does not come up: %v\n%s", err, out)
-		}
-		if strings.Contains(out, "state UP") {
-			break
-		}
-	}
+	ns, f := qemu.StartTap(t, "tcp", qemu.MAC{2, 0, 0, 0, 0, 9})
 	stack, err := napi.New(napi.Config{})
 	check(t, err)
 	n, err := inet.New(inet.Config{Net: stack})

@@ -5,6 +5,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"barewire/board/hosted"
 )
 
 // ModuleRoot returns the folder of the module the working directory is in.
@@ -66,4 +69,44 @@ func ArtifactDir(t testing.TB) string {
 		t.Fatal(err)
 	}
 	return dir
+}
+
+// StartTap is for tests whose own stack stands at the other end of a TAP device:
+// it makes a namespace with tap0, 192.0.2.1/24, that knows 192.0.2.2 at peer,
+// and opens the device, with vnet headers. It skips the test where there are no
+// namespaces, and ends with it.
+func StartTap(t testing.TB, hint string, peer MAC) (*Namespace, *os.File) {
+	t.Helper()
+	if err := CanNamespace(); err != nil {
+		t.Skip(err)
+	}
+	ns, err := NewNamespace(hint)
+	if err != nil {
+		t.Skip(err)
+	}
+	t.Cleanup(func() { ns.Close() })
+	for _, args := range [][]string{
+		{"tuntap", "add", "dev", "tap0", "mode", "tap", "vnet_hdr"},
+		{"addr", "add", "192.0.2.1/24", "dev", "tap0"},
+		{"link", "set", "tap0", "up"},
+		{"neigh", "add", "192.0.2.2", "lladdr", peer.String(), "dev", "tap0"},
+	} {
+		if err := ns.IP(args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var f *os.File
+	if err := ns.Do(func() (err error) { f, err = hosted.OpenTap("tap0", true); return err }); err != nil {
+		t.Fatal(err)
+	}
+	// Until its link watch has seen the carrier, the kernel drops what it sends.
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		out, err := ns.Run(10*time.Second, "ip", "link", "show", "tap0")
+		if err != nil || time.Now().After(end) {
+			t.Fatalf("tap0 does not come up: %v\n%s", err, out)
+		}
+		if strings.Contains(out, "state UP") {
+			return ns, f
+		}
+	}
 }

@@ -3,8 +3,6 @@ package hosted_test
 import (
 	"bytes"
 	"net/netip"
-	"os"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -21,38 +19,7 @@ var tapAddr = [6]byte{2, 0, 0, 0, 0, 9}
 // its other end. All of the stack's memory must be back at the end.
 func tapStack(t *testing.T, cfg hosted.TapConfig) (*qemu.Namespace, *napi.Net, *hosted.Tap) {
 	t.Helper()
-	if err := qemu.CanNamespace(); err != nil {
-		t.Skip(err)
-	}
-	ns, err := qemu.NewNamespace("hosted")
-	if err != nil {
-		t.Skip(err)
-	}
-	t.Cleanup(func() { ns.Close() })
-	for _, args := range [][]string{
-		{"tuntap", "add", "dev", "tap0", "mode", "tap", "vnet_hdr"},
-		{"addr", "add", "192.0.2.1/24", "dev", "tap0"},
-		{"link", "set", "tap0", "up"},
-		{"neigh", "add", "192.0.2.2", "lladdr", "02:00:00:00:00:09", "dev", "tap0"},
-	} {
-		if err := ns.IP(args...); err != nil {
-			t.Fatal(err)
-		}
-	}
-	var f *os.File
-	if err := ns.Do(func() (err error) { f, err = hosted.OpenTap("tap0", true); return err }); err != nil {
-		t.Fatal(err)
-	}
-	// Until its link watch has seen the carrier, the kernel drops what it sends.
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
-		out, err := ns.Run(10*time.Second, "ip", "link", "show", "tap0")
-		if err != nil || time.Now().After(end) {
-			t.Fatalf("tap0 does not come up: %v\n%s", err, out)
-		}
-		if strings.Contains(out, "state UP") {
-			break
-		}
-	}
+	ns, f := qemu.StartTap(t, "hosted", qemu.MAC(tapAddr))
 	stack, err := napi.New(napi.Config{})
 	if err != nil {
 		t.Fatal(err)
