@@ -3,10 +3,10 @@ package inet
 import (
 	"syscall"
 
-	"barewire/inet/header"
 	"barewire/inet/ip"
 	"barewire/inet/sock"
 	"barewire/inet/udp"
+	"barewire/skb/header"
 )
 
 // protosw says how sockets of one type and protocol are made (Linux: struct

@@ -4,9 +4,9 @@ import (
 	"syscall"
 	"testing"
 
-	"barewire/inet/header"
 	"barewire/inet/sock"
 	"barewire/napi"
+	"barewire/skb/header"
 )
 
 // quietHost is a host whose device throws away what is sent, for counting

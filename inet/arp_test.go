@@ -9,9 +9,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"barewire/inet/header"
 	"barewire/inet/neigh"
 	"barewire/napi"
+	"barewire/skb/header"
 )
 
 func (h *host) setctl(name, v string) {

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"barewire/inet/fib"
-	"barewire/inet/header"
 	"barewire/napi"
+	"barewire/skb/header"
 )
 
 // TestConf_default_followedUntilConfigured compares with Linux who follows what

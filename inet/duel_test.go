@@ -11,11 +11,11 @@ import (
 	"time"
 
 	"barewire/board/hosted"
-	"barewire/inet/header"
 	"barewire/inet/ip"
 	"barewire/inet/neigh"
 	"barewire/inet/sock"
 	"barewire/qemu"
+	"barewire/skb/header"
 )
 
 // A duel gives the same frames to this stack and to the Linux kernel behind a TAP

@@ -8,8 +8,8 @@ import (
 	"testing"
 
 	"barewire/inet/bpf"
-	"barewire/inet/header"
 	"barewire/inet/sock"
+	"barewire/skb/header"
 )
 
 var optOn = []byte{1, 0, 0, 0} // read-only

@@ -7,11 +7,11 @@ import (
 	"time"
 
 	"barewire/inet"
-	"barewire/inet/header"
 	"barewire/inet/neigh"
 	"barewire/inet/sock"
 	"barewire/napi"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // benchNIC is a device whose receive ring holds as many frames as it

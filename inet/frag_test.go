@@ -10,8 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"barewire/inet/header"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // fragments cuts a payload from the peer into pieces of size bytes.

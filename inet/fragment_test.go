@@ -6,10 +6,10 @@ import (
 	"syscall"
 	"testing"
 
-	"barewire/inet/header"
 	"barewire/inet/sock"
 	"barewire/napi"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // sgHost is a quiet host whose device takes page fragments, as virtio-net

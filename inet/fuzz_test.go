@@ -5,9 +5,9 @@ import (
 	"testing"
 
 	"barewire/inet/fib"
-	"barewire/inet/header"
 	"barewire/inet/sock"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // fuzzHost is a host with sockets of every kind.

@@ -9,10 +9,10 @@ import (
 
 	"barewire/inet"
 	"barewire/inet/fib"
-	"barewire/inet/header"
 	"barewire/inet/sock"
 	"barewire/napi"
 	"barewire/skb"
+	"barewire/skb/header"
 	"barewire/skb/skbtest"
 )
 

@@ -5,9 +5,9 @@ import (
 	"testing"
 
 	"barewire/inet/fib"
-	"barewire/inet/header"
 	"barewire/napi"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // TestICMP_errorSource_byTheSetting: an error comes from the address of the

@@ -6,8 +6,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"barewire/inet/header"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 func TestICMP_badMessages_countedAndSilent(t *testing.T) {

@@ -4,8 +4,8 @@ import (
 	"encoding/binary"
 	"testing"
 
-	"barewire/inet/header"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // FuzzIGMP feeds messages with their checksum repaired to a host that is a

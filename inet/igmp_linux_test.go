@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"barewire/inet/header"
+	"barewire/skb/header"
 )
 
 // TestLinuxIGMP_sameCalls_sameReports makes the same membership calls on this

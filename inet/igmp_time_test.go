@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"barewire/inet/header"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // until lets time pass until a message is sent and returns how long that took

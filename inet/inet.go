@@ -8,7 +8,6 @@ import (
 
 	"barewire/inet/arp"
 	"barewire/inet/fib"
-	"barewire/inet/header"
 	"barewire/inet/icmp"
 	"barewire/inet/igmp"
 	"barewire/inet/ip"
@@ -24,6 +23,7 @@ import (
 	"barewire/napi"
 	"barewire/netfilter"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // Config is what an Internet family is made of.

@@ -4,10 +4,10 @@ import (
 	"strings"
 	"testing"
 
-	"barewire/inet/header"
 	"barewire/inet/mib"
 	"barewire/netfilter"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // TestIP_badPackets_countedAsLinux has one packet for each check of the receive

@@ -5,9 +5,9 @@ import (
 	"syscall"
 
 	"barewire/inet/fib"
-	"barewire/inet/header"
 	"barewire/inet/ip"
 	"barewire/napi"
+	"barewire/skb/header"
 )
 
 // labelOf is the label of an address: its own, or the device's name.

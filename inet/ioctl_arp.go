@@ -5,9 +5,9 @@ import (
 	"syscall"
 
 	"barewire/inet/fib"
-	"barewire/inet/header"
 	"barewire/inet/neigh"
 	"barewire/napi"
+	"barewire/skb/header"
 )
 
 // Flags of a struct arpreq (Linux: ATF_*), and where its fields are.

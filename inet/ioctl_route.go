@@ -5,7 +5,7 @@ import (
 	"syscall"
 
 	"barewire/inet/fib"
-	"barewire/inet/header"
+	"barewire/skb/header"
 )
 
 // rtIoctl is ip_rt_ioctl. The name of the device, if rt_dev points to one,

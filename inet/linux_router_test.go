@@ -7,9 +7,9 @@ import (
 	"testing"
 
 	"barewire/inet/fib"
-	"barewire/inet/header"
 	"barewire/inet/neigh"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // route gives both the same route: what "ip route add" takes.

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"barewire/inet/header"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // knownDifferences are the cases where we do not do as Linux, and why.

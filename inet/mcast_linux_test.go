@@ -7,8 +7,8 @@ import (
 	"testing"
 	"unsafe"
 
-	"barewire/inet/header"
 	"barewire/qemu"
+	"barewire/skb/header"
 )
 
 // Membership options of level SOL_IP.

@@ -4,7 +4,7 @@ import (
 	"syscall"
 	"testing"
 
-	"barewire/inet/header"
+	"barewire/skb/header"
 )
 
 func TestMulticast_sockets_receiveWhatTheyJoined(t *testing.T) {

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"barewire/inet/header"
+	"barewire/skb/header"
 )
 
 // Options of multicast routing.

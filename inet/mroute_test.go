@@ -8,12 +8,12 @@ import (
 	"testing/synctest"
 	"time"
 
-	"barewire/inet/header"
 	"barewire/inet/ipmr"
 	"barewire/inet/sock"
 	"barewire/napi"
 	"barewire/netfilter"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // routing is our router with three vifs.

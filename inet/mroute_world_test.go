@@ -13,10 +13,10 @@ import (
 	"unsafe"
 
 	"barewire/board/hosted"
-	"barewire/inet/header"
 	"barewire/inet/sock"
 	"barewire/napi"
 	"barewire/qemu"
+	"barewire/skb/header"
 )
 
 // mrPorts is how many links a multicast router of these tests has: eth0 to

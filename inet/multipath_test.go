@@ -4,8 +4,8 @@ import (
 	"testing"
 
 	"barewire/inet/fib"
-	"barewire/inet/header"
 	"barewire/inet/neigh"
+	"barewire/skb/header"
 )
 
 // TestMultipath_hashPolicies_whatCounts: packets that differ in what a policy

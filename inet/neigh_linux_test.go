@@ -8,8 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"barewire/inet/header"
 	"barewire/inet/neigh"
+	"barewire/skb/header"
 )
 
 // questions are the settings that decide how a neighbour is asked for.

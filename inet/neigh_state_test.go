@@ -9,9 +9,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"barewire/inet/header"
 	"barewire/inet/neigh"
 	"barewire/inet/sock"
+	"barewire/skb/header"
 )
 
 // wait lets time pass and everything due happen.

@@ -7,10 +7,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"barewire/inet/header"
 	"barewire/inet/neigh"
 	"barewire/napi"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // bubble runs f with virtual time and ksoftirqd on its goroutine.

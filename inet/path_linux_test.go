@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"barewire/inet/fib"
-	"barewire/inet/header"
 	"barewire/inet/neigh"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // pathWord is what "ip route get" says of an exception.

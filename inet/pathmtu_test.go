@@ -4,8 +4,8 @@ import (
 	"syscall"
 	"testing"
 
-	"barewire/inet/header"
 	"barewire/inet/sock"
+	"barewire/skb/header"
 )
 
 // pathMTUSocket is a socket connected to the peer.

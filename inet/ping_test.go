@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"testing"
 
-	"barewire/inet/header"
 	"barewire/inet/neigh"
+	"barewire/skb/header"
 )
 
 func TestARP_requestForUs_answered(t *testing.T) {

@@ -9,8 +9,8 @@ import (
 	"testing"
 
 	"barewire/inet"
-	"barewire/inet/header"
 	"barewire/napi"
+	"barewire/skb/header"
 	"github.com/u-root/u-root/pkg/netstat"
 )
 

@@ -6,8 +6,8 @@ import (
 	"syscall"
 	"testing"
 
-	"barewire/inet/header"
 	"barewire/inet/sock"
+	"barewire/skb/header"
 )
 
 func (h *host) rawSocket(proto int) *sock.Socket {

@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"barewire/inet/fib"
-	"barewire/inet/header"
 	"barewire/inet/neigh"
+	"barewire/skb/header"
 )
 
 // redirectsSent has a packet to elsewhere arrive from a host on the link and

@@ -7,9 +7,9 @@ import (
 	"testing"
 
 	"barewire/inet/fib"
-	"barewire/inet/header"
 	"barewire/inet/ip"
 	"barewire/inet/neigh"
+	"barewire/skb/header"
 )
 
 func ip4(a, b, c, d byte) header.Addr { return header.AddrFrom4([4]byte{a, b, c, d}) }

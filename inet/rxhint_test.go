@@ -5,8 +5,8 @@ import (
 	"syscall"
 	"testing"
 
-	"barewire/inet/header"
 	"barewire/inet/sock"
+	"barewire/skb/header"
 )
 
 // TestPoll_flowRoutedOnce_othersByThemselves: within a poll the decision over a

@@ -4,8 +4,8 @@ import (
 	"syscall"
 	"testing"
 
-	"barewire/inet/header"
 	"barewire/inet/sock"
+	"barewire/skb/header"
 )
 
 // FuzzSockOpt sets and reads options with any value on sockets of every type,

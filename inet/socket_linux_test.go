@@ -7,9 +7,9 @@ import (
 	"testing"
 	"unsafe"
 
-	"barewire/inet/header"
 	"barewire/inet/sock"
 	"barewire/qemu"
+	"barewire/skb/header"
 )
 
 // This test makes the same socket calls here and on the Linux kernel, over

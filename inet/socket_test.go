@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"barewire/inet/header"
+	"barewire/skb/header"
 )
 
 func TestUDP_options_asLinux(t *testing.T) {

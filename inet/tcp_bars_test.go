@@ -5,8 +5,8 @@ import (
 	"testing"
 
 	"barewire/inet"
-	"barewire/inet/header"
 	"barewire/napi"
+	"barewire/skb/header"
 )
 
 // The bars of the benchmarks, printed beside what was measured.

@@ -10,9 +10,9 @@ import (
 	"testing"
 
 	"barewire/inet"
-	"barewire/inet/header"
 	"barewire/inet/sock"
 	"barewire/napi"
+	"barewire/skb/header"
 )
 
 // vethPair is two stacks joined by a veth pair, with their softirqs running.

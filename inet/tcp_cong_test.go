@@ -12,8 +12,8 @@ import (
 
 	"barewire/board/hosted"
 	"barewire/inet"
-	"barewire/inet/header"
 	"barewire/inet/neigh"
+	"barewire/skb/header"
 )
 
 // congFlow is one bulk transfer by one algorithm.

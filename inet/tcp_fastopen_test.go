@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"barewire/inet"
-	"barewire/inet/header"
+	"barewire/skb/header"
 )
 
 // TestTCPFastopen_world is the world of bad wires with data in the SYNs: lost,

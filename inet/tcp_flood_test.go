@@ -9,9 +9,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"barewire/inet/header"
 	"barewire/inet/tcp"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // tcpFrame makes a TCP segment from an address to the host.

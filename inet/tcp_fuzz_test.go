@@ -5,9 +5,9 @@ import (
 	"syscall"
 	"testing"
 
-	"barewire/inet/header"
 	"barewire/inet/sock"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // tcpPacket makes a segment from the peer with a right checksum.

@@ -14,11 +14,11 @@ import (
 
 	"barewire/board/hosted"
 	"barewire/inet"
-	"barewire/inet/header"
 	"barewire/napi"
 	"barewire/netfilter"
 	"barewire/qemu"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // tcpLinux is a stack and the Linux kernel at both ends of a TAP: 192.0.2.1 is

@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"barewire/inet/header"
 	"barewire/inet/sock"
+	"barewire/skb/header"
 )
 
 const tcpMD5Sig, tcpMD5SigExt = 14, 32

@@ -3,8 +3,8 @@ package inet_test
 import (
 	"strings"
 
-	"barewire/inet/header"
 	"barewire/inet/tcp"
+	"barewire/skb/header"
 )
 
 const (

@@ -9,10 +9,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"barewire/inet/header"
 	"barewire/inet/sock"
 	"barewire/inet/tcp"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // The model check: in every state of a connection one segment of an alphabet

@@ -6,7 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"barewire/inet/header"
+	"barewire/skb/header"
 )
 
 // TestTCP_acceptQueue_overflow fills the accept queue behind a request: its ACK

@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"barewire/inet/header"
 	"barewire/inet/sock"
+	"barewire/skb/header"
 )
 
 // tcpSocket makes a TCP socket, bound if port is not 0.

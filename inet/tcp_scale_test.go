@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"barewire/inet/header"
 	"barewire/inet/sock"
+	"barewire/skb/header"
 )
 
 // idle opens n connections from the peer's network to the host and leaves them

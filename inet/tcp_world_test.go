@@ -15,9 +15,9 @@ import (
 
 	"barewire/board/hosted"
 	"barewire/inet"
-	"barewire/inet/header"
 	"barewire/inet/neigh"
 	"barewire/inet/sock"
+	"barewire/skb/header"
 )
 
 var tcpSeeds = flag.Uint64("tcpseeds", 24, "seeds of TestTCP_world")

@@ -12,9 +12,9 @@ import (
 
 	"barewire/board/hosted"
 	"barewire/inet"
-	"barewire/inet/header"
 	"barewire/inet/sock"
 	"barewire/napi"
+	"barewire/skb/header"
 )
 
 // city is many namespaces in virtual time: one router, a hub with faults on one

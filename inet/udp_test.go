@@ -7,10 +7,10 @@ import (
 	"syscall"
 	"testing"
 
-	"barewire/inet/header"
 	"barewire/inet/sock"
 	"barewire/napi"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 func fromPeerUDP(sport, dport uint16, data []byte) []byte {

@@ -4,9 +4,9 @@ import (
 	"syscall"
 	"time"
 
-	"barewire/inet/header"
 	"barewire/inet/ip"
 	"barewire/napi"
+	"barewire/skb/header"
 )
 
 // Event follows the devices (Linux: arp_netdev_event and the gratuitous ARP of

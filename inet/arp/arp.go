@@ -20,11 +20,11 @@ import (
 	"sync/atomic"
 
 	"barewire/inet/fib"
-	"barewire/inet/header"
 	"barewire/inet/ip"
 	"barewire/inet/neigh"
 	"barewire/napi"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // ARP is the protocol of one stack. It implements neigh.Ops.

@@ -2,12 +2,12 @@ package arp
 
 import (
 	"barewire/inet/fib"
-	"barewire/inet/header"
 	"barewire/inet/ip"
 	"barewire/inet/mib"
 	"barewire/inet/neigh"
 	"barewire/napi"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // ignore reports whether arp_ignore forbids an answer (Linux: arp_ignore).

@@ -4,9 +4,9 @@ import (
 	"slices"
 
 	"barewire/inet/fib"
-	"barewire/inet/header"
 	"barewire/inet/ip"
 	"barewire/napi"
+	"barewire/skb/header"
 )
 
 // proxied is an answer for somebody else that waits for its time.

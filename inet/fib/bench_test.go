@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"barewire/inet/header"
+	"barewire/skb/header"
 )
 
 // internetLengths is how many of a thousand prefixes of the Internet's table

@@ -1,7 +1,7 @@
 package fib
 
 import (
-	"barewire/inet/header"
+	"barewire/skb/header"
 )
 
 // Flags of a request to add something (Linux: NLM_F_*).

@@ -11,7 +11,7 @@ package fib
 import (
 	"syscall"
 
-	"barewire/inet/header"
+	"barewire/skb/header"
 )
 
 // Type is what happens to packets of a route (Linux: RTN_*).

@@ -4,8 +4,8 @@ import (
 	"sync/atomic"
 	"syscall"
 
-	"barewire/inet/header"
 	"barewire/napi"
+	"barewire/skb/header"
 )
 
 // Info is a route without its prefix (Linux: struct fib_info). Routes that are

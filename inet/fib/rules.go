@@ -4,7 +4,7 @@ import (
 	"slices"
 	"syscall"
 
-	"barewire/inet/header"
+	"barewire/skb/header"
 )
 
 // ruleSet is an immutable list of rules by priority.

@@ -6,9 +6,9 @@ import (
 	"syscall"
 	"testing"
 
-	"barewire/inet/header"
 	"barewire/napi"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // slowFIB is the plain reference of a FIB: a list of routes.

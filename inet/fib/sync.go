@@ -1,8 +1,8 @@
 package fib
 
 import (
-	"barewire/inet/header"
 	"barewire/napi"
+	"barewire/skb/header"
 )
 
 // nexthopsOf visits the nexthops of a device, each once.

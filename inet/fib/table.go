@@ -4,7 +4,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
-	"barewire/inet/header"
+	"barewire/skb/header"
 )
 
 // alias is one of the routes of a prefix (Linux: struct fib_alias).

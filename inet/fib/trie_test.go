@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"testing"
 
-	"barewire/inet/header"
+	"barewire/skb/header"
 )
 
 // linear is the plain reference of the trie: a list of prefixes.

@@ -2,10 +2,10 @@ package icmp
 
 import (
 	"barewire/inet/fib"
-	"barewire/inet/header"
 	"barewire/inet/ip"
 	"barewire/inet/mib"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // ICMP is the protocol of one stack.

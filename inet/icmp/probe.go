@@ -3,9 +3,9 @@ package icmp
 import (
 	"encoding/binary"
 
-	"barewire/inet/header"
 	"barewire/napi"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // Extended echo (RFC 8335 sections 2 to 4).

@@ -4,9 +4,9 @@ import (
 	"encoding/binary"
 
 	"barewire/inet/fib"
-	"barewire/inet/header"
 	"barewire/inet/ip"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // echo answers an echo request with its own packet (Linux: icmp_echo; RFC 1122

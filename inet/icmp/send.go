@@ -5,10 +5,10 @@ import (
 	"time"
 
 	"barewire/inet/fib"
-	"barewire/inet/header"
 	"barewire/inet/ip"
 	"barewire/napi"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // maxError is the largest error message in bytes, IP header included (RFC 1812

@@ -5,8 +5,8 @@ import (
 	"sync/atomic"
 	"syscall"
 
-	"barewire/inet/header"
 	"barewire/napi"
+	"barewire/skb/header"
 )
 
 // maxLeft bounds the groups that were left and are still to be reported.

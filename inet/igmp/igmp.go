@@ -6,11 +6,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	"barewire/inet/header"
 	"barewire/inet/ip"
 	"barewire/napi"
 	"barewire/napi/sysctl"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // Filter modes (Linux: MCAST_EXCLUDE, MCAST_INCLUDE).

@@ -1,8 +1,8 @@
 package igmp
 
 import (
-	"barewire/inet/header"
 	"barewire/napi"
+	"barewire/skb/header"
 )
 
 // Group is a group a device is in, for listings.

@@ -3,10 +3,10 @@ package igmp
 import (
 	"time"
 
-	"barewire/inet/header"
 	"barewire/inet/ip"
 	"barewire/napi"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // maxMessage is how much of a message is looked at: a query with as many

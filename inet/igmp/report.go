@@ -5,9 +5,9 @@ import (
 	"slices"
 
 	"barewire/inet/fib"
-	"barewire/inet/header"
 	"barewire/inet/ip"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 const (

@@ -6,8 +6,8 @@ import (
 	"syscall"
 
 	"barewire/inet/fib"
-	"barewire/inet/header"
 	"barewire/inet/ip"
+	"barewire/skb/header"
 )
 
 // sockState is what a socket has joined.

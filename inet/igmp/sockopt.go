@@ -4,8 +4,8 @@ import (
 	"encoding/binary"
 	"syscall"
 
-	"barewire/inet/header"
 	"barewire/inet/ip"
+	"barewire/skb/header"
 )
 
 // Options of level SOL_IP that package syscall lacks for some platforms

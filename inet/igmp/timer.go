@@ -1,6 +1,6 @@
 package igmp
 
-import "barewire/inet/header"
+import "barewire/skb/header"
 
 // slack is what Linux adds to every random delay: two clock ticks.
 const slack = 2e6

@@ -5,9 +5,9 @@ import (
 	"syscall"
 
 	"barewire/inet/fib"
-	"barewire/inet/header"
 	"barewire/inet/sock"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // Cookie is what a send may say beside the destination (Linux: struct

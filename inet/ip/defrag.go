@@ -4,9 +4,9 @@ import (
 	"sync"
 	"time"
 
-	"barewire/inet/header"
 	"barewire/napi"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // Bounds of reassembly, with Linux's defaults.

@@ -5,8 +5,8 @@ import (
 	"syscall"
 
 	"barewire/inet/fib"
-	"barewire/inet/header"
 	"barewire/napi"
+	"barewire/skb/header"
 )
 
 // Ifaddr is an address of a device (Linux: struct in_ifaddr).

@@ -3,8 +3,8 @@ package ip
 import (
 	"syscall"
 
-	"barewire/inet/header"
 	"barewire/inet/sock"
+	"barewire/skb/header"
 )
 
 // What datagram socks without ports of their own, raw and ping, share.

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"barewire/inet/fib"
-	"barewire/inet/header"
+	"barewire/skb/header"
 )
 
 // fibKey is the routes of one address, which is a leaf of the tree.

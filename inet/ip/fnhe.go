@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"barewire/inet/fib"
-	"barewire/inet/header"
+	"barewire/skb/header"
 )
 
 // exceptions is what is known of single destinations behind a nexthop: a

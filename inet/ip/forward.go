@@ -3,10 +3,10 @@ package ip
 import (
 	"syscall"
 
-	"barewire/inet/header"
 	"barewire/napi"
 	"barewire/netfilter"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // forward passes a packet on to another host (Linux: ip_forward). Consumes b,

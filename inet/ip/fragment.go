@@ -3,10 +3,10 @@ package ip
 import (
 	"syscall"
 
-	"barewire/inet/header"
 	"barewire/inet/sock"
 	"barewire/napi"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // fragment sends a packet in pieces (Linux: ip_fragment, ip_do_fragment; RFC

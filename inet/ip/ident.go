@@ -5,8 +5,8 @@ import (
 	"math/bits"
 	"sync/atomic"
 
-	"barewire/inet/header"
 	"barewire/napi"
+	"barewire/skb/header"
 )
 
 // identTable chooses the identification of packets that may be fragmented

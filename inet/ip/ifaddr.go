@@ -6,8 +6,8 @@ import (
 	"syscall"
 
 	"barewire/inet/fib"
-	"barewire/inet/header"
 	"barewire/napi"
+	"barewire/skb/header"
 )
 
 // AddrConfig is a request to add, change or delete an address of a device

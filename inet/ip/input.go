@@ -2,11 +2,11 @@ package ip
 
 import (
 	"barewire/inet/fib"
-	"barewire/inet/header"
 	"barewire/inet/mib"
 	"barewire/napi"
 	"barewire/netfilter"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // Rcv takes every IPv4 packet a device hands up (Linux: ip_rcv); it is the

@@ -2,8 +2,8 @@ package ip
 
 import (
 	"barewire/inet/fib"
-	"barewire/inet/header"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // PathError acts on what an ICMP error says about the path of a packet sent

@@ -5,8 +5,8 @@ import (
 	"time"
 
 	"barewire/inet/fib"
-	"barewire/inet/header"
 	"barewire/napi"
+	"barewire/skb/header"
 )
 
 // IFAFDeprecated is an address whose preferred lifetime is over (Linux:

@@ -2,10 +2,10 @@ package ip
 
 import (
 	"barewire/inet/fib"
-	"barewire/inet/header"
 	"barewire/napi"
 	"barewire/netfilter"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // MulticastRouter is the routing of packets to groups (Linux:

@@ -4,9 +4,9 @@ import (
 	"encoding/binary"
 
 	"barewire/inet/fib"
-	"barewire/inet/header"
 	"barewire/inet/neigh"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // Values of fib_multipath_hash_policy.

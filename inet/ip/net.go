@@ -6,13 +6,13 @@ import (
 	"syscall"
 
 	"barewire/inet/fib"
-	"barewire/inet/header"
 	"barewire/inet/mib"
 	"barewire/inet/neigh"
 	"barewire/inet/sock"
 	"barewire/napi"
 	"barewire/netfilter"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // DefaultTTL is the time to live of packets sent from here (RFC 1340; Linux:

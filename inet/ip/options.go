@@ -5,9 +5,9 @@ import (
 	"time"
 
 	"barewire/inet/fib"
-	"barewire/inet/header"
 	"barewire/napi"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // What the IP layer notes about a packet in its control buffer (Linux: struct

@@ -5,8 +5,8 @@ import (
 	"math/bits"
 	"sync"
 
-	"barewire/inet/header"
 	"barewire/napi"
+	"barewire/skb/header"
 )
 
 // Size of the table of peers: sets of ways entries. 8192 peers cost 512 KiB,

@@ -6,8 +6,8 @@ import (
 	"sync/atomic"
 	"syscall"
 
-	"barewire/inet/header"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // raChain is the raw socks that asked for packets with the router alert option

@@ -3,9 +3,9 @@ package ip
 import (
 	"syscall"
 
-	"barewire/inet/header"
 	"barewire/inet/sock"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // rfc4884Invalid is SO_EE_RFC4884_FLAG_INVALID as it stands in ee_data, behind

@@ -4,9 +4,9 @@ import (
 	"syscall"
 
 	"barewire/inet/fib"
-	"barewire/inet/header"
 	"barewire/napi"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // routeInput decides over a received packet (Linux: ip_route_input_noref). Its

@@ -4,8 +4,8 @@ import (
 	"syscall"
 
 	"barewire/inet/fib"
-	"barewire/inet/header"
 	"barewire/napi"
+	"barewire/skb/header"
 )
 
 // RouteOutput decides where a packet sent from here goes (Linux:

@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"barewire/inet/fib"
-	"barewire/inet/header"
 	"barewire/napi"
 	"barewire/napi/sysctl"
+	"barewire/skb/header"
 )
 
 // initRoute sets Linux's defaults and registers the settings and files of

@@ -2,9 +2,9 @@ package ip
 
 import (
 	"barewire/inet/fib"
-	"barewire/inet/header"
 	"barewire/napi"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // rxHint is the decision over the last packet of a poll: most often the next one

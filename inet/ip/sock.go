@@ -5,9 +5,9 @@ import (
 	"syscall"
 
 	"barewire/inet/fib"
-	"barewire/inet/header"
 	"barewire/inet/sock"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // SockaddrLen is the size of struct sockaddr_in.

@@ -6,8 +6,8 @@ import (
 	"syscall"
 
 	"barewire/inet/fib"
-	"barewire/inet/header"
 	"barewire/inet/sock"
+	"barewire/skb/header"
 )
 
 // Options of level SOL_IP that package syscall lacks or has only for some

@@ -3,8 +3,8 @@ package ipmr
 import (
 	"syscall"
 
-	"barewire/inet/header"
 	"barewire/napi"
+	"barewire/skb/header"
 )
 
 // Config is an entry as netlink describes it (Linux: rtm_to_ipmr_mfcc).

@@ -1,10 +1,10 @@
 package ipmr
 
 import (
-	"barewire/inet/header"
 	"barewire/inet/ip"
 	"barewire/napi"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // Input implements ip.MulticastRouter (Linux: ip_mr_input).

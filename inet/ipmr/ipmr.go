@@ -6,9 +6,9 @@ import (
 	"sync/atomic"
 	"syscall"
 
-	"barewire/inet/header"
 	"barewire/inet/ip"
 	"barewire/napi"
+	"barewire/skb/header"
 )
 
 // Limits; see the package comment.

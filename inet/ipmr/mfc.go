@@ -6,8 +6,8 @@ import (
 	"sync/atomic"
 	"syscall"
 
-	"barewire/inet/header"
 	"barewire/napi"
+	"barewire/skb/header"
 )
 
 // key names an entry: where packets come from, 0 for anywhere, and the group, 0

@@ -4,9 +4,9 @@ import (
 	"encoding/binary"
 	"fmt"
 
-	"barewire/inet/header"
 	"barewire/napi"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // PIM's register message (RFC 7761 section 4.9.3; Linux: struct pimreghdr).

@@ -4,7 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 
-	"barewire/inet/header"
+	"barewire/skb/header"
 )
 
 // word is an address as a little-endian machine prints the word it is.

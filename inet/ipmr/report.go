@@ -4,9 +4,9 @@ import (
 	"encoding/binary"
 	"syscall"
 
-	"barewire/inet/header"
 	"barewire/inet/sock"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // Kinds of upcalls (Linux: IGMPMSG_*).

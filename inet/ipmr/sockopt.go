@@ -4,9 +4,9 @@ import (
 	"encoding/binary"
 	"syscall"
 
-	"barewire/inet/header"
 	"barewire/inet/ip"
 	"barewire/napi"
+	"barewire/skb/header"
 )
 
 // Options of level SOL_IP and requests (Linux: include/uapi/linux/mroute.h).

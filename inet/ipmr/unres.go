@@ -5,9 +5,9 @@ import (
 	"sync"
 	"syscall"
 
-	"barewire/inet/header"
 	"barewire/napi"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // maxWaiting is how many packets of a source and group wait.

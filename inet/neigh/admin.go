@@ -3,8 +3,8 @@ package neigh
 import (
 	"syscall"
 
-	"barewire/inet/header"
 	"barewire/napi"
+	"barewire/skb/header"
 )
 
 // Request is what the administrator says about a neighbour (Linux: struct ndmsg

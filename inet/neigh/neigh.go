@@ -5,9 +5,9 @@ import (
 	"sync/atomic"
 	"syscall"
 
-	"barewire/inet/header"
 	"barewire/napi"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // States of a neighbour, bits with Linux's NUD_* values.

@@ -4,8 +4,8 @@ import (
 	"sync/atomic"
 	"syscall"
 
-	"barewire/inet/header"
 	"barewire/napi"
+	"barewire/skb/header"
 )
 
 // maxProxies bounds the proxy table; more are refused with ENOBUFS. Only the

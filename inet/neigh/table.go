@@ -7,10 +7,10 @@ import (
 	"syscall"
 	"time"
 
-	"barewire/inet/header"
 	"barewire/inet/mib"
 	"barewire/napi"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // Ops is the protocol behind a table (Linux: neigh_ops and the constructor);

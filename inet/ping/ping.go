@@ -14,11 +14,11 @@ import (
 	"sync/atomic"
 	"syscall"
 
-	"barewire/inet/header"
 	"barewire/inet/ip"
 	"barewire/inet/sock"
 	"barewire/napi/sysctl"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // Ping is the ping sockets of a namespace. It implements ip.PingHandler.

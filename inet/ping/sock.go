@@ -3,10 +3,10 @@ package ping
 import (
 	"syscall"
 
-	"barewire/inet/header"
 	"barewire/inet/ip"
 	"barewire/inet/sock"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // Sock is a ping socket's packet half.

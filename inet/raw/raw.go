@@ -12,10 +12,10 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"barewire/inet/header"
 	"barewire/inet/ip"
 	"barewire/inet/sock"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // Raw is the raw sockets of a namespace. It implements ip.RawHandler.

@@ -1,9 +1,9 @@
 package tcp
 
 import (
-	"barewire/inet/header"
 	"barewire/inet/mib"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // What one ACK turned out to be: found once, carried as flags (Linux: FLAG_*).

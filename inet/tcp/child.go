@@ -1,11 +1,11 @@
 package tcp
 
 import (
-	"barewire/inet/header"
 	"barewire/inet/ip"
 	"barewire/inet/mib"
 	"barewire/inet/sock"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // The connection a request becomes (Linux: tcp_v4_syn_recv_sock,

@@ -1,11 +1,11 @@
 package tcp
 
 import (
-	"barewire/inet/header"
 	"barewire/inet/ip"
 	"barewire/inet/mib"
 	"barewire/inet/sock"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // SYN cookies (Linux: net/ipv4/syncookies.c; RFC 4987 section 3.6): when the SYN

@@ -4,11 +4,11 @@ import (
 	"encoding/binary"
 	"testing"
 
-	"barewire/inet/header"
 	"barewire/inet/ip"
 	"barewire/inet/mib"
 	"barewire/napi"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // testTCP is TCP of a stack without devices whose clock is the test's.

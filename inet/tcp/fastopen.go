@@ -9,11 +9,11 @@ import (
 	"syscall"
 
 	"barewire/inet/fib"
-	"barewire/inet/header"
 	"barewire/inet/ip"
 	"barewire/inet/mib"
 	"barewire/napi/sysctl"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // TCP Fast Open (RFC 7413; Linux: net/ipv4/tcp_fastopen.c): the listener's side

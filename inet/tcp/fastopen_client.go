@@ -4,12 +4,12 @@ import (
 	"sync"
 	"syscall"
 
-	"barewire/inet/header"
 	"barewire/inet/ip"
 	"barewire/inet/mib"
 	"barewire/inet/sock"
 	"barewire/napi"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // TCP Fast Open, the side that connects (RFC 7413 section 4.2.1; Linux:

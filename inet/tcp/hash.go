@@ -3,9 +3,9 @@ package tcp
 import (
 	"sync"
 
-	"barewire/inet/header"
 	"barewire/inet/ip"
 	"barewire/inet/sock"
+	"barewire/skb/header"
 )
 
 // entry is one connection in the established hash: an open or closing one, a

@@ -3,10 +3,10 @@ package tcp
 import (
 	"syscall"
 
-	"barewire/inet/header"
 	"barewire/inet/ip"
 	"barewire/inet/mib"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // err hears of an ICMP error about a segment sent from here (Linux:

@@ -1,10 +1,10 @@
 package tcp
 
 import (
-	"barewire/inet/header"
 	"barewire/inet/mib"
 	"barewire/inet/sock"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // predict is the header the fast path expects (Linux: pred_flags): on while

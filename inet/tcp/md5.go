@@ -9,9 +9,9 @@ import (
 	"sync"
 	"syscall"
 
-	"barewire/inet/header"
 	"barewire/inet/mib"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // TCP MD5 signatures (RFC 2385; Linux: CONFIG_TCP_MD5SIG): every segment has the

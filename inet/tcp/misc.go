@@ -4,12 +4,12 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"barewire/inet/header"
 	"barewire/inet/ip"
 	"barewire/inet/mib"
 	"barewire/inet/sock"
 	"barewire/napi"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // What keeps a sock from filling the device's queue (Linux: TCP small queues).

@@ -1,9 +1,9 @@
 package tcp
 
 import (
-	"barewire/inet/header"
 	"barewire/inet/mib"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // Finding the path MTU by sending larger packets and seeing whether they arrive

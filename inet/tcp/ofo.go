@@ -1,9 +1,9 @@
 package tcp
 
 import (
-	"barewire/inet/header"
 	"barewire/inet/mib"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // ofoQueue keeps a segment that came before its time (Linux:

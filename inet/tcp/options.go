@@ -3,7 +3,7 @@ package tcp
 import (
 	"encoding/binary"
 
-	"barewire/inet/header"
+	"barewire/skb/header"
 )
 
 // parsedOpts is what one segment's options say.

@@ -3,7 +3,7 @@ package tcp
 import (
 	"testing"
 
-	"barewire/inet/header"
+	"barewire/skb/header"
 )
 
 func synWith(opts []byte) header.TCP {

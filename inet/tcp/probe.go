@@ -3,9 +3,9 @@ package tcp
 import (
 	"syscall"
 
-	"barewire/inet/header"
 	"barewire/inet/mib"
 	"barewire/inet/sock"
+	"barewire/skb/header"
 )
 
 // Probes of a closed window (RFC 9293 section 3.8.6.1; Linux:

@@ -1,10 +1,10 @@
 package tcp
 
 import (
-	"barewire/inet/header"
 	"barewire/inet/mib"
 	"barewire/inet/sock"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // Scheduling of ACKs.

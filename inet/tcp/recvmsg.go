@@ -4,9 +4,9 @@ import (
 	"sync/atomic"
 	"syscall"
 
-	"barewire/inet/header"
 	"barewire/inet/sock"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // RecvMsg reads from the connection (Linux: tcp_recvmsg). 0 without error is

@@ -2,10 +2,10 @@ package tcp
 
 import (
 	"barewire/inet/fib"
-	"barewire/inet/header"
 	"barewire/inet/ip"
 	"barewire/napi"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // reply is a segment that no sock sends: RST, ACK or SYN-ACK (Linux: the

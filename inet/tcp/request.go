@@ -4,12 +4,12 @@ import (
 	"sync"
 	"unsafe"
 
-	"barewire/inet/header"
 	"barewire/inet/ip"
 	"barewire/inet/mib"
 	"barewire/inet/sock"
 	"barewire/napi"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // request is a SYN that was answered: much less than a sock, since anybody can

@@ -3,8 +3,8 @@ package tcp
 import (
 	"syscall"
 
-	"barewire/inet/header"
 	"barewire/inet/mib"
+	"barewire/skb/header"
 )
 
 // Sending again (Linux: tcp_retransmit_skb).

@@ -3,10 +3,10 @@ package tcp
 import (
 	"syscall"
 
-	"barewire/inet/header"
 	"barewire/inet/mib"
 	"barewire/inet/sock"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // wmemOverhead is what Linux charges for a segment beside its data.

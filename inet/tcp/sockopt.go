@@ -5,8 +5,8 @@ import (
 	"strings"
 	"syscall"
 
-	"barewire/inet/header"
 	"barewire/inet/sock"
+	"barewire/skb/header"
 )
 
 // errNotSupported is what asks for something not done yet.

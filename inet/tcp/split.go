@@ -1,8 +1,8 @@
 package tcp
 
 import (
-	"barewire/inet/header"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // Segments of the send queue cut and shortened (Linux: tcp_fragment,

@@ -1,10 +1,10 @@
 package tcp
 
 import (
-	"barewire/inet/header"
 	"barewire/inet/mib"
 	"barewire/inet/sock"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // disposition is what became of a segment.

@@ -5,12 +5,12 @@ import (
 	"sync/atomic"
 	"time"
 
-	"barewire/inet/header"
 	"barewire/inet/ip"
 	"barewire/inet/mib"
 	"barewire/inet/sock"
 	"barewire/napi"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // Connection states, with Linux's numbers (TCP_*).

@@ -5,11 +5,11 @@ import (
 	"sync/atomic"
 	"unsafe"
 
-	"barewire/inet/header"
 	"barewire/inet/ip"
 	"barewire/inet/mib"
 	"barewire/napi"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // timewait is what is kept of a connection that is over (Linux: struct

@@ -1,9 +1,9 @@
 package tcp
 
 import (
-	"barewire/inet/header"
 	"barewire/inet/sock"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // Urgent data (RFC 9293 section 3.8.5, with Linux's reading of the pointer).

@@ -3,10 +3,10 @@ package tcp
 import (
 	"syscall"
 
-	"barewire/inet/header"
 	"barewire/inet/ip"
 	"barewire/inet/mib"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // setSegs notes into how many packets a segment will be cut (Linux:

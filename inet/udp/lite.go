@@ -3,9 +3,9 @@ package udp
 import (
 	"sync/atomic"
 
-	"barewire/inet/header"
 	"barewire/inet/ip"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // UDP-Lite (RFC 3828; Linux: net/ipv4/udplite.c, include/net/udplite.h): UDP

@@ -3,11 +3,11 @@ package udp
 import (
 	"syscall"
 
-	"barewire/inet/header"
 	"barewire/inet/ip"
 	"barewire/inet/sock"
 	"barewire/napi"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // SendMsg sends one datagram, or with MSG_MORE or UDP_CORK a part of one (Linux:

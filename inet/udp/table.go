@@ -8,11 +8,11 @@ import (
 	"sync/atomic"
 	"syscall"
 
-	"barewire/inet/header"
 	"barewire/inet/ip"
 	"barewire/inet/sock"
 	"barewire/napi"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // tableSize is the number of slots of each hash (Linux: UDP_HTABLE_SIZE_MIN).

@@ -3,12 +3,12 @@ package udp
 import (
 	"sync/atomic"
 
-	"barewire/inet/header"
 	"barewire/inet/ip"
 	"barewire/inet/mib"
 	"barewire/inet/sock"
 	"barewire/napi"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // UDP is UDP, or UDP-Lite, of one stack.

@@ -8,9 +8,9 @@ import (
 
 	"barewire/inet"
 	"barewire/inet/fib"
-	"barewire/inet/header"
 	"barewire/inet/ip"
 	"barewire/napi"
+	"barewire/skb/header"
 	"barewire/sys/lease"
 )
 

@@ -5,9 +5,9 @@ import (
 	"syscall"
 
 	"barewire/inet/fib"
-	"barewire/inet/header"
 	"barewire/inet/ip"
 	"barewire/napi"
+	"barewire/skb/header"
 	"barewire/sys/netlink"
 )
 

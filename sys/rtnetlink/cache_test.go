@@ -7,7 +7,7 @@ import (
 	"unsafe"
 
 	"barewire/inet/fib"
-	inethdr "barewire/inet/header"
+	inethdr "barewire/skb/header"
 
 	"github.com/vishvananda/netlink/nl"
 )

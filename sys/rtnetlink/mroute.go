@@ -4,8 +4,8 @@ import (
 	"encoding/binary"
 	"syscall"
 
-	"barewire/inet/header"
 	"barewire/inet/ipmr"
+	"barewire/skb/header"
 	"barewire/sys/netlink"
 )
 

@@ -4,9 +4,9 @@ import (
 	"encoding/binary"
 	"syscall"
 
-	"barewire/inet/header"
 	"barewire/inet/neigh"
 	"barewire/napi"
+	"barewire/skb/header"
 	"barewire/sys/netlink"
 )
 

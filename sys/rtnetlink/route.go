@@ -5,8 +5,8 @@ import (
 	"syscall"
 
 	"barewire/inet/fib"
-	"barewire/inet/header"
 	"barewire/inet/ip"
+	"barewire/skb/header"
 	"barewire/sys/netlink"
 )
 

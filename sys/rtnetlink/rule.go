@@ -6,7 +6,7 @@ import (
 	"syscall"
 
 	"barewire/inet/fib"
-	"barewire/inet/header"
+	"barewire/skb/header"
 	"barewire/sys/netlink"
 )
 

@@ -4,8 +4,8 @@ import (
 	"net/netip"
 
 	"barewire/inet/fib"
-	"barewire/inet/header"
 	"barewire/qemu/packetdrill/pdl"
+	"barewire/skb/header"
 )
 
 // tunRoute is what a script says of a route over the TUN device.
