@@ -85,11 +85,7 @@ func TestDevice_None(t *testing.T) {
 
 // The cable pulled and put back, and the whole machine stopped for a while.
 func TestDevice_LinkAndPause(t *testing.T) {
-	m, p := startWired(t, Config{Kernel: image(t, echoApp)}, Dgram)
-	mac, err := p.Resolve(guestIP, bootTime)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m, p, mac := startEcho(t, Config{}, Dgram)
 	q, err := m.QMP()
 	if err != nil {
 		t.Fatal(err)
@@ -121,11 +117,7 @@ func TestDevice_LinkAndPause(t *testing.T) {
 
 // Garbage of every kind: the guest drops it and goes on. The seed is printed.
 func TestDevice_HostileFrames(t *testing.T) {
-	_, p := startWired(t, Config{Kernel: image(t, echoApp)}, Dgram)
-	mac, err := p.Resolve(guestIP, bootTime)
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, p, mac := startEcho(t, Config{}, Dgram)
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))

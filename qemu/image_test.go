@@ -133,6 +133,22 @@ func startWired(t *testing.T, cfg Config, kind WireKind) (*VM, *Peer) {
 	return m, p
 }
 
+// startEcho is startWired with the echo program, once that has its socket: ARP
+// and ping are answered before a program has run a line.
+func startEcho(t *testing.T, cfg Config, kind WireKind) (*VM, *Peer, MAC) {
+	t.Helper()
+	cfg.Kernel = image(t, echoApp)
+	m, p := startWired(t, cfg, kind)
+	if _, err := m.Console.WaitFor("^echo: listening", bootTime); err != nil {
+		t.Fatal(err)
+	}
+	mac, err := p.Resolve(guestIP, bootTime)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m, p, mac
+}
+
 // pattern returns n bytes that depend on seq and on their place.
 func pattern(seq, n int) []byte {
 	b := make([]byte, n)

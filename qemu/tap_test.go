@@ -20,7 +20,11 @@ func startTapped(t *testing.T, ns *Namespace, machine string) *VM {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Start(t, Config{Machine: machine, Kernel: image(t, echoApp), Append: ipParam, NICs: []NIC{{Backend: tap}}})
+	m := Start(t, Config{Machine: machine, Kernel: image(t, echoApp), Append: ipParam, NICs: []NIC{{Backend: tap}}})
+	if _, err := m.Console.WaitFor("^echo: listening", bootTime); err != nil {
+		t.Fatal(err)
+	}
+	return m
 }
 
 var pingSummary = regexp.MustCompile(`(\d+) packets transmitted, (\d+) received`)
@@ -201,10 +205,7 @@ func TestTap_BootToFirstEcho(t *testing.T) {
 // An image with nothing to do leaves the host's processor alone.
 func TestIdle_LeavesTheHostAlone(t *testing.T) {
 	onEachMachine(t, func(t *testing.T, machine string) {
-		m, p := startWired(t, Config{Machine: machine, Kernel: image(t, echoApp)}, Dgram)
-		if _, err := p.Resolve(guestIP, bootTime); err != nil {
-			t.Fatal(err)
-		}
+		m, p, _ := startEcho(t, Config{Machine: machine}, Dgram)
 		time.Sleep(time.Second) // what start-up left to do
 		share, err := m.CPUShare(4 * time.Second)
 		if err != nil {

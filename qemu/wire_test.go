@@ -17,11 +17,7 @@ func TestRawPeer_ARPPingUDP(t *testing.T) {
 	onEachMachine(t, func(t *testing.T, machine string) {
 		for kind, name := range map[WireKind]string{Dgram: "dgram", Stream: "stream"} {
 			t.Run(name, func(t *testing.T) {
-				_, p := startWired(t, Config{Machine: machine, Kernel: image(t, echoApp)}, kind)
-				mac, err := p.Resolve(guestIP, bootTime)
-				if err != nil {
-					t.Fatal(err)
-				}
+				_, p, mac := startEcho(t, Config{Machine: machine}, kind)
 				if mac != cardMAC {
 					t.Errorf("the guest says it is %v, its card is %v", mac, cardMAC)
 				}
@@ -65,11 +61,7 @@ func echoOverWire(t *testing.T, p *Peer, mac MAC, port uint16, payload []byte) {
 // for is answered as RFC 1122 section 4.1.3.1 says. After each, the guest still
 // echoes.
 func TestRawPeer_StrangeFrames(t *testing.T) {
-	_, p := startWired(t, Config{Kernel: image(t, echoApp)}, Dgram)
-	mac, err := p.Resolve(guestIP, bootTime)
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, p, mac := startEcho(t, Config{}, Dgram)
 	udp := UDP{Src: 4000, Dst: 7, Payload: []byte("anyone?")}
 	good := IPv4{Proto: ProtoUDP, Src: hostIP, Dst: guestIP, Payload: udp.Marshal(hostIP, guestIP)}
 	echo := IPv4{Proto: ProtoICMP, Src: hostIP, Dst: guestIP, Payload: ICMP{Type: ICMPEcho, Rest: 1}.Marshal()}
