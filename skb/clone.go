@@ -25,6 +25,10 @@ func (b *Buff) copyMeta(n *Buff) {
 	n.Hash, n.Mark, n.Priority, n.Iif = b.Hash, b.Mark, b.Priority, b.Iif
 	n.Csum, n.CsumOffset, n.CsumLevel = b.Csum, b.CsumOffset, b.CsumLevel
 	n.PktType, n.IPSummed, n.L4Hash, n.IgnoreDF = b.PktType, b.IPSummed, b.L4Hash, b.IgnoreDF
+	n.NFCT, n.NFCTInfo, n.NFTrace = b.NFCT, b.NFCTInfo, b.NFTrace
+	if n.NFCT != nil {
+		n.NFCT.NFGet()
+	}
 }
 
 // ShareCheck returns a Buff the caller alone holds (Linux: skb_share_check): b

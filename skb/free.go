@@ -86,6 +86,9 @@ func (b *Buff) unref() bool {
 // release ends a Buff without users, by way of k if that is not nil.
 func (b *Buff) release(k *bulk) {
 	b.Orphan()
+	if b.NFCT != nil {
+		b.NFCT.NFPut()
+	}
 	c := b.cache
 	p := b.releaseData(k)
 	*b = Buff{}

@@ -52,6 +52,13 @@ type Dst interface {
 	Output(b *Buff) error
 }
 
+// Conntrack is what a Buff knows of the connection it belongs to;
+// conntrack.Conn is it. Every Buff that refers to it holds one reference.
+type Conntrack interface {
+	NFGet() // another Buff refers to it (nf_conntrack_get)
+	NFPut() // a Buff no longer does (nf_conntrack_put)
+}
+
 // Buff is a packet (Linux: struct sk_buff).
 type Buff struct {
 	next, prev *Buff
@@ -100,7 +107,14 @@ type Buff struct {
 	L4Hash   bool
 	IgnoreDF bool
 	TxFlags  TxFlags // with Sk: which times of sending its program wants
+	NFCTInfo uint8   // place of the packet in its connection; see NFCT
+	NFTrace  bool    // tables say which rules it meets (nf_trace)
 	TSKey    uint32  // number of the packet among those, for the program
+
+	// NFCT is the tracked connection the packet belongs to, nil if none or
+	// not tracked yet (Linux: _nfct). NFCTInfo says where in it: the packet's
+	// direction and state. Only netfilter reads them.
+	NFCT Conntrack
 
 	queued uint32 // Len when it was put on its List
 	users  int32  // atomic once the Buff is known to others
@@ -131,6 +145,33 @@ func (b *Buff) TxStamp(at TxFlags) {
 	if s, ok := b.Sk.(TxStamper); ok {
 		s.TxStamp(b, at)
 	}
+}
+
+// SetNFCT makes b refer to c instead of what it does; nil for to none (Linux:
+// nf_ct_set). It takes over the caller's reference on c.
+func (b *Buff) SetNFCT(c Conntrack, info uint8) {
+	old := b.NFCT
+	b.NFCT, b.NFCTInfo = c, info
+	if old != nil {
+		old.NFPut()
+	}
+}
+
+// CopyNF gives b the connection and the trace mark of from, as every piece of a
+// packet has them (Linux: nf_copy).
+func (b *Buff) CopyNF(from *Buff) {
+	if from.NFCT != nil {
+		from.NFCT.NFGet()
+	}
+	b.SetNFCT(from.NFCT, from.NFCTInfo)
+	b.NFTrace = from.NFTrace
+}
+
+// ResetNF forgets both, for a packet that leaves the host or its namespace
+// (Linux: nf_reset_ct, nf_reset_trace).
+func (b *Buff) ResetNF() {
+	b.SetNFCT(nil, 0)
+	b.NFTrace = false
 }
 
 // Len returns all bytes of the packet, linear and in fragments.

@@ -188,6 +188,7 @@ func (c *cutter) dress(f *skb.Buff) {
 	f.Priority, f.Mark, f.PktType, f.Hash = b.Priority, b.Mark, b.PktType, b.Hash
 	f.QueueMapping, f.Tstamp, f.Iif = b.QueueMapping, b.Tstamp, b.Iif
 	f.IPSummed, f.IgnoreDF = b.IPSummed, b.IgnoreDF
+	f.CopyNF(b)
 	f.CB = [6]uint64{}
 }
 
