@@ -1,0 +1,212 @@
+package nat
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+
+	"barewire/skb"
+	"barewire/skb/header"
+)
+
+// Manip says which end of a packet is rewritten (Linux: nf_nat_manip_type).
+type Manip uint8
+
+// The ends.
+const (
+	Src Manip = iota
+	Dst
+)
+
+// Protocol numbers that skb/header has no wire format for.
+const (
+	protoDCCP = 33
+	protoSCTP = 132
+)
+
+// End is what an end of a packet becomes: its address, and its port or, for
+// ICMP queries, the identifier of the exchange, whichever end it is.
+type End struct {
+	Addr header.Addr
+	Port uint16
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli) // read-only
+
+// EnsureWritable makes the first n bytes from Data linear and b's own, so that
+// they may be written (Linux: skb_ensure_writable). False, with the packet
+// unchanged, when it is shorter or memory ran out.
+func EnsureWritable(b *skb.Buff, n int) bool { return b.MayPull(n) && b.Cow(0) }
+
+// Rewrite gives one end of the IPv4 packet whose header stands off bytes after
+// Data a new address and port, checksums adjusted (Linux:
+// nf_nat_ipv4_manip_pkt). The packet is whole or a super-packet, not a fragment
+// other than the first; with off > 0 it is the quote in an ICMP error, of which
+// as little as eight bytes behind the header may be there. False when it is
+// malformed or memory ran out: it is to be dropped.
+func Rewrite(b *skb.Buff, off int, m Manip, to End) bool {
+	if !EnsureWritable(b, off+header.IPv4MinLen) {
+		return false
+	}
+	h, ok := header.ParseIPv4(b.Data()[off:])
+	if !ok {
+		return false
+	}
+	if b.IPSummed == skb.ChecksumComplete {
+		b.IPSummed = skb.ChecksumNone // says nothing about the changed packet
+	}
+	hlen := h.HeaderLen()
+	old := h.Dst()
+	if m == Src {
+		old = h.Src()
+	}
+	r := rewrite{b: b, off: off + hlen, m: m, to: to, old: old, quote: off > 0,
+		partial: off == 0 && b.IPSummed == skb.ChecksumPartial}
+	if h.FragOffset() == 0 && !r.transport(h.Protocol()) {
+		return false
+	}
+	h = header.IPv4(b.Data()[off:])
+	if old == to.Addr {
+		return true
+	}
+	at := 16
+	if m == Src {
+		at = 12
+	}
+	binary.BigEndian.PutUint32(h[at:], uint32(to.Addr))
+	binary.BigEndian.PutUint16(h[10:], header.CsumReplace4(h.Checksum(), uint32(old), uint32(to.Addr)))
+	return true
+}
+
+// rewrite is a Rewrite under way.
+type rewrite struct {
+	b       *skb.Buff
+	off     int // of the transport header
+	m       Manip
+	to      End
+	old     header.Addr
+	quote   bool // in an ICMP error
+	partial bool // the checksum field holds the pseudo header's sum only
+}
+
+// transport rewrites behind the IP header (Linux: l4proto_manip_pkt).
+func (r *rewrite) transport(proto uint8) bool {
+	switch proto {
+	case header.ProtoTCP:
+		// Of a quoted segment the part with the checksum may be missing.
+		return r.ports(8, 16, header.TCPMinLen, false)
+	case header.ProtoUDP:
+		return r.ports(header.UDPLen, 6, header.UDPLen, true)
+	case header.ProtoUDPLite:
+		return r.ports(header.UDPLen, 6, header.UDPLen, false)
+	case protoDCCP:
+		return r.ports(8, 6, 8, false)
+	case protoSCTP:
+		return r.sctp()
+	case header.ProtoICMP:
+		return r.icmp()
+	}
+	return true // only the address
+}
+
+// ports changes the port, and the checksum at sumAt if the packet has the hlen
+// bytes of the whole header; need bytes it must have. optional says that a zero
+// checksum is none (RFC 768).
+func (r *rewrite) ports(need, sumAt, hlen int, optional bool) bool {
+	if r.b.Len() >= r.off+hlen {
+		need = hlen
+	}
+	if !EnsureWritable(r.b, r.off+need) {
+		return false
+	}
+	p := r.b.Data()[r.off : r.off+need]
+	at := 2
+	if r.m == Src {
+		at = 0
+	}
+	port := binary.BigEndian.Uint16(p[at:])
+	binary.BigEndian.PutUint16(p[at:], r.to.Port)
+	if need < sumAt+2 {
+		return true
+	}
+	sum := binary.BigEndian.Uint16(p[sumAt:])
+	if r.partial {
+		// Not complemented yet, and the ports are not in it.
+		sum = ^header.CsumReplace4(^sum, uint32(r.old), uint32(r.to.Addr))
+		binary.BigEndian.PutUint16(p[sumAt:], sum)
+		return true
+	}
+	if optional && sum == 0 {
+		return true
+	}
+	sum = header.CsumReplace4(sum, uint32(r.old), uint32(r.to.Addr))
+	sum = header.CsumReplace2(sum, port, r.to.Port)
+	if sum == 0 && optional {
+		sum = 0xffff
+	}
+	binary.BigEndian.PutUint16(p[sumAt:], sum)
+	return true
+}
+
+// icmp changes the identifier of a query or answer (Linux: icmp_manip_pkt).
+// Other messages have none.
+func (r *rewrite) icmp() bool {
+	if !EnsureWritable(r.b, r.off+header.ICMPLen) {
+		return false
+	}
+	p := r.b.Data()[r.off : r.off+header.ICMPLen]
+	id := binary.BigEndian.Uint16(p[4:])
+	if !hasID(p[0]) || id == r.to.Port {
+		return true
+	}
+	binary.BigEndian.PutUint16(p[4:], r.to.Port)
+	if !r.partial {
+		h := header.ICMP(p)
+		sum := header.CsumReplace2(h.Checksum(), id, r.to.Port)
+		if sum == 0 && r.to.Port == 0 {
+			sum = 0xffff // a message of zeros only has no pseudo header to tell the two zeros apart
+		}
+		h.SetChecksum(sum)
+	}
+	return true
+}
+
+// hasID reports whether messages of an ICMP type carry an identifier (RFC 792,
+// RFC 950): echo, timestamp, information, address mask, and their answers.
+func hasID(typ uint8) bool {
+	return typ == header.ICMPEchoReply || typ == header.ICMPEcho ||
+		typ >= header.ICMPTimestamp && typ <= header.ICMPAddressReply
+}
+
+// sctp changes the port, and the CRC32c over the whole packet, which has no
+// pseudo header (RFC 9260 section 6.8; Linux: sctp_manip_pkt).
+func (r *rewrite) sctp() bool {
+	const hlen = 12
+	need := 8
+	if r.b.Len() >= r.off+hlen {
+		need = hlen
+	}
+	if !EnsureWritable(r.b, r.off+need) {
+		return false
+	}
+	p := r.b.Data()[r.off : r.off+need]
+	at := 2
+	if r.m == Src {
+		at = 0
+	}
+	port := binary.BigEndian.Uint16(p[at:])
+	if port == r.to.Port {
+		return true
+	}
+	binary.BigEndian.PutUint16(p[at:], r.to.Port)
+	if need < hlen || r.partial || r.quote {
+		return true // the CRC is over all of the packet, of which a quote is a part
+	}
+	clear(p[8:12])
+	crc := uint32(0)
+	r.b.Walk(r.off, r.b.Len()-r.off, func(p []byte) bool {
+		crc = crc32.Update(crc, castagnoli, p)
+		return true
+	})
+	binary.LittleEndian.PutUint32(r.b.Data()[r.off+8:], crc)
+	return true
+}
