@@ -1,0 +1,78 @@
+// Package siphash is the keyed hash of Aumasson and Bernstein (2012), by which
+// tables whose keys come from the wire spread them, and numbers are drawn that
+// nobody can guess. It stands in the lowest room because every room has such
+// tables.
+package siphash
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// Key is a secret key.
+type Key [2]uint64
+
+// NewKey draws a key from a source of unpredictable bytes.
+func NewKey(rand func([]byte)) (k Key) {
+	var b [16]byte
+	rand(b[:])
+	k[0], k[1] = binary.LittleEndian.Uint64(b[:]), binary.LittleEndian.Uint64(b[8:])
+	return k
+}
+
+// Sum2 is SipHash-2-4 of two words.
+func (k *Key) Sum2(a, b uint64) uint64 { return k.Sum([]uint64{a, b, 16 << 56}) }
+
+// Sum is SipHash-2-4 of words, of which the last is what is left of the input
+// with its length in the highest byte.
+func (k *Key) Sum(words []uint64) uint64 {
+	s := k.start()
+	for _, m := range words {
+		s.v3 ^= m
+		s.round()
+		s.round()
+		s.v0 ^= m
+	}
+	s.v2 ^= 0xff
+	for range 4 {
+		s.round()
+	}
+	return s.v0 ^ s.v1 ^ s.v2 ^ s.v3
+}
+
+// Quick2 is SipHash-1-3 of two words and no more, so without the word of the
+// length (Linux: hsiphash on 64-bit machines). It is for choosing a bucket: it
+// withstands floods, but is not meant to keep a secret.
+func (k *Key) Quick2(a, b uint64) uint64 {
+	s := k.start()
+	s.v3 ^= a
+	s.round()
+	s.v0 ^= a
+	s.v3 ^= b
+	s.round()
+	s.v0 ^= b
+	s.v2 ^= 0xff
+	s.round()
+	s.round()
+	s.round()
+	return s.v0 ^ s.v1 ^ s.v2 ^ s.v3
+}
+
+func (k *Key) start() state {
+	return state{k[0] ^ 0x736f6d6570736575, k[1] ^ 0x646f72616e646f6d, k[0] ^ 0x6c7967656e657261, k[1] ^ 0x7465646279746573}
+}
+
+type state struct{ v0, v1, v2, v3 uint64 }
+
+func (s *state) round() {
+	s.v0 += s.v1
+	s.v1 = bits.RotateLeft64(s.v1, 13) ^ s.v0
+	s.v0 = bits.RotateLeft64(s.v0, 32)
+	s.v2 += s.v3
+	s.v3 = bits.RotateLeft64(s.v3, 16) ^ s.v2
+	s.v0 += s.v3
+	s.v3 = bits.RotateLeft64(s.v3, 21) ^ s.v0
+	s.v2 += s.v1
+	s.v1 = bits.RotateLeft64(s.v1, 17) ^ s.v2
+	s.v2 = bits.RotateLeft64(s.v2, 32)
+}
