@@ -65,7 +65,7 @@ func frame(t testing.TB, net *napi.Net, dev *napi.NetDevice, dst [6]byte, n int)
 	return b
 }
 
-func TestVeth_frameCrosses_inPeersMemory(t *testing.T) {
+func TestVeth_frameCrosses_memoryComesBack(t *testing.T) {
 	a, b := space(t), space(t)
 	x, y, err := napi.NewVethPair(a, "veth%d", b, "eth0")
 	must(t, err)
@@ -88,8 +88,8 @@ func TestVeth_frameCrosses_inPeersMemory(t *testing.T) {
 		p := make([]byte, k.Len())
 		k.CopyBits(0, p)
 		got = append(got, p)
-		if a.SKB().InUse() != 0 {
-			t.Error("the sender's memory is still in use")
+		if k.Cache() != b.SKB() {
+			t.Error("counted by the sender")
 		}
 		k.Consume()
 	})
@@ -103,6 +103,9 @@ func TestVeth_frameCrosses_inPeersMemory(t *testing.T) {
 	}
 	if len(got) != 3 || !bytes.Equal(got[2], want) {
 		t.Fatalf("%d frames arrived", len(got))
+	}
+	if a.SKB().InUse()+b.SKB().InUse()+a.SKB().Pool().InUse() != 0 {
+		t.Error("memory is still in use")
 	}
 	xs, ys := x.GetStats(), y.GetStats()
 	if xs.TxPackets != 3 || ys.RxPackets != 3 || xs.TxBytes != ys.RxBytes || ys.RxBytes != 4550+3*14 {

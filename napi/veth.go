@@ -11,10 +11,11 @@ import (
 // drivers/net/veth.c): what one end transmits the other receives, in the
 // softirq of the other's namespace.
 //
-// A frame is copied into packet memory of the receiving namespace, so that the
-// two share nothing: neither pages nor counters, and a namespace that does not
-// read its packets runs out of its own memory only. What is known about the
-// packet beside its bytes stays behind, as Linux scrubs it.
+// A frame is handed over as it is while its sender has plenty of memory, and
+// copied into packet memory of the receiving namespace otherwise, so that one
+// that does not read its packets cannot starve the other. What is known about
+// the packet beside its bytes stays behind, as Linux scrubs it, and whatever
+// becomes of it is counted where it went.
 type veth struct {
 	dev  *NetDevice
 	peer *veth
@@ -129,20 +130,26 @@ func (v *veth) set(open bool) {
 // StartXmit implements Ops (Linux: veth_xmit).
 func (v *veth) StartXmit(_ *NetDevice, _ *TxQueue, batch []*skb.Buff) int {
 	to := v.peer.dev
+	n := to.Net()
+	lends := false
+	if from := v.dev.net.Load(); from != nil && n != nil {
+		lends = from.cache.Pool().Lends(n.cache.Pool())
+	}
 	for _, b := range batch {
-		n := to.Net()
 		if n == nil || !to.IsUp() {
 			v.dev.Stats.TxDropped.Add(1)
 			b.Free(skb.DevReady)
 			continue
 		}
-		c := n.copyIn(b)
-		if c == nil {
-			v.dev.Stats.TxDropped.Add(1)
-			b.Free(skb.NoMem)
-			continue
+		c := b
+		if !lends || !b.HandOver(n.cache) {
+			if c = n.copyIn(b); c == nil {
+				v.dev.Stats.TxDropped.Add(1)
+				b.Free(skb.NoMem)
+				continue
+			}
+			b.Consume()
 		}
-		b.Consume()
 		bytes := uint64(c.Len())
 		if EthTypeTrans(c, to) == 0 {
 			to.Stats.RxLengthErrors.Add(1)

@@ -105,7 +105,7 @@ func (c *Cache) grow() {
 // init makes a cleared Buff usable. Nobody else knows it yet: plain stores do.
 func (b *Buff) init(c *Cache) {
 	b.next = nil
-	b.cache = c
+	b.cache, b.home = c, c
 	b.users = 1
 	b.transport, b.network, b.mac = unset, unset, unset
 }

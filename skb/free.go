@@ -89,7 +89,7 @@ func (b *Buff) release(k *bulk) {
 	if b.NFCT != nil {
 		b.NFCT.NFPut()
 	}
-	c := b.cache
+	c := b.home
 	p := b.releaseData(k)
 	*b = Buff{}
 	switch {

@@ -106,6 +106,8 @@ type PagePool struct {
 	max   int
 	mapFn func([]byte) (uint64, error)
 	unmap func([]byte, uint64)
+	// mapped: the addresses of devices are not those of the machine.
+	mapped bool
 
 	mu    sync.Mutex
 	free  []*Page // a stack: the page used last is warm in the cache
@@ -147,10 +149,11 @@ func NewPagePool(cfg PageConfig) (*PagePool, error) {
 	if cfg.MaxPages < 1 {
 		return nil, fmt.Errorf("%w: limit of %d pages", ErrPageConfig, cfg.MaxPages)
 	}
-	if cfg.Map == nil {
+	mapped := cfg.Map != nil
+	if !mapped {
 		cfg.Map = identity
 	}
-	return &PagePool{size: cfg.PageSize, max: cfg.MaxPages, mapFn: cfg.Map, unmap: cfg.Unmap}, nil
+	return &PagePool{size: cfg.PageSize, max: cfg.MaxPages, mapFn: cfg.Map, unmap: cfg.Unmap, mapped: mapped}, nil
 }
 
 // identity is the device address where there is no IOMMU and virtual equals

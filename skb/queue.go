@@ -129,7 +129,7 @@ func (l *List) end(count func(b *Buff)) {
 	if l.head == nil {
 		return
 	}
-	k := bulk{cache: l.head.cache}
+	k := bulk{cache: l.head.home}
 	for b := l.PopFront(); b != nil; b = l.PopFront() {
 		if b.unref() {
 			count(b)

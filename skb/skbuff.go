@@ -118,7 +118,8 @@ type Buff struct {
 
 	queued uint32 // Len when it was put on its List
 	users  int32  // atomic once the Buff is known to others
-	cache  *Cache
+	cache  *Cache // whose packet it is
+	home   *Cache // where it came from
 }
 
 // TxFlags are the moments of a packet's way out that its sock wants to hear of
