@@ -59,7 +59,7 @@ func starlarkOf(python string) string {
 	for i := 0; i < len(lines); i++ {
 		m := assertLine.FindStringSubmatch(lines[i])
 		if m == nil {
-			out.WriteString(lines[i] + "\n")
+			out.WriteString(unchain(lines[i]) + "\n")
 			continue
 		}
 		cond := m[2]
@@ -74,7 +74,7 @@ func starlarkOf(python string) string {
 			if rest, more := strings.CutPrefix(part, "assert "); more {
 				part = rest
 			}
-			out.WriteString(m[1] + "_assert(" + part + ")\n")
+			out.WriteString(m[1] + "_assert(" + unchain(part) + ")\n")
 		}
 	}
 	return out.String()

@@ -21,15 +21,15 @@ func transfer(num uintptr, in bool) func(*runner, *call, *pdl.Syscall) error {
 		if err != nil {
 			return err
 		}
-		if _, null := mem.(pdl.Word); null { // NULL
-			mem = pdl.Ellipsis{}
-		}
 		wrote := r.wrote
-		b, err := r.data(mem, int(n))
-		if err != nil {
-			return err
+		c.num, c.args = num, [6]uintptr{uintptr(fd), 0, uintptr(n)}
+		var b []byte
+		if !isNull(mem) {
+			if b, err = r.data(mem, int(n)); err != nil {
+				return err
+			}
+			c.args[1] = c.ptr(b)
 		}
-		c.num, c.args = num, [6]uintptr{uintptr(fd), c.ptr(b), uintptr(n)}
 		if len(sc.Args) > 3 {
 			flags, err := number(sc.Args[3])
 			if err != nil {
@@ -69,6 +69,9 @@ func transfer(num uintptr, in bool) func(*runner, *call, *pdl.Syscall) error {
 	}
 }
 
+// isNull reports whether a script gives a pointer to nothing.
+func isNull(e pdl.Expr) bool { return e == pdl.Word("NULL") }
+
 // iovec lays out [{..., 1000}, {"abc", 3}].
 func (r *runner) iovec(c *call, e pdl.Expr) (addr uintptr, n int, err error) {
 	list, ok := e.(pdl.List)
@@ -85,13 +88,16 @@ func (r *runner) iovec(c *call, e pdl.Expr) (addr uintptr, n int, err error) {
 		if err != nil {
 			return 0, 0, err
 		}
+		ne.PutUint64(iov[16*i+8:], uint64(size))
+		if isNull(pair[0]) {
+			continue
+		}
 		b, err := r.data(pair[0], int(size))
 		if err != nil {
 			return 0, 0, err
 		}
 		b = append(make([]byte, 0, len(b)+16), b...) // apart: a kernel may join what lies in a row
 		ne.PutUint64(iov[16*i:], uint64(c.ptr(b)))
-		ne.PutUint64(iov[16*i+8:], uint64(size))
 	}
 	return c.ptr(iov), len(list), nil
 }
