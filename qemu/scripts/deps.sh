@@ -6,10 +6,10 @@ set -euo pipefail
 declare -A package=(
   [qemu-system-x86_64]=qemu-system-x86 [ip]=iproute2 [ping]=iputils-ping
   [arping]=arping [nc]=netcat-openbsd [dnsmasq]=dnsmasq-base [traceroute]=traceroute
-  [sftp]=openssh-client [curl]=curl [openssl]=openssl
+  [sftp]=openssh-client [curl]=curl [openssl]=openssl [iperf3]=iperf3 [wrk]=wrk
 )
 programs=(qemu-system-x86_64)
-[ "${1:-qemu}" = test ] && programs+=(ip ping arping nc dnsmasq traceroute sftp curl openssl)
+[ "${1:-qemu}" = test ] && programs+=(ip ping arping nc dnsmasq traceroute sftp curl openssl iperf3 wrk)
 
 missing=()
 for p in "${programs[@]}"; do
