@@ -59,6 +59,10 @@ type Config struct {
 	// unpacked into the root directory in this order. One that is broken is
 	// reported with Log as far as it was read.
 	Initramfs [][]byte
+	// Firmware returns the files that the host gave through QEMU's firmware
+	// configuration device, and its revision; it is asked once, when somebody
+	// looks. Nil: no device.
+	Firmware func() (files []FirmwareFile, revision uint32)
 	// CommandLine is the kernel command line, for /proc/cmdline.
 	CommandLine string
 	// NewNet makes a network for unshare(CLONE_NEWNET), and Thread names the

@@ -16,8 +16,9 @@ import (
 func (k *Kernel) sysTree() vfs.Dir {
 	devs := netDevs{k}
 	return vfs.Tree{
-		"class":   {Dir: vfs.Tree{"net": {Dir: netClass{devs}}}},
-		"devices": {Dir: vfs.Tree{"virtual": {Dir: vfs.Tree{"net": {Dir: devs}}}}},
+		"firmware": {Dir: newFirmwareDir(k.cfg.Firmware)},
+		"class":    {Dir: vfs.Tree{"net": {Dir: netClass{devs}}}},
+		"devices":  {Dir: vfs.Tree{"virtual": {Dir: vfs.Tree{"net": {Dir: devs}}}}},
 	}
 }
 

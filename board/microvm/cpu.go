@@ -9,6 +9,9 @@ import "unsafe"
 func in8(port uint16) uint8
 func out8(port uint16, v uint8)
 func out16(port uint16, v uint16)
+
+//go:noescape
+func ins8(port uint16, p *byte, n int) // n bytes from the same port
 func in32(port uint16) uint32
 func out32(port uint16, v uint32)
 func cpuid(leaf, sub uint32) (a, b, c, d uint32)

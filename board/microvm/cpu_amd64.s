@@ -9,6 +9,16 @@ TEXT ·in8(SB),NOSPLIT,$0-9
 	MOVB	AX, ret+8(FP)
 	RET
 
+// func ins8(port uint16, p *byte, n int)
+TEXT ·ins8(SB),NOSPLIT,$0-24
+	MOVW	port+0(FP), DX
+	MOVQ	p+8(FP), DI
+	MOVQ	n+16(FP), CX
+	CLD
+	REP
+	INSB
+	RET
+
 // func out8(port uint16, v uint8)
 TEXT ·out8(SB),NOSPLIT,$0-3
 	MOVW	port+0(FP), DX

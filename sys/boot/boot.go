@@ -47,6 +47,8 @@ type Machine struct {
 	Map func(mem []byte) (dma uint64, err error)
 	// Initramfs are the loader's modules: the archives of the first file system.
 	Initramfs [][]byte
+	// Firmware is as in [sys.Config].
+	Firmware func() (files []sys.FirmwareFile, revision uint32)
 	// DHCP says that a DHCP client is linked in, which will look at
 	// Booted.DHCP.
 	DHCP bool
@@ -251,6 +253,7 @@ func (b *booting) sysInit() {
 		Debug:        b.debug,
 
 		Initramfs:   b.m.Initramfs,
+		Firmware:    b.m.Firmware,
 		CommandLine: b.m.CommandLine,
 		Net:         b.Net,
 		NewNet:      b.newNet,

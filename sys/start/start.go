@@ -9,6 +9,7 @@ import (
 	_ "unsafe" // for go:linkname
 
 	"barewire/board/microvm"
+	"barewire/sys"
 	"barewire/sys/boot"
 	"barewire/virtio"
 )
@@ -64,6 +65,7 @@ func init() {
 		IRQHooks:     microvm.IRQHooks,
 		Devices:      devices(),
 		Initramfs:    modules(),
+		Firmware:     firmware,
 		DHCP:         haveDHCP,
 	})
 	syscallHook = b.Kernel.Syscall
@@ -79,6 +81,16 @@ func modules() [][]byte {
 		l = append(l, m.Data)
 	}
 	return l
+}
+
+// firmware returns what the host gave beside the image.
+func firmware() ([]sys.FirmwareFile, uint32) {
+	files, revision := microvm.FirmwareFiles()
+	var l []sys.FirmwareFile
+	for _, f := range files {
+		l = append(l, sys.FirmwareFile(f))
+	}
+	return l, revision
 }
 
 // imageStart is below everything a program can point to: what lies lower is
