@@ -1,8 +1,262 @@
 package xtables
 
-// index names the rules of a chain that can match a packet.
-type index struct{}
+import (
+	"cmp"
+	"math/bits"
+	"slices"
+)
 
-func compile([]rule) *index { return nil }
+// Limits of an index.
+const (
+	indexMin   = 16 // shorter chains are walked
+	leafMax    = 6  // so few rules are tried one after the other
+	masksMax   = 40 // hash tables of a node
+	prefixMax  = 64 // entries of one rule in the tables of a node
+	entriesPer = 12 // entries of a node's tables for a rule, on average
+)
 
-func (p *Packet) findIndexed(*chain, int) int { return -1 }
+// needs is what a rule needs of the fields; none of a field: anything.
+type needs [numFields][]Constraint
+
+// compiler makes the indexes of a table.
+type compiler struct {
+	names map[string]uint32
+	ix    *index
+	rules []needs // by number
+}
+
+// compile makes the index of a chain, nil if it is not worth it.
+func (cp *compiler) compile(rules []rule) *index {
+	if len(rules) < indexMin {
+		return nil
+	}
+	cp.ix = &index{names: cp.names, nodes: make([]node, 1), lists: []int32{0}}
+	cp.rules = make([]needs, len(rules))
+	var avail uint16
+	list := make([]int32, 0, len(rules)-indexHead)
+	for i := range rules {
+		if i < indexHead {
+			continue
+		}
+		cp.harvest(&rules[i], &cp.rules[i])
+		for f := range cp.rules[i] {
+			if cp.rules[i][f] != nil {
+				avail |= 1 << f
+			}
+		}
+		list = append(list, int32(i))
+	}
+	cp.ix.root, _ = cp.build(list, avail)
+	cp.rules = nil
+	if cp.ix.fields == 0 {
+		return nil // nothing to tell them apart by
+	}
+	return cp.ix
+}
+
+// exact is the constraint to one value.
+func exact(v uint32) []Constraint { return []Constraint{{^uint32(0), v, v}} }
+
+// harvest collects what a rule needs.
+func (cp *compiler) harvest(r *rule, n *needs) {
+	e := &r.entry
+	if e.srcMask != 0 && e.inv&InvSrc == 0 {
+		n[FieldSrc] = []Constraint{{uint32(e.srcMask), uint32(e.src), 0}}
+	}
+	if e.dstMask != 0 && e.inv&InvDst == 0 {
+		n[FieldDst] = []Constraint{{uint32(e.dstMask), uint32(e.dst), 0}}
+	}
+	if e.test&testProto != 0 && e.inv&InvProto == 0 {
+		n[FieldProto] = exact(uint32(e.proto))
+	}
+	dev := func(f Field, name string, has bool) {
+		if !has {
+			return
+		}
+		id, ok := cp.names[name]
+		if !ok {
+			id = uint32(len(cp.names) + 1)
+			cp.names[name] = id
+		}
+		n[f] = exact(id)
+	}
+	dev(FieldIn, e.in, e.test&(testIn|testInPrefix) == testIn && e.inv&InvIn == 0)
+	dev(FieldOut, e.out, e.test&(testOut|testOutPrefix) == testOut && e.inv&InvOut == 0)
+	for _, m := range r.matches {
+		if _, ok := m.(Pure); !ok {
+			return
+		}
+		if c, ok := m.(Constrainer); ok {
+			c.Constrain(func(f Field, any ...Constraint) {
+				if n[f] == nil { // two on one field: the first is enough
+					n[f] = prefixes(any)
+				}
+			})
+		}
+	}
+}
+
+// prefixes turns ranges into prefixes. nil, for anything, if there are too many.
+func prefixes(l []Constraint) []Constraint {
+	var out []Constraint
+	for _, c := range l {
+		if c.Mask != 0 {
+			out = append(out, Constraint{c.Mask, c.Lo & c.Mask, 0})
+			continue
+		}
+		for lo, hi := uint64(c.Lo), uint64(c.Hi); lo <= hi; {
+			// The largest block that begins at lo and ends within the range.
+			n := min(bits.TrailingZeros64(lo|1<<32), bits.Len64(hi-lo+1)-1)
+			if n >= 32 {
+				return nil
+			}
+			out = append(out, Constraint{^uint32(0) << n, uint32(lo), 0})
+			lo += 1 << n
+		}
+	}
+	if len(out) > prefixMax {
+		return nil
+	}
+	return out
+}
+
+// entry of a node's tables being made.
+type keyed struct {
+	mask, key uint32
+	rule      int32
+}
+
+// build makes the tree of a list of rules, which may be told apart by the fields
+// of avail.
+func (cp *compiler) build(list []int32, avail uint16) (ref, span) {
+	sp := span{list[0], list[len(list)-1]}
+	if len(list) == 1 {
+		return refSingle | ref(list[0]), sp
+	}
+	best, bestCost := numFields, 0.8*float64(len(list))
+	if len(list) > leafMax {
+		for f := Field(0); f < numFields; f++ {
+			if avail&(1<<f) == 0 {
+				continue
+			}
+			if c := cp.cost(list, f); c < bestCost {
+				best, bestCost = f, c
+			}
+		}
+	}
+	if best == numFields {
+		return cp.leaf(list), sp
+	}
+	return cp.split(list, best, avail&^(1<<best)), sp
+}
+
+func (cp *compiler) leaf(list []int32) ref {
+	at := len(cp.ix.lists)
+	cp.ix.lists = append(append(cp.ix.lists, int32(len(list))), list...)
+	return refList | ref(at)
+}
+
+// entries returns what list needs of f, in order of mask, key and rule, and the
+// rules without need.
+func (cp *compiler) entries(list []int32, f Field) (l []keyed, rest []int32) {
+	for _, i := range list {
+		n := cp.rules[i][f]
+		if n == nil || len(n) > entriesPer && len(l)+len(n) > entriesPer*len(list) {
+			rest = append(rest, i)
+			continue
+		}
+		for _, c := range n {
+			l = append(l, keyed{c.Mask, c.Lo, i})
+		}
+	}
+	slices.SortFunc(l, func(a, b keyed) int {
+		return cmp.Or(cmp.Compare(b.mask, a.mask), cmp.Compare(a.key, b.key), cmp.Compare(a.rule, b.rule))
+	})
+	return slices.Compact(l), rest
+}
+
+// cost estimates how many rules a packet meets below a node that asks for f.
+func (cp *compiler) cost(list []int32, f Field) float64 {
+	l, rest := cp.entries(list, f)
+	if len(l) == 0 {
+		return float64(len(list))
+	}
+	masks, squares := 0, 0.0
+	for i := 0; i < len(l); {
+		if i == 0 || l[i].mask != l[i-1].mask {
+			masks++
+		}
+		n := run(l[i:])
+		squares += float64(n) * float64(n)
+		i += n
+	}
+	return float64(len(rest)) + squares/float64(len(l)) + 0.5*float64(masks)
+}
+
+// run returns how many entries at the start of l have the same mask and key.
+func run(l []keyed) int {
+	n := 1
+	for n < len(l) && l[n].mask == l[0].mask && l[n].key == l[0].key {
+		n++
+	}
+	return n
+}
+
+// split makes a node that asks for f.
+func (cp *compiler) split(list []int32, f Field, avail uint16) ref {
+	cp.ix.fields |= 1 << f
+	l, rest := cp.entries(list, f)
+	n := node{field: f, allIn: span{list[0], list[len(list)-1]}}
+	if f >= FieldSport {
+		n.all = cp.leaf(list)
+	}
+	for len(l) > 0 {
+		end := 1
+		for end < len(l) && l[end].mask == l[0].mask {
+			end++
+		}
+		if len(n.kids) == masksMax-1 && end < len(l) {
+			for _, k := range l { // the last masks are not worth a table
+				rest = append(rest, k.rule)
+			}
+			break
+		}
+		n.kids = append(n.kids, cp.group(l[:end], f, avail))
+		l = l[end:]
+	}
+	if len(rest) > 0 {
+		slices.Sort(rest)
+		r, sp := cp.build(slices.Compact(rest), avail)
+		n.kids = append(n.kids, child{r, sp})
+	}
+	cp.ix.nodes = append(cp.ix.nodes, n)
+	return refNode | ref(len(cp.ix.nodes)-1)
+}
+
+// group makes the hash table of the entries l, which have one mask.
+func (cp *compiler) group(l []keyed, f Field, avail uint16) child {
+	keys := 0
+	for i := 0; i < len(l); i += run(l[i:]) {
+		keys++
+	}
+	size := bits.Len(uint(2*keys - 1))
+	g := group{field: f, mask: l[0].mask, shift: uint8(32 - size), slots: make([]slot, 1<<size)}
+	all := span{l[0].rule, l[0].rule}
+	for len(l) > 0 {
+		n := run(l)
+		list := make([]int32, n)
+		for i := range list {
+			list[i] = l[i].rule
+		}
+		r, sp := cp.build(list, avail)
+		all.add(sp)
+		i := l[0].key * 0x9e3779b1 >> g.shift
+		for g.slots[i].ref != 0 {
+			i = (i + 1) & uint32(len(g.slots)-1)
+		}
+		g.slots[i] = slot{l[0].key, r, sp}
+		l = l[n:]
+	}
+	cp.ix.groups = append(cp.ix.groups, g)
+	return child{refGroup | ref(len(cp.ix.groups)-1), all}
+}

@@ -113,8 +113,11 @@ func load(env *Env, c *Config, gen uint64) (*snapshot, error) {
 			return nil, err
 		}
 	}
-	for _, cc := range chains {
-		cc.index = compile(cc.rules)
+	if !env.Linear {
+		cp := compiler{names: map[string]uint32{}}
+		for _, cc := range chains {
+			cc.index = cp.compile(cc.rules)
+		}
 	}
 	return s, nil
 }

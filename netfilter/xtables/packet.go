@@ -76,6 +76,9 @@ func (p *Packet) Reload() bool {
 // Env is the world around the tables of one instance. Functions that are nil
 // make Check of the extensions that need them fail.
 type Env struct {
+	// Linear has every chain walked from rule to rule, without an index.
+	Linear bool
+
 	Now    func() int64  // monotonic nanoseconds
 	Wall   func() int64  // nanoseconds since 1970, for -m time
 	Random func() uint32 // unpredictable

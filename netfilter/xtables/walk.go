@@ -13,7 +13,8 @@ type frame struct {
 
 // walkState is where a packet is in its table.
 type walkState struct {
-	stack []frame // grown once, kept with the Packet
+	stack  []frame // grown once, kept with the Packet
+	search search
 }
 
 // hook is the table at a hook point (Linux: ipt_do_table, and ipt_mangle_out
@@ -69,6 +70,7 @@ func (p *Packet) runReroute(c *chain) Verdict {
 // run passes the packet through a builtin chain and the chains it leads to.
 func (p *Packet) run(builtin *chain) Verdict {
 	p.walk.stack = p.walk.stack[:0]
+	p.walk.search.ix, p.walk.search.keyed = nil, 0
 	c, next := builtin, 0
 	for {
 		i := p.find(c, next)
@@ -111,6 +113,7 @@ func (p *Packet) run(builtin *chain) Verdict {
 			case !p.Reload():
 				return Drop
 			}
+			p.walk.search.keyed = 0
 		}
 	}
 	builtin.counter.add(p.B.Len())
