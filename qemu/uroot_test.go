@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"testing"
 	"time"
+
+	"barewire/toolchain/vm"
 )
 
 // u-root as userland: its commands, not changed by a line, each on an image of
@@ -50,31 +52,17 @@ func (c urootRun) start(t *testing.T) *VM {
 }
 
 // initramfs writes an initial file system of the files, given as name and
-// contents by turns (Linux: Documentation/driver-api/early-userspace).
+// contents by turns.
 func initramfs(t *testing.T, files ...string) string {
 	if len(files) == 0 {
 		return ""
 	}
-	var b []byte
-	pad := func() {
-		for len(b)%4 != 0 {
-			b = append(b, 0)
-		}
-	}
-	entry := func(name string, mode int, data string) {
-		b = fmt.Appendf(b, "070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x",
-			0, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(name)+1, 0)
-		b = append(append(b, name...), 0)
-		pad()
-		b = append(b, data...)
-		pad()
-	}
+	var list []vm.File
 	for i := 0; i+1 < len(files); i += 2 {
-		entry(files[i], 0o100644, files[i+1])
+		list = append(list, vm.File{Name: files[i], Data: []byte(files[i+1])})
 	}
-	entry("TRAILER!!!", 0, "")
 	name := filepath.Join(t.TempDir(), "initramfs.cpio")
-	if err := os.WriteFile(name, b, 0o666); err != nil {
+	if err := os.WriteFile(name, vm.Initramfs(list), 0o666); err != nil {
 		t.Fatal(err)
 	}
 	return name

@@ -2,8 +2,10 @@ package stdtest
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -55,6 +57,15 @@ func (r *Runner) Run(e *Entry) *Result {
 		res.Broken = "it has no tests"
 		return res
 	}
+	files, err := testFiles(filepath.Join(r.Builder.Go.Root, "src", filepath.FromSlash(e.Package)))
+	if err == nil && len(files) > 0 {
+		c.Initrd = filepath.Join(dir, "initramfs")
+		err = os.WriteFile(c.Initrd, vm.Initramfs(files), 0o666)
+	}
+	if err != nil {
+		res.Broken = err.Error()
+		return res
+	}
 	c.MemoryMiB = e.MemoryMiB
 	c.Append = strings.TrimSpace(c.Append + " -- " + strings.Join(e.args(), " "))
 	cmd, err := c.Command()
@@ -94,6 +105,49 @@ func (r *Runner) Run(e *Entry) *Result {
 	}
 	res.Broken = res.why(cmd, late, errs.String())
 	return res
+}
+
+// testFiles are what a package's tests find in their folder, which is / on the
+// image: the package's own files, and testdata of it and of the folder above, for
+// ../testdata is /testdata there.
+func testFiles(pkg string) (files []vm.File, err error) {
+	own, err := os.ReadDir(pkg)
+	if err != nil {
+		return nil, err
+	}
+	add := func(name, file string) error {
+		data, err := os.ReadFile(file)
+		if err == nil {
+			files = append(files, vm.File{Name: name, Data: data})
+		}
+		return err
+	}
+	for _, f := range own {
+		if f.Type().IsRegular() {
+			if err := add(f.Name(), filepath.Join(pkg, f.Name())); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for _, dir := range []string{filepath.Dir(pkg), pkg} {
+		err := filepath.WalkDir(filepath.Join(dir, "testdata"), func(path string, f fs.DirEntry, err error) error {
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil
+			}
+			if err != nil || !f.Type().IsRegular() {
+				return err
+			}
+			name, err := filepath.Rel(dir, path)
+			if err == nil {
+				err = add(filepath.ToSlash(name), path)
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return files, nil
 }
 
 // why tells what broke the run, "" for nothing.
