@@ -100,7 +100,7 @@ func (n *Net) receiveSkb(t *ptypeTable, b *skb.Buff) {
 // veth do, on the backlog (Linux: netif_rx). Data is at the network header, Dev
 // and Protocol are set. Any context. Consumes b; beyond netdev_max_backlog it
 // is dropped and false returned.
-func (n *Net) NetifRx(b *skb.Buff) bool { return n.soft.enqueueBacklog(b) }
+func (n *Net) NetifRx(b *skb.Buff) bool { return n.soft.enqueueBacklog(b, n.soft) }
 
 // tapXmit shows the taps what is about to be transmitted (Linux:
 // dev_queue_xmit_nit).

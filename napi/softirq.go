@@ -42,7 +42,9 @@ type SoftNet struct {
 	pending atomic.Uint32
 	owner   atomic.Uint64 // who runs softirqs, and a multiple of ownerTurn
 	inIRQ   atomic.Bool
-	wake    chan struct{} // holds one token
+	bh      atomic.Int32            // sections of BHDisable
+	peer    atomic.Pointer[SoftNet] // whose softirqs such a section runs too
+	wake    chan struct{}           // holds one token
 
 	polls   atomic.Pointer[NAPI]    // scheduled, newest first
 	outputs atomic.Pointer[TxQueue] // to be run by NET_TX, newest first
@@ -140,10 +142,15 @@ func (s *SoftNet) raise(bits uint32) {
 	// Whoever runs softirqs, or will at the end of the interrupt, gives up
 	// its role before it looks at pending for the last time; so either it
 	// sees the bits or we see that it is gone.
-	if s.owner.Load()&ownerMask != ownerNone || s.inIRQ.Load() {
+	if s.attended() {
 		return
 	}
 	s.wakeup()
+}
+
+// attended reports whether somebody runs softirqs, or will.
+func (s *SoftNet) attended() bool {
+	return s.owner.Load()&ownerMask != ownerNone || s.inIRQ.Load() || s.bh.Load() > 0
 }
 
 func (s *SoftNet) wakeup() {
@@ -352,8 +359,8 @@ func (s *SoftNet) netRxAction(a *allowance) (squeezed bool) {
 	return squeezed
 }
 
-// enqueueBacklog is enqueue_to_backlog.
-func (s *SoftNet) enqueueBacklog(b *skb.Buff) bool {
+// enqueueBacklog is enqueue_to_backlog, for a sender whose softirqs are from.
+func (s *SoftNet) enqueueBacklog(b *skb.Buff, from *SoftNet) bool {
 	dev, ok := b.Dev.(*NetDevice)
 	if !ok {
 		b.Free(skb.DevReady)
@@ -376,8 +383,12 @@ func (s *SoftNet) enqueueBacklog(b *skb.Buff) bool {
 	s.input.PushBack(b)
 	first := s.input.Len() == 1
 	s.backlogMu.Unlock()
-	if first {
+	switch {
+	case !first:
+	case from == s:
 		s.backlog.schedule()
+	default:
+		s.scheduleFor(from)
 	}
 	return true
 }

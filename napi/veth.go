@@ -131,12 +131,10 @@ func (v *veth) set(open bool) {
 func (v *veth) StartXmit(_ *NetDevice, _ *TxQueue, batch []*skb.Buff) int {
 	to := v.peer.dev
 	n := to.Net()
-	lends := false
-	if from := v.dev.net.Load(); from != nil && n != nil {
-		lends = from.cache.Pool().Lends(n.cache.Pool())
-	}
+	from := v.dev.net.Load()
+	lends := from != nil && n != nil && from.cache.Pool().Lends(n.cache.Pool())
 	for _, b := range batch {
-		if n == nil || !to.IsUp() {
+		if n == nil || from == nil || !to.IsUp() {
 			v.dev.Stats.TxDropped.Add(1)
 			b.Free(skb.DevReady)
 			continue
@@ -158,7 +156,7 @@ func (v *veth) StartXmit(_ *NetDevice, _ *TxQueue, batch []*skb.Buff) int {
 			continue
 		}
 		multicast := c.PktType == skb.PacketMulticast
-		if n.NetifRx(c) {
+		if n.soft.enqueueBacklog(c, from.soft) {
 			to.Stats.RxPackets.Add(1)
 			to.Stats.RxBytes.Add(bytes)
 			if multicast {

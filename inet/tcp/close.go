@@ -54,7 +54,7 @@ func (s *Sock) Shutdown(how int) error {
 		return syscall.EINVAL
 	}
 	bits := uint32(how + 1)
-	s.lock()
+	s.lockBH()
 	defer s.unlock()
 	var err error
 	switch s.State() {
@@ -85,7 +85,7 @@ func (s *Sock) Release() error {
 	if on {
 		timeout = int64(secs) * sec
 	}
-	s.lock()
+	s.lockBH()
 	s.shutdownBoth()
 	if s.State() == Listen {
 		s.setState(Close)
@@ -137,7 +137,7 @@ func (s *Sock) waitClose(timeout int64) {
 	}
 	s.unlock()
 	s.WaitEvent(true, timeout, func() (bool, error) { return !inStates(s.State(), closing), nil })
-	s.lock()
+	s.lockBH()
 }
 
 // orphan is the second half of tcp_close: nobody holds the sock any more, and
@@ -147,10 +147,21 @@ func (s *Sock) orphan() {
 	old := s.State()
 	s.SetFlag(sock.FlagDead, true)
 	t.orphans.Add(1)
+	bh := s.inBH
+	s.inBH = false
 	s.publish()
 	s.Unlock() // what waited on the backlog is worked off
 	s.BHLock()
-	defer s.bhUnlock()
+	s.orphaned(old)
+	s.bhUnlock()
+	if bh {
+		t.dev.SoftNet().BHEnable()
+	}
+}
+
+// orphaned is orphan with the short lock held.
+func (s *Sock) orphaned(old uint32) {
+	t := s.tcp
 	if old != Close && s.State() == Close {
 		s.finish()
 		return
@@ -234,7 +245,7 @@ func (s *Sock) freeAll() {
 // Disconnect dissolves the connection (Linux: tcp_disconnect, connect to
 // AF_UNSPEC).
 func (s *Sock) Disconnect() error {
-	s.lock()
+	s.lockBH()
 	s.disconnect()
 	s.connecting, s.connected = false, false
 	s.unlock()
@@ -341,7 +352,7 @@ func (s *Sock) shutdownBoth() { s.StoreShutdown(sock.RcvShutdown | sock.SendShut
 // EINPROGRESS, EALREADY, EISCONN, and what became of it: ECONNREFUSED,
 // ETIMEDOUT and so on.
 func (s *Sock) Connect(sa ip.Sockaddr, nonblock bool) error {
-	s.lock()
+	s.lockBH()
 	defer s.unlock()
 	return s.connectLocked(sa, nonblock, false)
 }
@@ -394,7 +405,7 @@ func (s *Sock) connectLocked(sa ip.Sockaddr, nonblock, sending bool) error {
 		err := s.WaitEvent(true, snd, func() (bool, error) {
 			return !inStates(s.State(), fSynSent|fSynRecv), nil
 		})
-		s.lock()
+		s.lockBH()
 		if more {
 			s.writePending--
 		}

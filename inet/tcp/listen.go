@@ -66,7 +66,7 @@ func (s *Sock) stopListening() {
 		return
 	}
 	for _, c := range q.close() {
-		c.lock()
+		c.lockBH()
 		c.disconnect()
 		c.orphan()
 	}

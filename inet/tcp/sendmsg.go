@@ -12,6 +12,10 @@ import (
 // wmemOverhead is what Linux charges for a segment beside its data.
 const wmemOverhead = 960
 
+// fewBytes is a write after which the caller does itself what the receiver on
+// this machine has to do: less than it would cost to have somebody else do it.
+const fewBytes = 4096
+
 // chargeSkb counts a segment against the send buffer (Linux:
 // tcp_skb_entail).
 func (s *Sock) chargeSkb(b *skb.Buff) {
@@ -146,7 +150,11 @@ func (s *Sock) SendMsg(m *sock.Msg, flags int) (int, error) {
 		}
 		stamping = c.Stamping
 	}
-	s.lock()
+	if m.Len() <= fewBytes {
+		s.lockBH()
+	} else {
+		s.lock()
+	}
 	n, err := s.sendLocked(m, flags, stamping)
 	s.unlock()
 	return n, err

@@ -209,6 +209,7 @@ type Sock struct {
 	ecn          uint8
 	inq          bool // TCP_INQ
 	congSet      bool // chosen by the program
+	inBH         bool // lockBH: unlock ends the section
 	connecting   bool // connect waits (SS_CONNECTING)
 	connected    bool // SS_CONNECTED
 	finished     bool // nothing is left to give back
@@ -299,9 +300,23 @@ func (s *Sock) lock() { s.Lock() }
 
 // unlock is release_sock and the wake-ups that were due.
 func (s *Sock) unlock() {
+	bh := s.inBH
+	s.inBH = false
 	s.publish()
 	s.Unlock()
 	s.flushWakes()
+	if bh {
+		s.tcp.dev.SoftNet().BHEnable()
+	}
+}
+
+// lockBH is lock for a call that sends a segment or two: what they cause on this
+// machine is done by unlock, which is cheaper than to wake somebody for it. A
+// call that sends much lets others work meanwhile.
+func (s *Sock) lockBH() {
+	s.Lock()
+	s.inBH = true
+	s.tcp.dev.SoftNet().BHDisable()
 }
 
 // bhUnlock is bh_unlock_sock and the wake-ups that were due.
