@@ -87,6 +87,19 @@ func (b *Buff) Cow(headroom int) bool {
 	return b.expandHead(max(headroom, b.Headroom()), 0)
 }
 
+// CowTail makes the linear part private with at least tailroom bytes behind the
+// data, so that they may be put. It reports false, leaving b as it was, when
+// memory ran out or the packet has fragments, between which nothing can be put.
+func (b *Buff) CowTail(tailroom int) bool {
+	if b.dataLen != 0 {
+		return false
+	}
+	if !b.Cloned() && b.Tailroom() >= tailroom {
+		return true
+	}
+	return b.expandHead(b.Headroom(), tailroom)
+}
+
 // private makes the data area b's own.
 func (b *Buff) private() bool { return !b.Cloned() || b.expandHead(b.Headroom(), 0) }
 

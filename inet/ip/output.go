@@ -74,7 +74,7 @@ func (n *Net) LocalOut(b *skb.Buff) error {
 	if !n.Hooks.Run(netfilter.LocalOut, b, nil, rt.Dev, b.Sk) {
 		return syscall.EPERM
 	}
-	return rt.Output(b)
+	return b.Dst.Output(b) // a hook may have found another way
 }
 
 // output is ip_output.
@@ -121,7 +121,10 @@ func (n *Net) loopback(b *skb.Buff, rt *Rtable) {
 
 // finishOutput cuts what is too large for the link (Linux: ip_finish_output).
 func (n *Net) finishOutput(b *skb.Buff, rt *Rtable) error {
-	if mtu := n.pathMTU(rt, Forwarded(b)); b.Len() > mtu && !b.IsGSO() || fragMax(b) != 0 && b.Len() > fragMax(b) {
+	if mtu := n.pathMTU(rt, Forwarded(b)); b.Len() > mtu || fragMax(b) != 0 && b.Len() > fragMax(b) {
+		if b.IsGSO() {
+			return n.finishOutputGSO(b, rt, mtu)
+		}
 		return n.fragment(b, rt, mtu)
 	}
 	return n.finishOutput2(b, rt)

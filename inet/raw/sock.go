@@ -267,7 +267,7 @@ func (s *Sock) sendIncl(m *sock.Msg, n, flags int, w *ip.Way) error {
 		s.IP.MIB.IP.OutDiscards.Add(1)
 		return syscall.EPERM
 	}
-	if err := rt.Output(b); err != nil {
+	if err := b.Dst.Output(b); err != nil { // a hook may have found another way
 		s.IP.MIB.IP.OutDiscards.Add(1)
 		return err
 	}
