@@ -15,15 +15,22 @@ type Segmenter func(b *skb.Buff, sg bool) (skb.List, error)
 // devices that cannot (Linux: dev_add_offload). Before packets flow.
 func (n *Net) SetSegmenter(s Segmenter) { n.segment = s }
 
+// Segment cuts a super-packet, whose Data is the link or the network header, with
+// what was entered by SetSegmenter (Linux: skb_gso_segment). It consumes b; with
+// an error the list is empty.
+func (n *Net) Segment(b *skb.Buff, sg bool) (skb.List, error) {
+	if n.segment == nil {
+		b.Free(skb.PktTooBig)
+		return skb.List{}, syscall.EMSGSIZE
+	}
+	return n.segment(b, sg)
+}
+
 // xmitGSO sends a super-packet in pieces (Linux: the GSO part of
 // validate_xmit_skb). Consumes b. The error is that of the first piece that had
 // one.
 func (n *Net) xmitGSO(d *NetDevice, b *skb.Buff) error {
-	if n.segment == nil {
-		b.Free(skb.PktTooBig)
-		return syscall.EMSGSIZE
-	}
-	l, err := n.segment(b, d.Features()&FeatureSG != 0)
+	l, err := n.Segment(b, d.Features()&FeatureSG != 0)
 	if err != nil {
 		d.Stats.TxDropped.Add(1)
 		return err
@@ -41,4 +48,18 @@ func (n *Net) xmitGSO(d *NetDevice, b *skb.Buff) error {
 		}
 	}
 	return first
+}
+
+// needsGSO reports whether d cannot cut b itself (Linux: netif_needs_gso).
+func (d *NetDevice) needsGSO(b *skb.Buff) bool {
+	si := b.Shinfo()
+	need := FeatureTSO
+	if si.GSOType&skb.GSOTCPECN != 0 {
+		need |= FeatureTSOECN
+	}
+	if si.FragList != nil {
+		need |= FeatureFragList
+	}
+	const cut = skb.GSOTCPv4 | skb.GSOTCPECN | skb.GSODodgy // what a device with TSO does
+	return d.Features()&need != need || si.GSOType&^cut != 0
 }

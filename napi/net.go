@@ -41,6 +41,7 @@ type Net struct {
 	proc   proc.Table
 
 	segment Segmenter // before packets flow
+	udpGRO  atomic.Pointer[UDPWantsGRO]
 
 	devs   atomic.Pointer[devTable]
 	ptypes atomic.Pointer[ptypeTable]

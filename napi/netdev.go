@@ -88,7 +88,8 @@ type NetDevice struct {
 	addrAssign atomic.Uint32 // NET_ADDR_*
 	nameAssign atomic.Uint32 // NET_NAME_*, 0 for the usual of its kind
 
-	napis atomic.Pointer[[]*NAPI]
+	napis  atomic.Pointer[[]*NAPI]
+	groOff atomic.Bool
 
 	txQueueLen atomic.Int64 // one more than it is; 0: TxQueueLen
 	rx         rxMode
@@ -289,7 +290,7 @@ func (d *NetDevice) AddNAPI(p Poller, weight int) *NAPI {
 	if weight <= 0 {
 		weight = DefaultWeight
 	}
-	n := &NAPI{dev: d, poller: p, weight: weight}
+	n := &NAPI{dev: d, poller: p, weight: weight, gro: &gro{}}
 	n.state.Store(napiOff)
 	for {
 		old := d.napis.Load()

@@ -30,6 +30,8 @@ type NAPI struct {
 	Stats     QueueStats
 	multicast atomic.Uint64
 	count     rxCount // poll only
+	gro       *gro    // poll only; nil for the backlog's
+	GRO       GROStats
 }
 
 // Dev returns the device.
@@ -100,6 +102,9 @@ func (n *NAPI) schedule() bool {
 }
 
 func (n *NAPI) completeDone(int) bool {
+	if n.gro != nil {
+		n.groFlush()
+	}
 	for {
 		old := n.state.Load()
 		next := old &^ (napiSched | napiMissed)
@@ -116,18 +121,11 @@ func (n *NAPI) completeDone(int) bool {
 	}
 }
 
-func (n *NAPI) receive(b *skb.Buff) {
-	n.count.add(b)
-	n.net.receiveSkb(n.net.ptypes.Load(), b)
-}
-
 // ReceiveList hands up all packets of l, as Receive does for one, and empties
-// it (Linux: netif_receive_skb_list).
+// it.
 func (n *NAPI) ReceiveList(l *skb.List) {
-	t := n.net.ptypes.Load()
 	for b := l.PopFront(); b != nil; b = l.PopFront() {
-		n.count.add(b)
-		n.net.receiveSkb(t, b)
+		n.receive(b)
 	}
 }
 
@@ -139,6 +137,9 @@ func (n *NAPI) poll() (work int, again bool) {
 		weight = int(n.net.soft.weight.Load())
 	}
 	work = n.poller.Poll(n, weight)
+	if n.gro != nil && n.gro.held > 0 {
+		n.groFlush()
+	}
 	n.count.flush(&n.Stats, &n.multicast)
 	if work < weight {
 		return work, false

@@ -251,7 +251,7 @@ func (n *Net) DevQueueXmit(b *skb.Buff) error {
 		return syscall.ENODEV
 	}
 	b.TxStamp(skb.TxSched)
-	if b.IsGSO() && d.Features()&FeatureTSO == 0 {
+	if b.IsGSO() && d.needsGSO(b) {
 		return n.xmitGSO(d, b)
 	}
 	if err := d.validate(b); err != nil {

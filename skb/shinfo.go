@@ -24,6 +24,9 @@ const (
 	GSODodgy  uint16 = 1 << 1 // from an untrusted source: check before use
 	GSOTCPECN uint16 = 1 << 2
 	GSOUDPL4  uint16 = 1 << 3
+	// All segments have the same IP identification (SKB_GSO_TCP_FIXEDID);
+	// otherwise it counts up.
+	GSOTCPFixedID uint16 = 1 << 4
 )
 
 // SharedInfo is what all Buffs that share one data area share (Linux:

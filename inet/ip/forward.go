@@ -101,7 +101,7 @@ func (n *Net) exceedsMTU(b *skb.Buff, mtu int) bool {
 	if fragMax(b) > mtu {
 		return true
 	}
-	return !b.IgnoreDF && !b.IsGSO()
+	return !b.IgnoreDF && !(b.IsGSO() && gsoFits(b, mtu))
 }
 
 // sendRedirect tells a sender on the link out of which its packet goes again

@@ -32,16 +32,25 @@ func segment(b *skb.Buff, sg bool) (out skb.List, err error) {
 	if hl < header.TCPMinLen || !b.MayPull(hdr) || b.Len() <= hdr {
 		return bad()
 	}
-	in := header.IPv4(b.Data()[off:])
-	src, dst := in.Src(), in.Dst()
-	h := header.TCP(b.Data()[tcp:])
-	seq, flags := h.Seq(), h.Flags()
-	id := binary.BigEndian.Uint16(in[4:])
+	k := pieces{off: off, tcp: tcp, hdr: hdr, total: b.Len() - hdr, step: 1}
+	th := header.TCP(b.Data()[tcp:])
+	k.seq, k.flags, k.id = th.Seq(), th.Flags(), header.IPv4(b.Data()[off:]).ID()
+	if b.Shinfo().GSOType&skb.GSOTCPFixedID != 0 {
+		k.step = 0
+	}
+	if sg && b.Unmerge(hdr, mss, &out) { // it came in these pieces
+		at := 0
+		for s := out.Head(); s != nil; s = s.Next() {
+			n := s.Len() - hdr
+			k.dress(s, at, n)
+			at += n
+		}
+		return out, nil
+	}
 	c := skb.CacheOf(b)
 	owner, _ := b.Sk.(*sock.Sock)
-	total := b.Len() - hdr
-	for at, i := 0, 0; at < total; at, i = at+mss, i+1 {
-		n := min(mss, total-at)
+	for at := 0; at < k.total; at += mss {
+		n := min(mss, k.total-at)
 		room := skb.Pad + hdr
 		if !sg {
 			room += n
@@ -59,27 +68,11 @@ func segment(b *skb.Buff, sg bool) (out skb.List, err error) {
 		s.ResetMacHeader()
 		s.SetNetworkHeader(off)
 		s.SetTransportHeader(tcp)
-		p := s.Data()
-		ip4 := header.IPv4(p[off:])
-		ip4.SetTotalLen(iph + hl + n)
-		binary.BigEndian.PutUint16(ip4[4:], id+uint16(i))
-		ip4.UpdateChecksum()
-		th := header.TCP(p[tcp:hdr])
-		th.SetSeq(seq + uint32(at))
-		f := flags
-		if at+n < total {
-			f &^= header.TCPFin | header.TCPPsh
-		}
-		if i > 0 {
-			f &^= header.TCPCwr
-		}
-		th.SetFlags(f)
-		th.SetChecksum(^skb.CsumFold(header.PseudoSum(src, dst, header.ProtoTCP, hl+n)))
-		s.SetCsumPartial(tcp, 16)
+		k.dress(s, at, n)
 		if owner != nil && b.Destructor != nil {
 			owner.SetOwnerW(s)
 			s.Destructor = wfree
-			if at+n == total { // the byte that is timed ends the segment
+			if at+n == k.total { // the byte that is timed ends the segment
 				s.TxFlags, s.TSKey = b.TxFlags, b.TSKey
 			}
 		}
@@ -87,6 +80,38 @@ func segment(b *skb.Buff, sg bool) (out skb.List, err error) {
 	}
 	b.Consume()
 	return out, nil
+}
+
+// pieces is what the segments of a super-packet get from it.
+type pieces struct {
+	off, tcp, hdr int // where the IP and TCP headers and the payload begin
+	total         int // payload
+	seq           uint32
+	id, step, i   uint16 // identification of the first, what the next adds
+	flags         uint8
+}
+
+// dress makes the headers of the next segment, a copy of the whole's, those of
+// its n bytes at at.
+func (k *pieces) dress(s *skb.Buff, at, n int) {
+	p := s.Data()
+	ip4 := header.IPv4(p[k.off:])
+	ip4.SetTotalLen(k.hdr - k.off + n)
+	binary.BigEndian.PutUint16(ip4[4:], k.id+k.i*k.step)
+	ip4.UpdateChecksum()
+	th := header.TCP(p[k.tcp:k.hdr])
+	th.SetSeq(k.seq + uint32(at))
+	f := k.flags
+	if at+n < k.total {
+		f &^= header.TCPFin | header.TCPPsh
+	}
+	if k.i > 0 {
+		f &^= header.TCPCwr
+	}
+	k.i++
+	th.SetFlags(f)
+	th.SetChecksum(^skb.CsumFold(header.PseudoSum(ip4.Src(), ip4.Dst(), header.ProtoTCP, k.hdr-k.tcp+n)))
+	s.SetCsumPartial(k.tcp, 16)
 }
 
 // takePayload gives s the headers of b and n bytes of its payload from at on.
