@@ -505,3 +505,25 @@ func BenchmarkGROforward(b *testing.B) {
 		}
 	}
 }
+
+// TestGRO_ethtool_turnsItOff: ETHTOOL_GGRO and ETHTOOL_SGRO.
+func TestGRO_ethtool_turnsItOff(t *testing.T) {
+	h, in, _ := groRouter(t)
+	arg := make([]byte, 48)
+	copy(arg, "eth0")
+	do := func(cmd, v uint32) uint32 {
+		binary.NativeEndian.PutUint32(arg[40:], cmd)
+		binary.NativeEndian.PutUint32(arg[44:], v)
+		check(t, h.DevIoctl(0x8946, arg))
+		return binary.NativeEndian.Uint32(arg[44:])
+	}
+	if do(0x2b, 7) != 1 {
+		t.Error("off at first")
+	}
+	if do(0x2c, 0); do(0x2b, 7) != 0 || in.dev.GRO() {
+		t.Error("still on")
+	}
+	if do(0x2c, 1); do(0x2b, 7) != 1 {
+		t.Error("still off")
+	}
+}

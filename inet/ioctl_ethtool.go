@@ -14,6 +14,8 @@ const (
 	ethtoolGDrvInfo      = 0x03
 	ethtoolGLink         = 0x0a
 	ethtoolGPermAddr     = 0x20
+	ethtoolGGRO          = 0x2b
+	ethtoolSGRO          = 0x2c
 	ethtoolGLinkSettings = 0x4c
 
 	ethtoolCmdLen      = 44  // struct ethtool_cmd
@@ -52,8 +54,8 @@ func ethtoolSize(head []byte) int {
 }
 
 // ethtool answers the requests that tools make of every device: what drives it,
-// whether the link is there and how fast it is, its first address. EOPNOTSUPP
-// for the rest.
+// whether the link is there and how fast it is, its first address, whether
+// received packets are merged. EOPNOTSUPP for the rest.
 func ethtool(dev *napi.NetDevice, b []byte) error {
 	if len(b) < ethtoolSize(b) {
 		return syscall.EFAULT
@@ -71,6 +73,16 @@ func ethtool(dev *napi.NetDevice, b []byte) error {
 			up = 1
 		}
 		binary.NativeEndian.PutUint32(b[4:], up)
+		return nil
+	case ethtoolGGRO:
+		on := uint32(0)
+		if dev.GRO() {
+			on = 1
+		}
+		binary.NativeEndian.PutUint32(b[4:], on)
+		return nil
+	case ethtoolSGRO:
+		dev.SetGRO(binary.NativeEndian.Uint32(b[4:]) != 0)
 		return nil
 	case ethtoolGDrvInfo:
 		if lo {
