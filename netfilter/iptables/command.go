@@ -1,0 +1,634 @@
+package iptables
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"barewire/netfilter/xtables"
+)
+
+// cmd is a set of commands; most can only stand alone.
+type cmd uint16
+
+const (
+	cmdInsert cmd = 1 << iota
+	cmdDelete
+	cmdDeleteNum
+	cmdReplace
+	cmdAppend
+	cmdList
+	cmdFlush
+	cmdZero
+	cmdNewChain
+	cmdDeleteChain
+	cmdSetPolicy
+	cmdRenameChain
+	cmdListRules
+	cmdZeroNum
+	cmdCheck
+)
+
+const cmdLetters = "IDDRALFZNXPESZC" // by bit
+
+func (c cmd) letter() byte {
+	for i := range cmdLetters {
+		if c&(1<<i) != 0 {
+			return cmdLetters[i]
+		}
+	}
+	return '?'
+}
+
+// opt is a set of the options that may be given once.
+type opt uint16
+
+const (
+	optNumeric opt = 1 << iota
+	optSource
+	optDestination
+	optProtocol
+	optJump
+	optVerbose
+	optExpanded
+	optIn
+	optOut
+	optLineNumbers
+	optCounters
+	optFragment
+)
+
+const optLetters = "nsdpjvxio0cf" // by bit
+
+// optRule are the options that a command about a rule takes, optSpec those that
+// describe one.
+const (
+	optSpec = optSource | optDestination | optProtocol | optJump | optIn | optOut | optFragment
+	optRule = optSpec | optVerbose | optCounters
+)
+
+// allowed returns the options a command may have.
+func (c cmd) allowed() opt {
+	switch c {
+	case cmdInsert, cmdReplace, cmdAppend:
+		return optRule
+	case cmdDelete, cmdCheck:
+		return optRule &^ optCounters
+	case cmdList:
+		return optNumeric | optVerbose | optExpanded | optLineNumbers
+	case cmdSetPolicy:
+		return optVerbose | optCounters
+	}
+	return optVerbose
+}
+
+const shortOptions = "A:C:D:E:F::I:L::M:N:P:VX::Z::c:d:i:j:o:p:s:t:R:S::W::46bfg:h::m:nvw::x"
+
+// longOptions are the options of the command itself. read-only
+var longOptions = []option{
+	{"append", requiredArgument, 'A'}, {"delete", requiredArgument, 'D'}, {"check", requiredArgument, 'C'},
+	{"insert", requiredArgument, 'I'}, {"replace", requiredArgument, 'R'}, {"list", optionalArgument, 'L'},
+	{"list-rules", optionalArgument, 'S'}, {"flush", optionalArgument, 'F'}, {"zero", optionalArgument, 'Z'},
+	{"new-chain", requiredArgument, 'N'}, {"delete-chain", optionalArgument, 'X'}, {"rename-chain", requiredArgument, 'E'},
+	{"policy", requiredArgument, 'P'}, {"source", requiredArgument, 's'}, {"destination", requiredArgument, 'd'},
+	{"src", requiredArgument, 's'}, {"dst", requiredArgument, 'd'}, {"protocol", requiredArgument, 'p'},
+	{"in-interface", requiredArgument, 'i'}, {"jump", requiredArgument, 'j'}, {"table", requiredArgument, 't'},
+	{"match", requiredArgument, 'm'}, {"numeric", noArgument, 'n'}, {"out-interface", requiredArgument, 'o'},
+	{"verbose", noArgument, 'v'}, {"wait", optionalArgument, 'w'}, {"wait-interval", optionalArgument, 'W'},
+	{"exact", noArgument, 'x'}, {"fragments", noArgument, 'f'}, {"version", noArgument, 'V'},
+	{"help", optionalArgument, 'h'}, {"line-numbers", noArgument, '0'}, {"modprobe", requiredArgument, 'M'},
+	{"set-counters", requiredArgument, 'c'}, {"goto", requiredArgument, 'g'}, {"ipv4", noArgument, '4'},
+	{"ipv6", noArgument, '6'},
+}
+
+// maxName is the longest name of a chain, XT_EXTENSION_MAXNAMELEN with its NUL.
+const maxName = 29
+
+// command is a parsed command line.
+type command struct {
+	cmd     cmd
+	opts    opt
+	table   string
+	chain   string // empty for all chains
+	newName string
+	policy  string
+	number  int // of a rule, 0 for none
+	verbose int
+
+	packets, bytes uint64 // of -c
+
+	entry    xtables.Entry // without addresses
+	src, dst []address
+	jump     string
+	isGoto   bool
+	proto    string // as it was written
+	uses     []*use // matches in order, and the target if it is an extension
+	help     bool
+	version  bool
+	notV     bool // "! -V"
+	skip     bool // -6 in a restore file: not for us
+}
+
+// use is an extension of a rule and the options it was given, from which further
+// instances are made when a rule line stands for several rules.
+type use struct {
+	def  *xtables.Def
+	live *xtables.Use
+	ops  []useOp
+	done bool // a later -m of the same name takes the options
+	at   int  // index in argv
+}
+
+type useOp struct {
+	o      *xtables.Option
+	args   []string
+	invert bool
+}
+
+// parser reads a command line.
+type parser struct {
+	x        *Iptables
+	g        getopt
+	c        command
+	ctx      xtables.ParseContext
+	restore  bool
+	warn     io.Writer
+	invert   bool
+	tableSet bool
+	wait     [2]bool // -W and -w were given
+	// Where in argv the arguments of -s and -d stand.
+	srcAt, dstAt int
+}
+
+// parse reads argv. restore says that it is from a restore file, where -t may
+// not stand. at is the index in argv of what was refused.
+func (x *Iptables) parse(argv []string, table string, restore bool, warn io.Writer) (c *command, at int, err *Error) {
+	p := &parser{x: x, restore: restore, warn: warn}
+	p.g = getopt{argv: argv, short: shortOptions, long: longOptions, optind: 1}
+	p.c.table, p.ctx.Table = table, table
+	p.ctx.Resolve = x.cfg.Resolve
+	for err == nil {
+		id := p.g.next()
+		if id == optEnd {
+			break
+		}
+		err = p.option(id)
+		if p.c.help || p.c.version || p.c.skip {
+			return &p.c, 0, err
+		}
+	}
+	if err == nil {
+		err = p.finish()
+	}
+	return &p.c, p.g.at, err
+}
+
+// last is the argument before the next: what some options take for their value,
+// also when it stands in one word with them.
+func (p *parser) last() string { return p.g.argv[p.g.optind-1] }
+
+// option handles one option.
+func (p *parser) option(id int) (err *Error) {
+	c, g := &p.c, &p.g
+	invert := p.invert
+	switch id {
+	case optNonOpt:
+		if g.optarg != "!" {
+			return &Error{Status: ParameterProblem, Msg: "Bad argument `" + g.optarg + "'", Bare: true}
+		}
+		if invert {
+			return problemf("multiple consecutive ! not allowed")
+		}
+		p.invert = true
+		return nil
+	case 'p':
+		if err = p.set(optProtocol, xtables.InvProto); err != nil {
+			break
+		}
+		c.proto = strings.ToLower(p.last())
+		n, ok := xtables.ProtoNumber(c.proto)
+		if !ok {
+			return problemf("unknown protocol \"%s\" specified", c.proto)
+		}
+		if n == 0 && invert {
+			return problemf("rule would never match protocol")
+		}
+		c.entry.Proto, p.ctx.Proto, p.ctx.InvProto = n, n, invert
+	case 's':
+		err = p.set(optSource, xtables.InvSrc)
+		p.srcAt = g.optind - 1
+	case 'd':
+		err = p.set(optDestination, xtables.InvDst)
+		p.dstAt = g.optind - 1
+	case 'i':
+		if err = p.device(optIn, xtables.InvIn); err == nil {
+			c.entry.In = p.last()
+		}
+	case 'o':
+		if err = p.device(optOut, xtables.InvOut); err == nil {
+			c.entry.Out = p.last()
+		}
+	case 'f':
+		err = p.set(optFragment, xtables.InvFrag)
+		c.entry.Frag = true
+	case 'j', 'g':
+		if err = p.set(optJump, 0); err != nil {
+			break
+		}
+		if c.jump, err = targetName(p.last()); err != nil {
+			break
+		}
+		if c.isGoto = id == 'g'; !c.isGoto {
+			if d := p.x.cfg.Find(c.jump, true); d != nil {
+				p.use(d)
+			}
+		}
+	case 'm':
+		if invert {
+			return problemf("unexpected ! flag before --match")
+		}
+		d := p.x.cfg.Find(g.optarg, false)
+		if d == nil {
+			return problemf("Couldn't load match `%s':No such file or directory\n", g.optarg)
+		}
+		p.use(d)
+	case 'v':
+		if c.verbose == 0 {
+			err = p.set(optVerbose, 0)
+		}
+		c.verbose++
+	case 'n':
+		err = p.set(optNumeric, 0)
+	case 'x':
+		err = p.set(optExpanded, 0)
+	case '0':
+		err = p.set(optLineNumbers, 0)
+	case 'c':
+		if err = p.set(optCounters, 0); err == nil {
+			err = p.counters()
+		}
+	case 't':
+		if invert {
+			return problemf("unexpected ! flag before --table")
+		}
+		if p.restore && p.tableSet {
+			return problemf("The -t option cannot be used in iptables-restore.\n")
+		}
+		c.table, p.ctx.Table, p.tableSet = g.optarg, g.optarg, true
+	case 'w', 'W':
+		err = p.waits(byte(id))
+	case 'M', '4':
+	case '6':
+		if c.skip = p.restore; !c.skip {
+			return &Error{Status: ParameterProblem, Quiet: true}
+		}
+	case 'V':
+		c.version, c.notV = true, invert
+	case 'h':
+		c.help = true
+		if d := p.protocolMatch(); d != nil && len(c.uses) == 0 {
+			p.use(d)
+		}
+	default:
+		if strings.IndexByte("ACDRILSFZNXEP", byte(id&0xff)) >= 0 && id < optExtFirst {
+			err = p.command(byte(id))
+			break
+		}
+		return p.extension(id)
+	}
+	p.invert = false
+	return err
+}
+
+// set notes an option, which may be given once, and inverted only if there is a
+// bit for that (Linux: set_option).
+func (p *parser) set(o opt, inv xtables.Inv) *Error {
+	letter := byte('?')
+	for i := range optLetters {
+		if o == 1<<i {
+			letter = optLetters[i]
+		}
+	}
+	if p.c.opts&o != 0 {
+		return problemf("multiple -%c flags not allowed", letter)
+	}
+	p.c.opts |= o
+	if p.invert {
+		if inv == 0 {
+			return problemf("cannot have ! before -%c", letter)
+		}
+		p.c.entry.Inv |= inv
+	}
+	return nil
+}
+
+func (p *parser) device(o opt, inv xtables.Inv) *Error {
+	warn, err := checkInterface(p.last())
+	if err != nil {
+		return err
+	}
+	if err := p.set(o, inv); err != nil {
+		return err
+	}
+	io.WriteString(p.warn, warn)
+	return nil
+}
+
+func (p *parser) counters() *Error {
+	packets, bytes, has := strings.Cut(p.g.optarg, ",")
+	if !has {
+		if bytes, has = p.g.word(); !has {
+			return problemf("-c requires packet and byte counter")
+		}
+	}
+	var err error
+	if p.c.packets, err = strconv.ParseUint(packets, 10, 64); err != nil {
+		return problemf("-c packet counter not numeric")
+	}
+	if p.c.bytes, err = strconv.ParseUint(bytes, 10, 64); err != nil {
+		return problemf("-c byte counter not numeric")
+	}
+	return nil
+}
+
+// waits takes -w and -W, which mean nothing here: a command never waits for
+// another program's lock.
+func (p *parser) waits(letter byte) *Error {
+	if p.restore {
+		return problemf("You cannot use `-%c' from iptables-restore", letter)
+	}
+	s, has := p.g.optarg, p.g.has
+	if !has {
+		s, has = p.g.word()
+	}
+	p.wait[letter>>5&1] = true
+	if letter == 'W' {
+		io.WriteString(p.warn, "Ignoring deprecated --wait-interval option.\n")
+		return nil
+	}
+	if has {
+		if _, err := strconv.ParseInt(s, 10, 32); err != nil {
+			return problemf("wait seconds not numeric")
+		}
+	}
+	return nil
+}
+
+// command handles the options that are commands.
+func (p *parser) command(letter byte) (err *Error) {
+	c, g := &p.c, &p.g
+	add := func(n, others cmd) {
+		if p.invert {
+			err = problemf("unexpected '!' flag")
+		} else if x := c.cmd &^ others; x != 0 {
+			err = problemf("Cannot use -%c with -%c", n.letter(), x.letter())
+		}
+		c.cmd |= n
+	}
+	number := func() bool {
+		s, ok := g.word()
+		if !ok {
+			return false
+		}
+		n, valid := parseUint(s, 1, 1<<31-1)
+		if !valid && err == nil {
+			err = problemf("Invalid rule number `%s'", s)
+		}
+		c.number = int(n)
+		return true
+	}
+	chain := func() {
+		if g.has {
+			c.chain = g.optarg
+		} else if s, ok := g.word(); ok {
+			c.chain = s
+		}
+	}
+	switch letter {
+	case 'A':
+		add(cmdAppend, 0)
+		c.chain = g.optarg
+	case 'C':
+		add(cmdCheck, 0)
+		c.chain = g.optarg
+	case 'D':
+		add(cmdDelete, 0)
+		c.chain = g.optarg
+		if number() {
+			c.cmd = cmdDeleteNum
+		}
+	case 'R':
+		add(cmdReplace, 0)
+		c.chain = g.optarg
+		if !number() && err == nil {
+			err = problemf("-R requires a rule number")
+		}
+	case 'I':
+		add(cmdInsert, 0)
+		c.chain = g.optarg
+		if !number() {
+			c.number = 1
+		}
+	case 'L', 'S':
+		if letter == 'L' {
+			add(cmdList, cmdZero|cmdZeroNum)
+		} else {
+			add(cmdListRules, cmdZero|cmdZeroNum)
+		}
+		chain()
+		number()
+	case 'F':
+		add(cmdFlush, 0)
+		chain()
+	case 'Z':
+		add(cmdZero, cmdList|cmdListRules)
+		chain()
+		if number() {
+			c.cmd = cmdZeroNum
+		}
+	case 'N':
+		if err = p.x.checkChainName(g.optarg); err != nil {
+			return err
+		}
+		add(cmdNewChain, 0)
+		c.chain = g.optarg
+	case 'X':
+		add(cmdDeleteChain, 0)
+		chain()
+	case 'E':
+		add(cmdRenameChain, 0)
+		c.chain = g.optarg
+		var ok bool
+		if c.newName, ok = g.word(); !ok && err == nil {
+			err = problemf("-E requires old-chain-name and new-chain-name")
+		}
+	case 'P':
+		add(cmdSetPolicy, 0)
+		c.chain = g.optarg
+		var ok bool
+		if c.policy, ok = g.word(); !ok && err == nil {
+			err = problemf("-P requires a chain and a policy")
+		}
+	}
+	return err
+}
+
+// targetName checks the argument of -j or -g (Linux: xt_parse_target).
+func targetName(s string) (string, *Error) {
+	switch {
+	case s == "":
+		return "", problemf("Invalid target name (too short)")
+	case len(s) >= maxName:
+		return "", problemf("Invalid target name `%s' (%d chars max)", s, maxName-1)
+	case strings.ContainsAny(s, " \t\n\v\f\r"):
+		return "", problemf("Invalid target name `%s'", s)
+	}
+	return s, nil
+}
+
+// checkChainName checks the name of a new chain (Linux: parse_chain).
+func (x *Iptables) checkChainName(s string) *Error {
+	switch {
+	case len(s) >= maxName:
+		return problemf("chain name `%s' too long (must be under %d chars)", s, maxName)
+	case strings.HasPrefix(s, "-") || strings.HasPrefix(s, "!"):
+		return problemf("chain name not allowed to start with `%c'", s[0])
+	case s == "" || standard(s) || x.cfg.Find(s, true) != nil:
+		return problemf("chain name may not clash with target name")
+	case strings.ContainsAny(s, " \t\n\v\f\r"):
+		return problemf("Invalid chain name `%s'", s)
+	}
+	return nil
+}
+
+// standard reports whether a target is one of the verdicts.
+func standard(s string) bool {
+	switch s {
+	case xtables.NameAccept, xtables.NameDrop, xtables.NameQueue, xtables.NameReturn:
+		return true
+	}
+	return false
+}
+
+// finish checks what can only be checked at the end.
+func (p *parser) finish() *Error {
+	c, g := &p.c, &p.g
+	if c.table == "nat" && (c.policy == xtables.NameDrop || c.jump == xtables.NameDrop) {
+		return problemf("\nThe \"nat\" table is not intended for filtering, the use of DROP is therefore inhibited.\n\n")
+	}
+	at := g.at
+	for _, u := range c.uses {
+		g.at = u.at
+		if err := u.live.Finish(&p.ctx); err != nil {
+			return problemf("%s", err)
+		}
+	}
+	g.at = at
+	switch {
+	case g.optind < len(g.argv):
+		g.at = g.optind
+		return problemf("unknown arguments found on commandline")
+	case p.wait[0] && !p.wait[1]:
+		return problemf("--wait-interval only makes sense with --wait\n")
+	case c.cmd == 0:
+		return problemf("no command specified")
+	case p.invert:
+		return problemf("nothing appropriate following !")
+	}
+	if err := p.addresses(); err != nil {
+		return err
+	}
+	if c.cmd == cmdReplace && (len(c.src) != 1 || len(c.dst) != 1) {
+		return problemf("Replacement rule does not specify a unique address")
+	}
+	for i := range optLetters {
+		if o := opt(1) << i; c.opts&o != 0 && !p.legal(o) {
+			return problemf("Illegal option `-%c' with this command", optLetters[i])
+		}
+	}
+	if len(c.chain) >= maxName {
+		return problemf("chain name `%s' too long (must be under %d chars)", c.chain, maxName)
+	}
+	if c.cmd&(cmdAppend|cmdDelete|cmdCheck|cmdInsert|cmdReplace) != 0 {
+		if (c.chain == "PREROUTING" || c.chain == "INPUT") && c.opts&optOut != 0 {
+			return problemf("Can't use -o with %s\n", c.chain)
+		}
+		if (c.chain == "POSTROUTING" || c.chain == "OUTPUT") && c.opts&optIn != 0 {
+			return problemf("Can't use -i with %s\n", c.chain)
+		}
+	}
+	return nil
+}
+
+// legal reports whether one of the commands given takes the option.
+func (p *parser) legal(o opt) bool {
+	for i := range cmdLetters {
+		if c := cmd(1) << i; p.c.cmd&c != 0 && c.allowed()&o != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *parser) addresses() (err *Error) {
+	c := &p.c
+	one := func(o opt, at int) []address {
+		if c.opts&o == 0 || err != nil {
+			return []address{{}}
+		}
+		p.g.at = at
+		var l []address
+		l, err = p.x.parseAddresses(p.g.argv[at])
+		return l
+	}
+	at := p.g.at
+	c.src = one(optSource, p.srcAt)
+	c.dst = one(optDestination, p.dstAt)
+	if err != nil {
+		return err
+	}
+	p.g.at = at
+	if (len(c.src) > 1 || len(c.dst) > 1) && c.entry.Inv&(xtables.InvSrc|xtables.InvDst) != 0 {
+		return problemf("! not allowed with multiple source or destination IP addresses")
+	}
+	if len(c.src)*len(c.dst) > maxAddresses {
+		return problemf("too many addresses")
+	}
+	return nil
+}
+
+// usage prints what -h asks for.
+func (c *command) usage(w io.Writer) {
+	fmt.Fprintf(w, "iptables v%s (legacy)\n\n%s", Version, usageText)
+	for _, u := range c.uses {
+		kind := "match"
+		if u.def.IsTarget() {
+			kind = "target"
+		}
+		fmt.Fprintf(w, "\n%s %s options:\n", u.def.Name, kind)
+		for _, o := range u.def.Options {
+			not := "   "
+			if o.Invert {
+				not = "[!]"
+			}
+			fmt.Fprintf(w, "%s --%s%s\n", not, o.Name, strings.Repeat(" VALUE", o.Args))
+		}
+	}
+}
+
+const usageText = `Commands:
+  -A CHAIN RULE          append            -C CHAIN RULE       is it there?
+  -I CHAIN [NUMBER] RULE insert            -R CHAIN NUMBER RULE replace
+  -D CHAIN RULE|NUMBER   delete            -P CHAIN ACCEPT|DROP policy
+  -L [CHAIN [NUMBER]]    list              -S [CHAIN [NUMBER]] print as commands
+  -F [CHAIN]             delete all rules  -Z [CHAIN [NUMBER]] zero counters
+  -N CHAIN               new chain         -X [CHAIN]          delete chain
+  -E CHAIN NAME          rename chain
+Rule:
+  [!] -p PROTOCOL  [!] -s ADDRESS[/MASK][,...]  [!] -d ADDRESS[/MASK][,...]
+  [!] -i DEVICE[+] [!] -o DEVICE[+]  [!] -f  -m MATCH [options]
+  -j TARGET [options] | -g CHAIN   -c PACKETS BYTES
+Options:
+  -t TABLE  -n numeric  -v verbose  -x exact numbers  --line-numbers  -4
+`
