@@ -33,8 +33,9 @@ func (p Point) String() string {
 	return "UNKNOWN"
 }
 
-// Verdict is what a hook decides, with Linux's NF_* numbers.
-type Verdict uint8
+// Verdict is what a hook decides, with Linux's NF_* numbers in the low byte. For
+// Queue the upper half is the number of the queue; see QueueTo.
+type Verdict uint32
 
 // Verdicts.
 const (
@@ -44,6 +45,27 @@ const (
 	Queue                 // hand to the queue handler; without one it is a drop
 	Repeat                // call this hook again
 )
+
+const (
+	verdictMask   Verdict = 0xff
+	verdictBypass Verdict = 0x8000
+)
+
+// Kind returns the verdict without what may stand in its upper bytes.
+func (v Verdict) Kind() Verdict { return v & verdictMask }
+
+// QueueTo is the verdict Queue for queue number num (Linux: NF_QUEUE_NR). With
+// bypass the packet goes on when nobody takes it, instead of being dropped.
+func QueueTo(num uint16, bypass bool) Verdict {
+	v := Queue | Verdict(num)<<16
+	if bypass {
+		v |= verdictBypass
+	}
+	return v
+}
+
+// QueueNum returns the number of the queue of a verdict Queue.
+func (v Verdict) QueueNum() uint16 { return uint16(v >> 16) }
 
 // Priorities of the users of the hooks: lower runs first (Linux: enum
 // nf_ip_hook_priorities).
@@ -76,9 +98,24 @@ type State struct {
 // passed by value so that calling a hook allocates nothing.
 type Func func(b *skb.Buff, s State) Verdict
 
-// QueueFunc takes over a packet that got the verdict Queue, and ends it. It
-// reports false, taking nothing, when it cannot.
-type QueueFunc func(b *skb.Buff, s State) bool
+// QueueFunc takes over a packet that got the verdict Queue, and ends it or gives
+// it back with [Hooks.Reinject]. It reports false, taking nothing, when it
+// cannot.
+type QueueFunc func(b *skb.Buff, s State, at Place, v Verdict) bool
+
+// Place is where in the list of a point a packet was taken out. It stays right
+// when hooks come and go.
+type Place struct {
+	priority int
+	seq      uint64
+}
+
+// After is the place behind all hooks of a priority.
+func After(priority int) Place { return Place{priority, ^uint64(0)} }
+
+// FinishFunc is the second half of the path behind a point (Linux: okfn). It
+// consumes b.
+type FinishFunc func(b *skb.Buff, s State)
 
 type entry struct {
 	fn       Func
@@ -96,6 +133,8 @@ const maxRepeat = 16
 type Hooks struct {
 	lists [NumPoints]atomic.Pointer[[]entry]
 	queue atomic.Pointer[QueueFunc]
+	// finish is set while the stack is wired, before packets flow.
+	finish FinishFunc
 
 	mu  sync.Mutex
 	seq uint64
@@ -169,6 +208,37 @@ func (h *Hooks) Run(p Point, b *skb.Buff, in, out skb.Device, sk any) bool {
 	return h.slow(*l, b, State{Point: p, In: in, Out: out, Sk: sk})
 }
 
+// SetFinish says how the path goes on behind the points, for packets that are
+// given back.
+func (h *Hooks) SetFinish(fn FinishFunc) { h.finish = fn }
+
+// Reinject gives a packet back that a hook or the queue took out at a place
+// (Linux: nf_reinject): with Accept it goes on with the next hook, with Repeat
+// with the one it was at, and behind the last with the second half of the path;
+// with Drop it is dropped. Consumes b.
+func (h *Hooks) Reinject(b *skb.Buff, s State, at Place, v Verdict) {
+	switch v.Kind() {
+	case Accept, Repeat:
+		var list []entry
+		if l := h.lists[s.Point].Load(); l != nil {
+			list = *l
+		}
+		i := sort.Search(len(list), func(i int) bool {
+			e := &list[i]
+			if e.priority != at.priority {
+				return e.priority > at.priority
+			}
+			return e.seq > at.seq || v.Kind() == Repeat && e.seq == at.seq
+		})
+		if h.slow(list[i:], b, s) && h.finish != nil {
+			h.finish(b, s)
+		}
+	case Stolen:
+	default:
+		b.Free(skb.NetfilterDrop)
+	}
+}
+
 // slow is nf_hook_slow.
 func (h *Hooks) slow(list []entry, b *skb.Buff, s State) bool {
 	for i := range list {
@@ -181,14 +251,18 @@ func (h *Hooks) slow(list []entry, b *skb.Buff, s State) bool {
 			}
 			v = list[i].fn(b, s)
 		}
-		switch v {
+		switch v.Kind() {
 		case Accept:
 			continue
 		case Stolen:
 			return false
 		case Queue:
-			if q := h.queue.Load(); q != nil && (*q)(b, s) {
+			q := h.queue.Load()
+			if q != nil && (*q)(b, s, Place{list[i].priority, list[i].seq}, v) {
 				return false
+			}
+			if v&verdictBypass != 0 {
+				continue
 			}
 		}
 		b.Free(skb.NetfilterDrop)

@@ -1,6 +1,7 @@
 package netfilter
 
 import (
+	"slices"
 	"syscall"
 	"testing"
 
@@ -104,7 +105,7 @@ func TestRun_queue_handlerTakesOver(t *testing.T) {
 	h.Register(LocalIn, 0, func(*skb.Buff, State) Verdict { return Queue })
 	var got *skb.Buff
 	full := false
-	if err := h.SetQueueHandler(func(b *skb.Buff, s State) bool {
+	if err := h.SetQueueHandler(func(b *skb.Buff, s State, _ Place, _ Verdict) bool {
 		if s.Point != LocalIn || full {
 			return false
 		}
@@ -113,7 +114,7 @@ func TestRun_queue_handlerTakesOver(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.SetQueueHandler(func(*skb.Buff, State) bool { return false }); err != syscall.EBUSY {
+	if err := h.SetQueueHandler(func(*skb.Buff, State, Place, Verdict) bool { return false }); err != syscall.EBUSY {
 		t.Errorf("second handler: %v", err)
 	}
 	b := newBuff(t, c)
@@ -127,6 +128,68 @@ func TestRun_queue_handlerTakesOver(t *testing.T) {
 		t.Error("a packet the handler refused was not dropped")
 	}
 	h.SetQueueHandler(nil)
+}
+
+func TestReinject_goesOnBehindTheHook(t *testing.T) {
+	c := skbtest.New(t, skb.PageConfig{})
+	var h Hooks
+	var order []int
+	var finished *skb.Buff
+	h.SetFinish(func(b *skb.Buff, s State) { finished = b })
+	add := func(id, pri int, v Verdict) {
+		h.Register(PostRouting, pri, func(*skb.Buff, State) Verdict {
+			order = append(order, id)
+			return v
+		})
+	}
+	add(1, 0, Accept)
+	add(2, 0, QueueTo(7, false))
+	add(3, 0, Accept)
+	add(4, 5, Accept)
+	var at Place
+	h.SetQueueHandler(func(_ *skb.Buff, _ State, p Place, v Verdict) bool {
+		if v.QueueNum() != 7 {
+			t.Errorf("queue %d, want 7", v.QueueNum())
+		}
+		at = p
+		return true
+	})
+	for _, tc := range []struct {
+		v    Verdict
+		want []int
+		end  bool
+	}{
+		{Accept, []int{1, 2, 3, 4}, true},
+		{Repeat, []int{1, 2, 2}, false}, // and is queued again
+		{Drop, []int{1, 2}, false},
+	} {
+		b := newBuff(t, c)
+		order, finished = nil, nil
+		if h.Run(PostRouting, b, nil, nil, nil) {
+			t.Fatal("not queued")
+		}
+		drops := c.Drops(skb.NetfilterDrop)
+		h.Reinject(b, State{Point: PostRouting}, at, tc.v)
+		if !slices.Equal(order, tc.want) || (finished == b) != tc.end {
+			t.Errorf("verdict %d: ran %v, end %v; want %v, %v", tc.v, order, finished == b, tc.want, tc.end)
+		}
+		if tc.v != Drop {
+			b.Consume()
+		} else if c.Drops(skb.NetfilterDrop) != drops+1 {
+			t.Error("not dropped")
+		}
+	}
+}
+
+func TestRun_queueWithoutHandler_bypass(t *testing.T) {
+	c := skbtest.New(t, skb.PageConfig{})
+	var h Hooks
+	h.Register(LocalIn, 0, func(*skb.Buff, State) Verdict { return QueueTo(1, true) })
+	b := newBuff(t, c)
+	if !h.Run(LocalIn, b, nil, nil, nil) {
+		t.Fatal("a queue nobody listens to did not let the packet through")
+	}
+	b.Consume()
 }
 
 func TestRun_repeat_againButNotForEver(t *testing.T) {

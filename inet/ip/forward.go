@@ -62,9 +62,13 @@ func (n *Net) forward(b *skb.Buff, rt *Rtable) {
 	if n.Conf.ForwardUpdatePriority.Load() != 0 {
 		b.Priority = uint32(forwardPriority[h.TOS()>>1&15])
 	}
-	if !n.Hooks.Run(netfilter.Forward, b, in, rt.Dev, nil) {
-		return
+	if n.Hooks.Run(netfilter.Forward, b, in, rt.Dev, nil) {
+		n.forwardFinish(b, rt)
 	}
+}
+
+// forwardFinish is ip_forward_finish.
+func (n *Net) forwardFinish(b *skb.Buff, rt *Rtable) {
 	if b.CB[2]&0xffffffff != 0 {
 		n.forwardOptions(b, rt)
 	}

@@ -25,6 +25,10 @@ type Protocol struct {
 	// Handler consumes b. Data is at the transport header, NetworkHeader is
 	// the checked IP header, Dst the *Rtable of the packet.
 	Handler func(b *skb.Buff)
+	// EarlyDemux finds the socket of a packet before it is routed: it sets
+	// b.Sk and returns the decision the socket keeps, or nil. Data is the IP
+	// header in. May be nil.
+	EarlyDemux func(b *skb.Buff, in header.IPv4) *Rtable
 	// Err hears of an ICMP error about a packet this protocol sent. Data is at
 	// the quoted IP header, of which the header and eight more bytes are
 	// linear. It borrows b. info is the MTU or the pointer of the message.
@@ -139,7 +143,7 @@ const (
 // fragMemory bounds what fragments that wait for others may cost, in bytes; see
 // DefaultFragMemory.
 func NewNet(dev *napi.Net, m *mib.MIB, fragMemory int64) *Net {
-	n := &Net{Dev: dev, MIB: m, Limits: sock.NewLimits()}
+	n := &Net{Dev: dev, MIB: m, Limits: sock.NewLimits(dev)}
 	n.FIB = fib.New(fibEnv{n})
 	n.indevs.Store(&[]*InDev{})
 	n.locals.Store(&map[header.Addr]*InDev{})
@@ -153,6 +157,7 @@ func NewNet(dev *napi.Net, m *mib.MIB, fragMemory int64) *Net {
 	dev.Sysctl().Register(n.confEntries(&n.ConfDefault, "default")...)
 	n.Conf.setDefaults(fragMemory)
 	dev.Sysctl().Register(n.confSysctls()...)
+	n.Hooks.SetFinish(n.finish)
 	n.reach = n.gatewayReach
 	n.frags.init(n)
 	n.idents.init(dev)
