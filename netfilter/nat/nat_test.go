@@ -1,0 +1,509 @@
+package nat_test
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"barewire/netfilter"
+	"barewire/netfilter/conntrack"
+	"barewire/netfilter/nat"
+	"barewire/skb"
+	"barewire/skb/header"
+	"barewire/skb/skbtest"
+)
+
+// device is a network device by its index.
+type device int32
+
+func (d device) Ifindex() int32 { return int32(d) }
+func (d device) Name() string   { return "eth" }
+
+const (
+	lan device = 1
+	wan device = 2
+)
+
+// box is a router reduced to its hooks: tracking, NAT, and what a test decides.
+type box struct {
+	testing.TB
+	ct    *conntrack.Table
+	hooks netfilter.Hooks
+	nat   *nat.NAT
+	cache *skb.Cache
+	now   int64
+	rules map[netfilter.Point]netfilter.Func
+	masq  header.Addr // address of the device masqueraded by
+	taken int         // of the random numbers
+}
+
+func newBox(t testing.TB) *box {
+	x := &box{TB: t, now: 1, rules: map[netfilter.Point]netfilter.Func{}, cache: skbtest.New(t, skb.PageConfig{})}
+	rnd := rand.New(rand.NewPCG(1, 2))
+	x.ct = conntrack.NewTable(conntrack.Config{Now: func() int64 { return x.now }, Max: 100000, Buckets: 1024,
+		Rand: func(b []byte) {
+			for i := range b {
+				b[i] = byte(rnd.Uint32())
+			}
+		}})
+	x.nat = nat.New(nat.Config{Table: x.ct, Hooks: &x.hooks, Random: rnd.Uint32,
+		RouteMe:  func(*skb.Buff) error { return nil },
+		MasqAddr: func(*skb.Buff, skb.Device) header.Addr { return x.masq },
+		DevAddr:  func(skb.Device) header.Addr { return x.masq }})
+	for _, p := range []netfilter.Point{netfilter.PreRouting, netfilter.LocalOut} {
+		x.hooks.Register(p, netfilter.PriConntrack, x.ct.In)
+	}
+	for _, p := range []netfilter.Point{netfilter.PostRouting, netfilter.LocalIn} {
+		x.hooks.Register(p, netfilter.PriConfirm, x.ct.Confirm)
+	}
+	x.nat.SetRules(func(b *skb.Buff, s netfilter.State) netfilter.Verdict {
+		if fn := x.rules[s.Point]; fn != nil {
+			return fn(b, s)
+		}
+		return netfilter.Accept
+	})
+	t.Cleanup(func() { x.ct.Flush(nil) })
+	return x
+}
+
+// flow names a packet.
+type flow struct {
+	proto        uint8
+	src          header.Addr
+	sport        uint16
+	dst          header.Addr
+	dport        uint16
+	flags        uint8
+	seq, ack     uint32
+	data         string
+	icmpType     uint8
+	errorOf      []byte // the packet an ICMP error is about
+	errorMessage uint8
+}
+
+func (f flow) back() flow {
+	f.src, f.dst, f.sport, f.dport = f.dst, f.src, f.dport, f.sport
+	return f
+}
+
+func (x *box) packet(f flow) *skb.Buff {
+	var p []byte
+	switch f.proto {
+	case header.ProtoTCP:
+		p = make([]byte, header.TCPMinLen+len(f.data))
+		header.PutTCP(p, &header.TCPFields{SrcPort: f.sport, DstPort: f.dport, HeaderLen: header.TCPMinLen, Flags: f.flags, Seq: f.seq, Ack: f.ack, Window: 60000})
+		copy(p[header.TCPMinLen:], f.data)
+	case header.ProtoUDP:
+		p = make([]byte, header.UDPLen+len(f.data))
+		header.PutUDP(p, f.sport, f.dport, len(p))
+		copy(p[header.UDPLen:], f.data)
+	case header.ProtoICMP:
+		p = make([]byte, header.ICMPLen, 100)
+		header.PutICMP(p, f.icmpType, f.errorMessage, uint32(f.sport)<<16|1)
+		p = append(p, f.errorOf...)
+	}
+	b := make([]byte, header.IPv4MinLen, 100)
+	h := header.PutIPv4(b, &header.Fields{TotalLen: 20 + len(p), TTL: 64, Protocol: f.proto, Src: f.src, Dst: f.dst})
+	h.UpdateChecksum()
+	sumTransport(h, p, false)
+	s := x.cache.Alloc(200 + len(p))
+	s.Reserve(64)
+	s.PutData(append(b, p...))
+	s.ResetNetworkHeader()
+	s.SetTransportHeader(20)
+	return s
+}
+
+// read is the flow of a packet, its checksums verified.
+func (x *box) read(b *skb.Buff) flow {
+	x.Helper()
+	p := bytesOf(b)
+	if !sumsRight(b) {
+		x.Fatalf("checksum of %x", p)
+	}
+	h := header.IPv4(p)
+	f := flow{proto: h.Protocol(), src: h.Src(), dst: h.Dst()}
+	switch q := p[20:]; f.proto {
+	case header.ProtoTCP:
+		t := header.TCP(q)
+		f.sport, f.dport, f.flags, f.seq, f.ack, f.data = t.SrcPort(), t.DstPort(), t.Flags(), t.Seq(), t.AckSeq(), string(q[t.HeaderLen():])
+	case header.ProtoUDP:
+		u := header.UDP(q)
+		f.sport, f.dport, f.data = u.SrcPort(), u.DstPort(), string(q[8:])
+	case header.ProtoICMP:
+		m := header.ICMP(q)
+		f.icmpType, f.errorMessage = m.Type(), m.Code()
+		if f.icmpType == header.ICMPDestUnreach {
+			f.errorOf = q[8:]
+		} else {
+			f.sport = m.EchoID()
+		}
+	}
+	return f
+}
+
+// pass sends a packet through the router; ok is false when it was dropped.
+func (x *box) pass(f flow, in, out device) (got flow, ok bool) {
+	x.Helper()
+	b := x.packet(f)
+	if !x.hooks.Run(netfilter.PreRouting, b, in, nil, nil) || !x.hooks.Run(netfilter.Forward, b, in, out, nil) ||
+		!x.hooks.Run(netfilter.PostRouting, b, in, out, nil) {
+		return flow{}, false
+	}
+	got = x.read(b)
+	b.Consume()
+	return got, true
+}
+
+func (x *box) must(f flow, in, out device) flow {
+	x.Helper()
+	got, ok := x.pass(f, in, out)
+	if !ok {
+		x.Fatalf("%+v was dropped", f)
+	}
+	return got
+}
+
+func (x *box) snat(r *nat.Range) {
+	x.rules[netfilter.PostRouting] = func(b *skb.Buff, s netfilter.State) netfilter.Verdict {
+		if s.Out != wan {
+			return netfilter.Accept
+		}
+		return x.nat.SNAT(b, r)
+	}
+}
+
+func addr(a header.Addr) *nat.Range {
+	return &nat.Range{Flags: nat.MapIPs, MinAddr: a, MaxAddr: a}
+}
+
+func udp(src header.Addr, sport uint16, dst header.Addr, dport uint16) flow {
+	return flow{proto: header.ProtoUDP, src: src, sport: sport, dst: dst, dport: dport, data: "data"}
+}
+
+const gw, server = header.Addr(0xcb007101), header.Addr(0xc6336401)
+
+func TestSNAT_udp_bothWays(t *testing.T) {
+	x := newBox(t)
+	x.snat(addr(gw))
+	f := udp(src, 5000, server, 53)
+	got := x.must(f, lan, wan)
+	if got.src != gw || got.sport != 5000 || got.dst != server {
+		t.Fatalf("%+v", got)
+	}
+	back := x.must(got.back(), wan, lan)
+	if !eq(back, f.back()) {
+		t.Errorf("answer %+v, want %+v", back, f.back())
+	}
+}
+
+// eq compares flows, whose quote is a slice.
+func eq(a, b flow) bool {
+	q, p := a.errorOf, b.errorOf
+	a.errorOf, b.errorOf = nil, nil
+	return string(q) == string(p) && a.src == b.src && a.dst == b.dst && a.sport == b.sport && a.dport == b.dport && a.data == b.data && a.proto == b.proto
+}
+
+func TestSNAT_samePortTwice_another(t *testing.T) {
+	x := newBox(t)
+	x.snat(addr(gw))
+	a := x.must(udp(src, 5000, server, 53), lan, wan)
+	b := x.must(udp(src+1, 5000, server, 53), lan, wan)
+	if a.sport != 5000 || b.sport == 5000 || b.sport < 1024 || b.src != gw {
+		t.Errorf("%+v %+v", a, b)
+	}
+	low := x.must(udp(src, 300, server, 53), lan, wan)
+	low2 := x.must(udp(src+1, 300, server, 53), lan, wan)
+	if low.sport != 300 || low2.sport < 1 || low2.sport > 511 || low2.sport == 300 {
+		t.Errorf("below 512: %+v %+v", low, low2)
+	}
+	mid := x.must(udp(src, 700, server, 53), lan, wan)
+	mid2 := x.must(udp(src+1, 700, server, 53), lan, wan)
+	if mid.sport != 700 || mid2.sport < 600 || mid2.sport > 1023 || mid2.sport == 700 {
+		t.Errorf("below 1024: %+v %+v", mid, mid2)
+	}
+}
+
+// TestSNAT_sameSource_sameMapping: one socket is seen as one by all servers,
+// even when its own port was not free.
+func TestSNAT_sameSource_sameMapping(t *testing.T) {
+	x := newBox(t)
+	x.snat(addr(gw))
+	x.must(udp(src+1, 5000, server, 53), lan, wan)
+	a := x.must(udp(src, 5000, server, 53), lan, wan)
+	for i := range header.Addr(20) {
+		if b := x.must(udp(src, 5000, server+1+i, 53), lan, wan); b.sport != a.sport || b.src != a.src {
+			t.Fatalf("server %d sees %v:%d, the first %v:%d", i, b.src, b.sport, a.src, a.sport)
+		}
+	}
+	x.ct.Flush(nil)
+	if b := x.must(udp(src, 5000, server, 53), lan, wan); b.sport != 5000 {
+		t.Errorf("the mapping outlived its connections: port %d", b.sport)
+	}
+}
+
+func TestSNAT_rangeOfPorts_exhausted(t *testing.T) {
+	x := newBox(t)
+	r := addr(gw)
+	r.Flags |= nat.ProtoSpecified
+	r.MinPort, r.MaxPort = 2000, 2009
+	x.snat(r)
+	seen := map[uint16]bool{}
+	for i := range header.Addr(10) {
+		f := x.must(udp(src+i, 5000, server, 53), lan, wan)
+		if f.sport < 2000 || f.sport > 2009 || seen[f.sport] {
+			t.Fatalf("port %d", f.sport)
+		}
+		seen[f.sport] = true
+	}
+	if f, ok := x.pass(udp(src+10, 5000, server, 53), lan, wan); ok {
+		t.Fatalf("the eleventh got %+v", f)
+	}
+	if x.nat.Exhausted.Load() != 1 || x.ct.Stat.InsertFailed.Load() != 1 {
+		t.Errorf("%d exhausted, %d insert_failed", x.nat.Exhausted.Load(), x.ct.Stat.InsertFailed.Load())
+	}
+	if f := x.must(udp(src+10, 5000, server+1, 53), lan, wan); f.sport < 2000 || f.sport > 2009 {
+		t.Errorf("another server: %+v", f)
+	}
+	x.now += 31e9 // the connections expire
+	x.must(udp(src+10, 5000, server, 53), lan, wan)
+}
+
+func TestSNAT_persistentRange_followsSource(t *testing.T) {
+	x := newBox(t)
+	x.snat(&nat.Range{Flags: nat.MapIPs | nat.Persistent, MinAddr: gw, MaxAddr: gw + 15})
+	seen := map[header.Addr]bool{}
+	for i := range header.Addr(64) {
+		a := x.must(udp(src+i, 1000, server, 53), lan, wan)
+		b := x.must(udp(src+i, 1001, server+7, 80), lan, wan)
+		if a.src != b.src || a.src < gw || a.src > gw+15 {
+			t.Fatalf("%v %v", a.src, b.src)
+		}
+		seen[a.src] = true
+	}
+	if len(seen) < 8 {
+		t.Errorf("%d of 16 addresses used by 64 sources", len(seen))
+	}
+}
+
+func TestSNAT_randomFully_anotherPort(t *testing.T) {
+	x := newBox(t)
+	r := addr(gw)
+	r.Flags |= nat.ProtoRandomAll
+	x.snat(r)
+	same := 0
+	for i := range uint16(50) {
+		if f := x.must(udp(src, 5000+i, server, 53), lan, wan); f.sport == 5000+i {
+			same++
+		}
+	}
+	if same > 2 {
+		t.Errorf("%d of 50 ports kept", same)
+	}
+}
+
+func TestDNAT_portForward_bothWays(t *testing.T) {
+	x := newBox(t)
+	x.rules[netfilter.PreRouting] = func(b *skb.Buff, s netfilter.State) netfilter.Verdict {
+		return x.nat.DNAT(b, &nat.Range{Flags: nat.MapIPs | nat.ProtoSpecified, MinAddr: src, MaxAddr: src, MinPort: 80, MaxPort: 80})
+	}
+	f := flow{proto: header.ProtoTCP, src: server, sport: 4000, dst: gw, dport: 8080, flags: header.TCPSyn, seq: 1}
+	got := x.must(f, wan, lan)
+	if got.dst != src || got.dport != 80 || got.src != server || got.sport != 4000 {
+		t.Fatalf("%+v", got)
+	}
+	a := got.back()
+	a.flags, a.seq, a.ack = header.TCPSyn|header.TCPAck, 100, 2
+	if back := x.must(a, lan, wan); back.src != gw || back.sport != 8080 || back.dst != server {
+		t.Errorf("%+v", back)
+	}
+}
+
+// TestDNAT_portRange_offset: --to-destination addr:3000-3009/2000.
+func TestDNAT_portRange_offset(t *testing.T) {
+	x := newBox(t)
+	x.rules[netfilter.PreRouting] = func(b *skb.Buff, s netfilter.State) netfilter.Verdict {
+		return x.nat.DNAT(b, &nat.Range{Flags: nat.MapIPs | nat.ProtoSpecified | nat.ProtoOffset, MinAddr: src, MaxAddr: src,
+			MinPort: 3000, MaxPort: 3009, BasePort: 2000})
+	}
+	for i := range uint16(10) {
+		if f := x.must(udp(server, 9, gw, 2000+i), wan, lan); f.dport != 3000+i {
+			t.Errorf("port %d became %d", 2000+i, f.dport)
+		}
+	}
+}
+
+// TestHairpin_insideByOutsideAddress: a client of the LAN reaches a server of the
+// LAN by the router's address, which needs both ends translated.
+func TestHairpin_insideByOutsideAddress(t *testing.T) {
+	x := newBox(t)
+	x.rules[netfilter.PreRouting] = func(b *skb.Buff, s netfilter.State) netfilter.Verdict {
+		return x.nat.DNAT(b, &nat.Range{Flags: nat.MapIPs | nat.ProtoSpecified, MinAddr: src + 9, MaxAddr: src + 9, MinPort: 80, MaxPort: 80})
+	}
+	x.masq = src + 100
+	x.rules[netfilter.PostRouting] = func(b *skb.Buff, s netfilter.State) netfilter.Verdict {
+		return x.nat.Masquerade(b, s, &nat.Range{})
+	}
+	f := udp(src, 7000, gw, 8080)
+	got := x.must(f, lan, lan)
+	if got.src != src+100 || got.dst != src+9 || got.dport != 80 {
+		t.Fatalf("%+v", got)
+	}
+	if back := x.must(got.back(), lan, lan); !eq(back, f.back()) {
+		t.Errorf("%+v, want %+v", back, f.back())
+	}
+}
+
+func TestICMPError_aboutTranslated_translatedBack(t *testing.T) {
+	x := newBox(t)
+	x.snat(addr(gw))
+	f := udp(src, 5000, server, 53)
+	sent := x.packet(f)
+	orig := bytesOf(sent)
+	sent.Consume()
+	got := x.must(f, lan, wan)
+	b := x.packet(got)
+	quote := bytesOf(b)
+	b.Consume()
+	const router = server + 77
+	e := flow{proto: header.ProtoICMP, icmpType: header.ICMPDestUnreach, errorMessage: header.ICMPHostUnreach, src: router, dst: gw, errorOf: quote}
+	back := x.must(e, wan, lan)
+	if back.dst != src || back.src != router || string(back.errorOf) != string(orig) {
+		t.Errorf("to %v, quote\n%x, sent was\n%x", back.dst, back.errorOf, orig)
+	}
+}
+
+func TestEcho_sameID_translated(t *testing.T) {
+	x := newBox(t)
+	x.snat(addr(gw))
+	ping := flow{proto: header.ProtoICMP, icmpType: header.ICMPEcho, src: src, dst: server, sport: 7}
+	a := x.must(ping, lan, wan)
+	ping.src++
+	b := x.must(ping, lan, wan)
+	if a.sport != 7 || b.sport == 7 || b.src != gw {
+		t.Fatalf("%+v %+v", a, b)
+	}
+	r := flow{proto: header.ProtoICMP, icmpType: header.ICMPEchoReply, src: server, dst: gw, sport: b.sport}
+	if back := x.must(r, wan, lan); back.dst != src+1 || back.sport != 7 {
+		t.Errorf("%+v", back)
+	}
+}
+
+func TestMasquerade_deviceAndAddress_flushed(t *testing.T) {
+	x := newBox(t)
+	x.masq = gw
+	x.rules[netfilter.PostRouting] = func(b *skb.Buff, s netfilter.State) netfilter.Verdict {
+		return x.nat.Masquerade(b, s, &nat.Range{})
+	}
+	f := udp(src, 5000, server, 53)
+	if got := x.must(f, lan, wan); got.src != gw {
+		t.Fatalf("%+v", got)
+	}
+	if n := x.nat.AddressGone(int32(wan), gw+1); n != 0 {
+		t.Errorf("another address: %d ended", n)
+	}
+	if n := x.nat.AddressGone(int32(wan), gw); n != 1 {
+		t.Errorf("%d ended with the address", n)
+	}
+	x.masq = gw + 1
+	if got := x.must(f, lan, wan); got.src != gw+1 {
+		t.Errorf("after the change %+v", got)
+	}
+	if n := x.nat.DeviceDown(int32(lan)); n != 0 {
+		t.Errorf("another device: %d ended", n)
+	}
+	// The packets of a connection that leave elsewhere end it.
+	if _, ok := x.pass(f, lan, wan+1); ok || x.ct.Count() != 0 {
+		t.Errorf("left by another device; %d connections", x.ct.Count())
+	}
+	x.must(f, lan, wan)
+	if n := x.nat.DeviceDown(int32(wan)); n != 1 {
+		t.Errorf("%d ended with the device", n)
+	}
+	x.masq = 0
+	if _, ok := x.pass(f, lan, wan); ok || x.nat.NoAddress.Load() != 1 {
+		t.Error("masqueraded without an address")
+	}
+}
+
+func TestNetmap_hostPartKept(t *testing.T) {
+	x := newBox(t)
+	r := &nat.Range{Flags: nat.MapIPs, MinAddr: 0xac100000, MaxAddr: 0xac1000ff} // 172.16.0.0/24
+	x.rules[netfilter.PreRouting] = func(b *skb.Buff, s netfilter.State) netfilter.Verdict { return x.nat.Netmap(b, s, r) }
+	if f := x.must(udp(server, 9, 0x0a000037, 80), wan, lan); f.dst != 0xac100037 {
+		t.Errorf("%v", f.dst)
+	}
+}
+
+func TestRedirect_deviceAddress(t *testing.T) {
+	x := newBox(t)
+	x.masq = 0xc0a80001
+	x.rules[netfilter.PreRouting] = func(b *skb.Buff, s netfilter.State) netfilter.Verdict {
+		return x.nat.Redirect(b, s, &nat.Range{Flags: nat.ProtoSpecified, MinPort: 3128, MaxPort: 3128})
+	}
+	b := x.packet(udp(src, 5000, server, 80))
+	if !x.hooks.Run(netfilter.PreRouting, b, lan, nil, nil) || !x.hooks.Run(netfilter.LocalIn, b, lan, nil, nil) {
+		t.Fatal("dropped")
+	}
+	if f := x.read(b); f.dst != 0xc0a80001 || f.dport != 3128 {
+		t.Errorf("%+v", f)
+	}
+	b.Consume()
+}
+
+// TestNull_clash_anotherPort: a connection no rule speaks about is moved away
+// from answers that would be another's.
+func TestNull_clash_anotherPort(t *testing.T) {
+	x := newBox(t)
+	x.snat(addr(gw))
+	x.must(udp(src, 5000, server, 53), lan, wan)
+	delete(x.rules, netfilter.PostRouting)
+	f := x.must(udp(gw, 5000, server, 53), lan, wan)
+	if f.src != gw || f.sport == 5000 {
+		t.Errorf("%+v", f)
+	}
+}
+
+func TestHooks_noRules_nothingRegistered(t *testing.T) {
+	x := newBox(t)
+	x.nat.SetRules(nil)
+	if got := x.must(udp(src, 5000, server, 53), lan, wan); got.src != src {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestAllocs_translateEstablished_none(t *testing.T) {
+	x := newBox(t)
+	x.snat(addr(gw))
+	f := udp(src, 5000, server, 53)
+	got := x.must(f, lan, wan)
+	x.must(got.back(), wan, lan)
+	b := x.packet(f)
+	defer b.Consume()
+	orig := bytesOf(b)
+	if n := testing.AllocsPerRun(100, func() {
+		copy(b.Data(), orig)
+		b.ResetNF()
+		x.hooks.Run(netfilter.PreRouting, b, lan, nil, nil)
+		x.hooks.Run(netfilter.PostRouting, b, lan, wan, nil)
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func BenchmarkTranslate(b *testing.B) {
+	x := newBox(b)
+	x.snat(addr(gw))
+	f := udp(src, 5000, server, 53)
+	got := x.must(f, lan, wan)
+	x.must(got.back(), wan, lan)
+	p := x.packet(f)
+	defer p.Consume()
+	orig := bytesOf(p)
+	b.ReportAllocs()
+	for b.Loop() {
+		copy(p.Data(), orig)
+		p.ResetNF()
+		x.hooks.Run(netfilter.PreRouting, p, lan, nil, nil)
+		x.hooks.Run(netfilter.PostRouting, p, lan, wan, nil)
+	}
+}
