@@ -45,13 +45,15 @@ func run(args []string, io streams) error {
 		bf    buildFlags
 		vf    vmFlags
 		ports []string
+		nets  []string
 		extra []string
 	)
 	fl := newFlags("run", "run [flags] PKG|IMAGE.elf [-- app args]", io)
 	bf.add(fl)
 	vf.add(fl, vm.DefaultMemoryMiB)
 	debug := fl.Bool("debug", false, "boot with the kernel parameter \"debug\" and print QEMU's command line")
-	netdev := fl.String("net", "user", "QEMU network `backend` of eth0: user, none, tap,ifname=tap0,script=no,downscript=no, ...")
+	fl.Func("net", "QEMU network `backend` of eth0: user (the default), none, tap,ifname=tap0,script=no,downscript=no, ...; again for eth1 and so on",
+		func(v string) error { nets = append(nets, v); return nil })
 	fl.Func("p", "forward `host:guest[/udp|/tcp]` from 127.0.0.1 to the guest; both protocols if none is named; may be repeated",
 		func(v string) error { ports = append(ports, v); return nil })
 	fl.Func("qemu", "one more `argument` for QEMU; may be repeated", func(v string) error { extra = append(extra, v); return nil })
@@ -63,24 +65,32 @@ func run(args []string, io streams) error {
 		return usageError("run wants one package: barewire run [flags] PKG [-- app args]")
 	}
 	vf.show = vf.show || *debug
-	switch kind, _, _ := strings.Cut(*netdev, ","); {
-	case *netdev == "none":
-	case kind == "user":
-		forwards, err := hostForwards(ports)
-		if err != nil {
-			return err
-		}
-		vf.NICs = []vm.NIC{{Backend: *netdev + forwards}}
-	default:
-		vf.NICs = []vm.NIC{{Backend: *netdev}}
+	if len(nets) == 0 {
+		nets = []string{"user"}
 	}
-	if len(ports) > 0 && (len(vf.NICs) == 0 || !strings.HasPrefix(*netdev, "user")) {
+	user := false // eth0 is on QEMU's own network
+	for i, backend := range nets {
+		kind, _, _ := strings.Cut(backend, ",")
+		if kind == "none" {
+			continue
+		}
+		if i == 0 && kind == "user" {
+			user = true
+			forwards, err := hostForwards(ports)
+			if err != nil {
+				return err
+			}
+			backend += forwards
+		}
+		vf.NICs = append(vf.NICs, vm.NIC{Backend: backend})
+	}
+	if len(ports) > 0 && !user {
 		return usageError("-p forwards ports through QEMU's user networking: it needs -net user")
 	}
 	if *debug {
 		vf.Append = join(vf.Append, "debug")
 	}
-	if strings.HasPrefix(*netdev, "user") && !hasParameter(vf.Append, "ip") {
+	if user && !hasParameter(vf.Append, "ip") {
 		// The program waits for its address: a client needs it at once.
 		ip := "ip=dhcp"
 		if slices.Contains(strings.Split(bf.tags, ","), "nodhcp") {
