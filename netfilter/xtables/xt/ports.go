@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"barewire/netfilter/xtables"
+	"barewire/skb/header"
 )
 
 // portRange is an inclusive range of ports.
@@ -20,8 +21,10 @@ func parsePort(s string, proto uint8) (uint16, error) {
 	if n, ok := parseUint(s, 0, 0xffff); ok {
 		return uint16(n), nil
 	}
-	if n, ok := serviceNumber(s, proto); ok {
-		return n, nil
+	for _, q := range []uint8{proto, header.ProtoTCP, header.ProtoUDP} {
+		if n, ok := serviceNumber(s, q); ok && (q == proto || proto == 0) {
+			return n, nil
+		}
 	}
 	return 0, fmt.Errorf("invalid port/service `%s' specified", s)
 }
@@ -52,7 +55,7 @@ func parsePorts(s string, proto uint8) (r portRange, err error) {
 
 // save appends " --name lo[:hi]" unless the range is all ports.
 func (r portRange) save(b []byte, name string, invert bool) []byte {
-	if r == allPorts && !invert {
+	if r == allPorts { // inverted, too, though that never matches
 		return b
 	}
 	b = append(not(b, invert), " --"...)

@@ -4,7 +4,8 @@ import "barewire/netfilter/xtables"
 
 // matches are all there are. A match stands in a file of its name. read-only
 var matches = []*xtables.Def{
-	tcpDef, udpDef,
+	addrtypeDef, commentDef, connmarkDef, conntrackDef, dscpDef, icmpDef, iprangeDef, lengthDef, limitDef,
+	macDef, markDef, multiportDef, stateDef, tcpDef, tosDef, ttlDef, udpDef,
 }
 
 // targets are all there are. read-only
