@@ -62,8 +62,7 @@ func (s *Sock) tcpAck(b *skb.Buff, opts *parsedOpts, flag int) int {
 	priorPackets := s.packetsOut
 	delivered, lost := s.delivered, s.lost
 	rexmit := rexmitNone
-	st := &s.acking // not on the stack: the congestion control's functions get it
-	*st = sackState{}
+	st := &sackState{}
 
 	if before(ack, priorUna) {
 		// RFC 5961 section 5.2: too old is answered with a challenge.
@@ -324,6 +323,7 @@ func (s *Sock) cleanRtxQueue(priorFack, priorUna uint32, st *sackState, ece bool
 	if s.zc != nil {
 		s.zcAcked()
 	}
+	s.chronoStop(chronoBusy)
 	if between(s.sndUp, priorUna, s.sndUna) {
 		s.sndUp = s.sndUna
 	}

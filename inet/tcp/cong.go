@@ -12,7 +12,7 @@ const (
 
 // caPriv is the memory of a congestion control in its sock (Linux:
 // icsk_ca_priv).
-type caPriv [13]uint64
+type caPriv [10]uint64
 
 // congOps is one congestion control (Linux: struct tcp_congestion_ops).
 // ssthresh, avoid and undo are required unless control is there.
@@ -30,7 +30,7 @@ type congOps struct {
 	event     func(s *Sock, ev int)
 	pktsAcked func(s *Sock, acked uint32, rttUS int64, inFlight uint32)
 	// control takes the place of all window and pacing logic.
-	control func(s *Sock, ack uint32, flag int, rs *rateSample)
+	control func(s *Sock, ack uint32, flag int, rs rateSample)
 	minTSO  func(s *Sock) uint32
 	// info is what TCP_CC_INFO returns.
 	info func(s *Sock) []byte
@@ -124,7 +124,7 @@ var renoOps = congOps{ // read-only
 // tcp_cong_control).
 func (s *Sock) congControl(ack, acked uint32, flag int, rs *rateSample) {
 	if s.ca.control != nil {
-		s.ca.control(s, ack, flag, rs)
+		s.ca.control(s, ack, flag, *rs) // a copy: rs stays on the stack
 		return
 	}
 	if s.inRecovery() {
@@ -203,6 +203,7 @@ func (s *Sock) cwndValidate(limited bool) {
 	if s.tcp.conf.slowStartIdle.Load() != 0 && now-s.cwndStamp >= s.rto && s.ca.control == nil {
 		s.cwndApplicationLimited()
 	}
+	s.chronoSent()
 }
 
 // cwndApplicationLimited is tcp_cwnd_application_limited.

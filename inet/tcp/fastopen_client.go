@@ -279,6 +279,9 @@ func (s *Sock) synData(syn *skb.Buff) (sent bool, err error) {
 	s.writeSeq = cb.end
 	s.chargeSkb(b)
 	s.wq.push(b)
+	if req.copied > 0 {
+		s.chronoStart(chronoBusy)
+	}
 	err = s.transmit(b, true, 0)
 	syn.Tstamp = b.Tstamp
 	*tx(syn) = txCB{seq: tx(syn).seq, end: tx(syn).end, flags: tx(syn).flags, segs: 1, charge: tx(syn).charge,

@@ -68,6 +68,7 @@ func (s *Sock) purgeWrite() {
 	}
 	clear(s.wq.q)
 	s.wq = sendQueue{q: s.wq.q[:0]}
+	s.chronoStop(chronoBusy)
 	s.dropFrag()
 }
 
@@ -110,6 +111,7 @@ func (s *Sock) checkSpace() {
 	s.newSpace()
 	if s.writeable() {
 		s.wake(wakeSpace)
+		s.chronoStop(chronoSndbuf)
 	}
 }
 
@@ -251,6 +253,7 @@ func (s *Sock) sendRest(m *sock.Msg, skip, flags int, stamping uint32) (int, err
 			if b.Len() == 0 {
 				s.wq.remove(s.wq.len() - 1)
 				s.freeTx(b)
+				s.chronoStop(chronoBusy)
 			}
 			if err := s.waitMemory(flags, done, mss); err != nil {
 				return s.sendEnd(zc, done, mss, flags, stamping, err)
@@ -322,6 +325,7 @@ func (s *Sock) newSegment(n int) *skb.Buff {
 	*tx(b) = txCB{seq: s.writeSeq, end: s.writeSeq, flags: header.TCPAck}
 	s.chargeSkb(b)
 	s.wq.push(b)
+	s.chronoStart(chronoBusy)
 	if s.nonagle&naglePush != 0 {
 		s.nonagle &^= naglePush
 	}

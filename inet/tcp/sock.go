@@ -11,14 +11,14 @@ import (
 	"barewire/skb"
 )
 
-// timer is a timer that knows its sock. It begins with the napi.Timer, so that
-// its function gets from the one to the other.
-type timer struct {
-	napi.Timer
-	sk *Sock
+// Which sock a timer is part of (Linux: timer_container_of).
+func rtxSock(t *napi.Timer) *Sock {
+	return (*Sock)(unsafe.Add(unsafe.Pointer(t), -int(unsafe.Offsetof(Sock{}.rtx))))
 }
 
-func timerSock(t *napi.Timer) *Sock { return (*timer)(unsafe.Pointer(t)).sk }
+func dackSock(t *napi.Timer) *Sock {
+	return (*Sock)(unsafe.Add(unsafe.Pointer(t), -int(unsafe.Offsetof(Sock{}.dack))))
+}
 
 // Bits for sock.Sock.Defer: timers that went off while a call owned the sock,
 // and work that ICMP errors and completions left (Linux: enum tsq_enum).
@@ -83,10 +83,10 @@ type conn struct {
 	probesSince int64 // when zero-window probing began, 0 if it has not
 	ack         ackState
 
-	rtx   timer // retransmission, probing, loss probe, reordering
-	dack  timer
-	keep  timer // keepalive, FIN_WAIT2
-	pmtu  int   // path MTU that mssCache was made for (icsk_pmtu_cookie)
+	rtx   napi.Timer // retransmission, probing, loss probe, reordering
+	dack  napi.Timer
+	keep  *keepTimer // nil until it is needed
+	pmtu  int        // path MTU that mssCache was made for (icsk_pmtu_cookie)
 	extra *acceptQueue
 
 	ca      *congOps
@@ -134,6 +134,7 @@ type Sock struct {
 	rateAppLim   bool
 	cwndLimited  bool
 	nonagle      uint8
+	chrono       chrono
 	maxPackets   uint32
 	cwndUsageSeq uint32
 	cwndUsed     uint32
@@ -178,7 +179,6 @@ type Sock struct {
 
 	// Recovery.
 	recovery
-	acking sackState // of the ACK being worked on
 
 	// Life.
 	linger2      int64 // ns: TCP_LINGER2; <0 aborts FIN_WAIT2
@@ -341,7 +341,7 @@ func (t *TCP) NewSock() *Sock {
 	s.rtoMax = int64(t.conf.rtoMaxMS.Load()) * ms
 	s.delackMax = delackMax
 	s.mdev = uint32(timeoutInit / 1000)
-	s.rttMin.reset(s.usecs(), ^uint32(0))
+	s.rttMin.reset(uint32(s.usecs()/1000), ^uint32(0))
 	s.cwnd = initCwnd
 	s.appLimited = ^uint32(0)
 	s.rateAppLim = true
@@ -352,17 +352,14 @@ func (t *TCP) NewSock() *Sock {
 	s.pacingRate = unlimited
 	s.assignCong()
 	s.ack.rcvMSS = 0
-	s.Changed = s.optionsChanged
 	t.socks.Add(1)
 	return s
 }
 
 func (s *Sock) initTimers() {
 	w := s.tcp.timers
-	s.rtx.sk, s.dack.sk, s.keep.sk = s, s, s
 	s.rtx.Init(w, writeTimer)
 	s.dack.Init(w, delackTimer)
-	s.keep.Init(w, keepaliveTimer)
 }
 
 // usecs reads the clock in microseconds.
@@ -374,8 +371,9 @@ func (s *Sock) refresh() { s.mstamp = s.tcp.now() / 1000 }
 // tsNow returns the timestamp clock of the connection in milliseconds.
 func (s *Sock) tsNow(us int64) uint32 { return uint32(us/1000) + s.tsOffset }
 
-// optionsChanged makes the tables follow SO_REUSEADDR and its like.
-func (s *Sock) optionsChanged() {
+// OptionsChanged implements sock.Stream: the tables follow SO_REUSEADDR and its
+// like.
+func (s *Sock) OptionsChanged() {
 	s.lock()
 	s.tcp.tab.optionsChanged(s)
 	s.unlock()

@@ -94,7 +94,7 @@ func (s *Sock) SetSockOpt(level, name int, val []byte) error {
 		}
 		s.keepTime = int64(v) * sec
 		if s.Flag(sock.FlagKeepOpen) && !inStates(s.State(), fClose|fListen) {
-			s.keep.Mod(s.tcp.now() + max(s.keepTime-s.sinceReceived(), 0))
+			s.keepMod(s.tcp.now() + max(s.keepTime-s.sinceReceived(), 0))
 		}
 	case syscall.TCP_KEEPINTVL:
 		if v < 1 || v > maxKeepIntvl {
@@ -451,6 +451,10 @@ func (s *Sock) info() (p [infoLen]byte) {
 	if s.rateInterval != 0 && s.rateDeliv != 0 {
 		u64(160, uint64(s.rateDeliv)*uint64(s.mssCache)*1e6/uint64(s.rateInterval))
 	}
+	busy, rwnd, sndbuf := s.chronoTimes()
+	u64(168, busy)
+	u64(176, rwnd)
+	u64(184, sndbuf)
 	u32(192, s.delivered)
 	u32(196, s.deliveredCE)
 	u64(200, s.bytesSent)

@@ -311,7 +311,11 @@ func (s *Sock) writeXmit(mss int, nonagle uint8, pushOne int) bool {
 	if sent > 0 || cwndLim {
 		s.cwndValidate(cwndLim)
 	}
-	_ = rwnd
+	if rwnd {
+		s.chronoStart(chronoRwnd)
+	} else {
+		s.chronoStop(chronoRwnd)
+	}
 	if sent > 0 {
 		if s.inRecovery() {
 			s.prrOut += sent

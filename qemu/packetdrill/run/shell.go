@@ -307,6 +307,9 @@ func (s *shell) ip(_ interp.HandlerContext, args []string) error {
 		if i := slices.Index(args, "mtu"); i > 0 && i+1 < len(args) && slices.Contains(args, "tun0") {
 			return s.mtu(args[i+1])
 		}
+		if args[len(args)-1] == "up" {
+			return nil // they are
+		}
 	case strings.HasPrefix("route", args[0]) && len(args) > 2:
 		return s.route(args[1], args[2:], all)
 	}
