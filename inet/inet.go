@@ -14,6 +14,7 @@ import (
 	"barewire/inet/ipmr"
 	"barewire/inet/mib"
 	"barewire/inet/neigh"
+	"barewire/inet/nf"
 	"barewire/inet/packet"
 	"barewire/inet/ping"
 	"barewire/inet/raw"
@@ -57,6 +58,7 @@ type Net struct {
 	icmp     *icmp.ICMP
 	igmp     *igmp.IGMP
 	ipmr     *ipmr.Router
+	nf       *nf.NF
 	udp      *udp.UDP
 	lite     *udp.UDP
 	tcp      *tcp.TCP
@@ -97,6 +99,9 @@ func New(c Config) (*Net, error) {
 	var err error
 	if n.icmp, err = icmp.New(n.ip); err != nil {
 		return nil, fmt.Errorf("inet: icmp: %w", err)
+	}
+	if n.nf, err = nf.New(n.ip); err != nil {
+		return nil, fmt.Errorf("inet: netfilter: %w", err)
 	}
 	if n.igmp, err = igmp.New(n.ip); err != nil {
 		return nil, fmt.Errorf("inet: igmp: %w", err)
@@ -155,6 +160,7 @@ func (n *Net) Close() {
 		n.dev.UnregisterNetdev(n.lo)
 	}
 	n.dev.SoftNet().Synchronize()
+	n.nf.Close()
 	n.ipmr.Close()
 	n.tcp.Close()
 	n.igmp.Close()
@@ -207,6 +213,9 @@ func (n *Net) MRoute() *ipmr.Router { return n.ipmr }
 
 // Hooks returns the netfilter hook points.
 func (n *Net) Hooks() *netfilter.Hooks { return &n.ip.Hooks }
+
+// NF returns the packet filter.
+func (n *Net) NF() *nf.NF { return n.nf }
 
 // MIB returns the counters.
 func (n *Net) MIB() *mib.MIB { return n.mib }

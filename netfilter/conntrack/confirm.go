@@ -115,7 +115,6 @@ func (t *Table) confirm(c *Conn, b *skb.Buff, info Info) netfilter.Verdict {
 	bk.link(o)
 	bk.link(r)
 	t.unlock2(o.hash, r.hash)
-	t.Stat.Insert.Add(1)
 	if c.master != nil {
 		c.Note(EventRelated)
 	} else {

@@ -251,7 +251,7 @@ func (t *Table) admit(h uint32, now int64) bool {
 	}
 	t.earlyDrop.Store(true)
 	t.count.Add(-1)
-	t.Stat.TableFul.Add(1)
+	t.Stat.TableFull.Add(1)
 	if t.fullLog.allow(now) {
 		t.cfg.Logf("nf_conntrack: nf_conntrack: table full, dropping packet")
 	}

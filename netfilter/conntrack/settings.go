@@ -57,10 +57,20 @@ func (s *Settings) setDefaults(max, buckets int) {
 // Stats are the counters of /proc/net/stat/nf_conntrack (Linux: struct
 // ip_conntrack_stat).
 type Stats struct {
-	Found, Invalid, Insert, InsertFailed          atomic.Uint64
-	ClashResolve, Drop, EarlyDrop, ICMPError      atomic.Uint64
-	ExpectNew, ExpectCreate, ExpectDelete         atomic.Uint64
-	SearchRestart, ChainTooLong, Delete, TableFul atomic.Uint64
+	Found         atomic.Uint64 // translated tuples that another connection had
+	Invalid       atomic.Uint64
+	Insert        atomic.Uint64 // by configuration, or after a clash
+	InsertFailed  atomic.Uint64
+	ClashResolve  atomic.Uint64
+	Drop          atomic.Uint64
+	EarlyDrop     atomic.Uint64
+	ICMPError     atomic.Uint64
+	ExpectNew     atomic.Uint64 // fulfilled
+	ExpectCreate  atomic.Uint64
+	ExpectDelete  atomic.Uint64
+	SearchRestart atomic.Uint64
+	ChainTooLong  atomic.Uint64
+	TableFull     atomic.Uint64 // among Drop: not shown by Linux
 }
 
 // ratelimit lets a burst of messages through in an interval (Linux:

@@ -199,6 +199,7 @@ func (t *Table) find(k *Tuple, h uint32, now int64) *node {
 		if seq&1 == 0 && seq == t.resizes.Load() {
 			return nil
 		}
+		t.Stat.SearchRestart.Add(1)
 		t.resizing.Lock() // wait for its end
 		t.resizing.Unlock()
 	}
@@ -347,7 +348,6 @@ func (t *Table) Delete(c *Conn) bool {
 	b.unlink(o)
 	b.unlink(r)
 	t.unlock2(o.hash, r.hash)
-	t.Stat.Delete.Add(1)
 	t.ended(c)
 	t.notify(EventDestroy, c)
 	return true

@@ -1,0 +1,34 @@
+package nf
+
+import (
+	"barewire/inet/ip"
+	"barewire/netfilter/conntrack"
+)
+
+// NF is the packet filter of a namespace.
+type NF struct {
+	IP        *ip.Net
+	Conntrack *conntrack.Table
+
+	track  tracking
+	closed []func() // undone by Close, last first
+}
+
+// New makes the packet filter over an IP layer.
+func New(n *ip.Net) (*NF, error) {
+	f := &NF{IP: n}
+	f.newConntrack()
+	return f, nil
+}
+
+// onClose has fn called by Close.
+func (f *NF) onClose(fn func()) { f.closed = append(f.closed, fn) }
+
+// Close takes all hooks out and forgets all connections. No packets flow any
+// more.
+func (f *NF) Close() {
+	for i := len(f.closed) - 1; i >= 0; i-- {
+		f.closed[i]()
+	}
+	f.closed = nil
+}
