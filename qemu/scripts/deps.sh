@@ -7,9 +7,10 @@ declare -A package=(
   [qemu-system-x86_64]=qemu-system-x86 [ip]=iproute2 [ping]=iputils-ping
   [arping]=arping [nc]=netcat-openbsd [dnsmasq]=dnsmasq-base [traceroute]=traceroute
   [sftp]=openssh-client [curl]=curl [openssl]=openssl [iperf3]=iperf3 [wrk]=wrk
+  [iptables-legacy]=iptables [ipset]=ipset [conntrack]=conntrack
 )
 programs=(qemu-system-x86_64)
-[ "${1:-qemu}" = test ] && programs+=(ip ping arping nc dnsmasq traceroute sftp curl openssl iperf3 wrk)
+[ "${1:-qemu}" = test ] && programs+=(ip ping arping nc dnsmasq traceroute sftp curl openssl iperf3 wrk iptables-legacy ipset conntrack)
 
 missing=()
 for p in "${programs[@]}"; do
