@@ -7,6 +7,7 @@ import (
 	"barewire/inet/fib"
 	"barewire/inet/ip"
 	"barewire/napi"
+	"barewire/netfilter/conntrack"
 	"barewire/skb"
 	"barewire/skb/header"
 )
@@ -92,6 +93,9 @@ func (i *ICMP) Send(b *skb.Buff, typ, code uint8, info uint32) {
 		return
 	}
 	r.Mark = f.Mark
+	if isError(typ) {
+		conntrack.Attach(r, b)
+	}
 	r.Reserve(ip.Headroom + header.MaxOptions)
 	h := header.PutICMP(r.Put(header.ICMPLen), typ, code, info)
 	quote(b, off, r.Put(n))

@@ -3,12 +3,16 @@ package nf
 import (
 	"barewire/inet/ip"
 	"barewire/netfilter/conntrack"
+	"barewire/netfilter/nat"
+	"barewire/netfilter/reject"
 )
 
 // NF is the packet filter of a namespace.
 type NF struct {
 	IP        *ip.Net
 	Conntrack *conntrack.Table
+	NAT       *nat.NAT
+	Reject    *reject.Engine
 
 	track  tracking
 	closed []func() // undone by Close, last first
@@ -18,6 +22,10 @@ type NF struct {
 func New(n *ip.Net) (*NF, error) {
 	f := &NF{IP: n}
 	f.newConntrack()
+	if err := f.newNAT(); err != nil {
+		return nil, err
+	}
+	f.newReject()
 	return f, nil
 }
 

@@ -1,0 +1,82 @@
+package nf
+
+import (
+	"fmt"
+	"sync"
+
+	"barewire/inet/fib"
+	"barewire/inet/ip"
+	"barewire/napi"
+	"barewire/netfilter"
+	"barewire/netfilter/helper"
+	"barewire/netfilter/nat"
+	"barewire/skb"
+	"barewire/skb/header"
+)
+
+// newNAT makes the translation and the protocol helpers. Neither does anything
+// before a rule uses it.
+func (f *NF) newNAT() error {
+	random := func() uint32 { return uint32(f.IP.Random()) }
+	f.NAT = nat.New(nat.Config{
+		Table:    f.Conntrack,
+		Hooks:    &f.IP.Hooks,
+		Random:   random,
+		RouteMe:  f.IP.RouteMeHarder,
+		MasqAddr: f.masqAddr,
+		DevAddr:  f.devAddr,
+	})
+	f.onClose(func() { f.NAT.SetRules(nil) })
+	// What is masqueraded ends with the address it has.
+	f.onClose(f.IP.Dev.RegisterNotifier(func(ev napi.Event, dev *napi.NetDevice) {
+		if ev == napi.EventDown {
+			f.NAT.DeviceDown(dev.Ifindex())
+		}
+	}))
+	f.onClose(f.IP.RegisterRTNotifier(func(ev ip.RTEvent) {
+		if ev.Kind == ip.AddrDel {
+			f.NAT.AddressGone(ev.Dev.Ifindex(), ev.Addr.Local)
+		}
+	}))
+	if err := helper.Register(helper.Config{Table: f.Conntrack, NAT: f.NAT, Random: random, Logf: f.IP.Dev.Logf}); err != nil {
+		return fmt.Errorf("nf: %w", err)
+	}
+	return nil
+}
+
+// UseNAT has new connections decided over by rules, the walk of the nat table,
+// until done is called; connections are tracked meanwhile. One user at a time:
+// there is one nat table.
+func (f *NF) UseNAT(rules netfilter.Func) (done func()) {
+	stop := f.UseConntrack()
+	f.NAT.SetRules(rules)
+	return sync.OnceFunc(func() {
+		f.NAT.SetRules(nil)
+		stop()
+	})
+}
+
+// masqAddr chooses the source of packets that leave by out on the way b takes
+// (Linux: rt_nexthop, inet_select_addr).
+func (f *NF) masqAddr(b *skb.Buff, out skb.Device) header.Addr {
+	dev, ok := out.(*napi.NetDevice)
+	rt := ip.RtableOf(b)
+	if !ok || rt == nil {
+		return 0
+	}
+	return f.IP.SelectAddr(dev, rt.Nexthop(header.IPv4(b.Data()).Dst()), fib.ScopeUniverse)
+}
+
+// devAddr is a device's first address, 0 if it has none.
+func (f *NF) devAddr(dev skb.Device) header.Addr {
+	d := f.IP.InDev(dev.Ifindex())
+	if d == nil {
+		return 0
+	}
+	for _, a := range d.Addrs() {
+		if !a.Secondary {
+			return a.Local
+		}
+	}
+	return 0
+}
