@@ -13,15 +13,14 @@ type Queue struct {
 // zero value is empty. A packet is on one list at a time.
 type List struct {
 	head, tail *Buff
-	n          int
-	bytes      int
+	n, bytes   uint32 // memory bounds both
 }
 
 // Len returns the number of packets.
-func (l *List) Len() int { return l.n }
+func (l *List) Len() int { return int(l.n) }
 
 // Bytes returns the sum of the packets' lengths as they were when queued.
-func (l *List) Bytes() int { return l.bytes }
+func (l *List) Bytes() int { return int(l.bytes) }
 
 // Head returns the first packet without removing it (Linux: skb_peek).
 func (l *List) Head() *Buff { return l.head }
@@ -51,7 +50,7 @@ func (l *List) PushBack(b *Buff) {
 	}
 	l.tail = b
 	l.n++
-	l.bytes += int(b.queued)
+	l.bytes += b.queued
 }
 
 // PushFront puts b first (Linux: __skb_queue_head).
@@ -65,7 +64,7 @@ func (l *List) PushFront(b *Buff) {
 	}
 	l.head = b
 	l.n++
-	l.bytes += int(b.queued)
+	l.bytes += b.queued
 }
 
 // PopFront removes and returns the first packet, nil if there is none (Linux:
@@ -92,7 +91,7 @@ func (l *List) Remove(b *Buff) {
 	}
 	b.next, b.prev = nil, nil
 	l.n--
-	l.bytes -= int(b.queued)
+	l.bytes -= b.queued
 }
 
 // Splice moves all packets of from to the end of l (Linux:
@@ -143,7 +142,7 @@ func (l *List) end(count func(b *Buff)) {
 func (q *Queue) Len() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.list.n
+	return int(q.list.n)
 }
 
 // Bytes returns the sum of the queued packets' lengths as they were when
@@ -151,7 +150,7 @@ func (q *Queue) Len() int {
 func (q *Queue) Bytes() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.list.bytes
+	return int(q.list.bytes)
 }
 
 // Enqueue appends b (Linux: skb_queue_tail).

@@ -143,18 +143,6 @@ func (s *Sock) InitSock(n *Net, c sock.Config) {
 	if n.Conf.NoPMTUDisc.Load() != 0 {
 		s.disc.Store(PMTUDiscDont)
 	}
-	s.LookupDev = func(name string) (int32, bool) {
-		if d := n.Dev.DevByName(name); d != nil {
-			return d.Ifindex(), true
-		}
-		return 0, false
-	}
-	s.DevName = func(i int32) string {
-		if d := n.Dev.DevByIndex(i); d != nil {
-			return d.Name()
-		}
-		return ""
-	}
 }
 
 // Ident returns the identity.

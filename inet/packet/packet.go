@@ -63,18 +63,6 @@ func (p *Packet) Create(s *sock.Socket, protocol int) error {
 		Family: syscall.AF_PACKET, Type: s.Type, // as in Linux SO_PROTOCOL is 0
 		Clock: p.net.Clock(), Memory: p.memory, Limits: p.limits,
 	})
-	k.LookupDev = func(name string) (int32, bool) {
-		if d := p.net.DevByName(name); d != nil {
-			return d.Ifindex(), true
-		}
-		return 0, false
-	}
-	k.DevName = func(i int32) string {
-		if d := p.net.DevByIndex(i); d != nil {
-			return d.Name()
-		}
-		return ""
-	}
 	s.SK, s.Ops = &k.Sock, k
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -3,6 +3,7 @@ package sock
 import (
 	"sync/atomic"
 
+	"barewire/napi"
 	"barewire/napi/sysctl"
 )
 
@@ -15,6 +16,7 @@ type Limits struct {
 	WmemDefault atomic.Int32
 	OptmemMax   atomic.Int32 // bound of a filter and of other option memory, bytes
 
+	net   *napi.Net     // whose devices SO_BINDTODEVICE names
 	inuse atomic.Int64  // socks that exist ("sockets: used" of sockstat)
 	ino   atomic.Uint64 // last inode number given out
 }
@@ -22,9 +24,10 @@ type Limits struct {
 // DefaultOptmemMax is net.core.optmem_max in bytes (Linux since 6.7).
 const DefaultOptmemMax = 128 << 10
 
-// NewLimits returns Linux's defaults.
-func NewLimits() *Limits {
-	l := &Limits{}
+// NewLimits returns Linux's defaults for a namespace; SO_BINDTODEVICE names
+// devices of net, or none if that is nil.
+func NewLimits(net *napi.Net) *Limits {
+	l := &Limits{net: net}
 	l.RmemMax.Store(MaxRcvBuf)
 	l.RmemDefault.Store(DefaultRcvBuf)
 	l.WmemMax.Store(MaxSndBuf)

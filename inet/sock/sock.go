@@ -127,16 +127,13 @@ type Sock struct {
 	rdWait  waitQueue
 	wrWait  waitQueue
 
-	// LookupDev resolves a device name for SO_BINDTODEVICE; DevName is its
-	// inverse for getsockopt. Set by the family; nil means ENODEV.
-	LookupDev func(name string) (ifindex int32, ok bool)
-	DevName   func(ifindex int32) string
 	// ReusePortFilter installs the selector of a group of socks that share a
 	// port (SO_ATTACH_REUSEPORT_CBPF); a nil filter takes it off. Nil when the
 	// protocol has no such groups.
 	ReusePortFilter func(f Filter) error
 	// Changed is called after SO_BINDTODEVICE, SO_REUSEADDR or
-	// SO_REUSEPORT changed, so that the protocol's hash follows. May be nil.
+	// SO_REUSEPORT changed, so that the protocol's hash follows. May be nil;
+	// a Stream has OptionsChanged.
 	Changed func()
 }
 
@@ -145,8 +142,6 @@ func (sk *Sock) Init(c Config) {
 	sk.Family, sk.Type, sk.Protocol = c.Family, c.Type, c.Protocol
 	sk.clock, sk.backlog, sk.memory = c.Clock, c.Backlog, c.Memory
 	sk.stream = c.Stream
-	sk.rdWait.clock, sk.wrWait.clock = c.Clock, c.Clock
-	sk.owner.init()
 	sk.state.Store(StateClose)
 	sk.rcvbuf.Store(DefaultRcvBuf)
 	sk.sndbuf.Store(DefaultSndBuf)
@@ -238,7 +233,8 @@ func (sk *Sock) setNotify(fn func(uint16)) {
 		sk.notify.Store(nil)
 		return
 	}
-	sk.notify.Store(&fn)
+	held := fn // fn itself would be on the heap even when it is nil
+	sk.notify.Store(&held)
 }
 
 func (sk *Sock) notifyEvents(ev uint16) {
@@ -297,15 +293,13 @@ func (sk *Sock) DatagramPoll() uint16 {
 // ownerLock is the lock of lock_sock: a short mutex around an owner flag.
 type ownerLock struct {
 	mu      sync.Mutex
-	cond    sync.Cond
+	cond    *sync.Cond // nil until somebody had to wait
 	owned   bool
 	bits    uint32 // Defer
-	waiters int
+	waiters int32
+	rmem    int32 // truesize on the backlog
 	backlog skb.List
-	rmem    int // truesize on the backlog
 }
-
-func (l *ownerLock) init() { l.cond.L = &l.mu }
 
 // Lock makes the caller the owner of the sock (Linux: lock_sock). It blocks
 // while another call owns it; process context only.
@@ -313,6 +307,9 @@ func (sk *Sock) Lock() {
 	l := &sk.owner
 	l.mu.Lock()
 	for l.owned {
+		if l.cond == nil {
+			l.cond = sync.NewCond(&l.mu)
+		}
 		l.waiters++
 		l.cond.Wait()
 		l.waiters--
@@ -377,10 +374,10 @@ func (sk *Sock) AddBacklog(b *skb.Buff) bool {
 // truesize that wait already.
 func (sk *Sock) AddBacklogLimit(b *skb.Buff, limit int) bool {
 	l := &sk.owner
-	if l.rmem > limit {
+	if int(l.rmem) > limit {
 		return false
 	}
-	l.rmem += b.Truesize()
+	l.rmem += int32(b.Truesize())
 	l.backlog.PushBack(b)
 	return true
 }

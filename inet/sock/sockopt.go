@@ -35,22 +35,34 @@ const (
 	soBindToIfindex   = 62
 	soRcvMark         = 75
 
-	soBSDCompat      = 14
-	soPeerName       = 28
-	soMaxPacingRate  = 47
-	soBPFExtensions  = 48
-	soCnxAdvice      = 53
-	soMeminfo        = 55
-	soTxTime         = 61
-	soRcvTimeoNew    = 66
-	soSndTimeoNew    = 67
-	soPreferBusyPoll = 69
-	soBusyPollBudget = 70
-	soBufLock        = 72
-	soReserveMem     = 73
-	soTxRehash       = 74
-	soRcvPriority    = 82
-	soPassRights     = 83
+	soBSDCompat       = 14
+	soPeerName        = 28
+	soMaxPacingRate   = 47
+	soBPFExtensions   = 48
+	soCnxAdvice       = 53
+	soMeminfo         = 55
+	soTxTime          = 61
+	soRcvTimeoNew     = 66
+	soSndTimeoNew     = 67
+	soPreferBusyPoll  = 69
+	soBusyPollBudget  = 70
+	soBufLock         = 72
+	soReserveMem      = 73
+	soPassCred        = 16
+	soPeerCred        = 17
+	soPassSec         = 34
+	soWifiStatus      = 41
+	soNoFCS           = 43
+	soAttachBPF       = 50
+	soAttachReuseEBPF = 52
+	soPeerGroups      = 59
+	soNetnsCookie     = 71
+	soPassPidfd       = 76
+	soPeerPidfd       = 77
+	soDevmemDontneed  = 80
+	soTxRehash        = 74
+	soRcvPriority     = 82
+	soPassRights      = 83
 )
 
 // intOpt reads the int argument of an option.
@@ -88,9 +100,7 @@ func (sk *Sock) setSockOpt(name int, val []byte) error {
 		}
 		return syscall.EINVAL
 	case syscall.SO_DEBUG:
-		if on {
-			return syscall.EACCES
-		}
+		sk.SetFlag(FlagDebug, on)
 	case syscall.SO_REUSEADDR:
 		sk.SetFlag(FlagReuse, on)
 		sk.changed()
@@ -255,8 +265,25 @@ func (sk *Sock) setRareOpt(name, v int, val []byte) error {
 			return syscall.EINVAL
 		}
 		return syscall.EOPNOTSUPP // memory is reserved with control groups only
-	case soTxRehash, soPassRights: // of TCP and of local sockets
+	case soTxRehash:
+		if sk.stream == nil {
+			return syscall.EOPNOTSUPP
+		}
+		if v < -1 || v > 1 {
+			return syscall.EINVAL
+		}
+		sk.SetFlag(FlagNoTxRehash, v == 0)
+	case soPassCred, soPassSec, soPassPidfd, soPassRights: // of local sockets
 		return syscall.EOPNOTSUPP
+	case soWifiStatus:
+		sk.SetFlag(FlagWifiStatus, v != 0)
+	case soNoFCS:
+		sk.SetFlag(FlagNoFCS, v != 0)
+	case soAttachBPF, soAttachReuseEBPF:
+		if len(val) != 4 {
+			return syscall.EINVAL
+		}
+		return syscall.EINVAL // no descriptor is a program here
 	case soRcvPriority:
 		sk.SetFlag(FlagRcvPriority, v != 0)
 	default:
@@ -270,7 +297,9 @@ func (sk *Sock) setRareOpt(name, v int, val []byte) error {
 func (sk *Sock) MaxPacingRate() uint64 { return ^sk.maxPacing.Load() }
 
 func (sk *Sock) changed() {
-	if sk.Changed != nil {
+	if sk.stream != nil {
+		sk.stream.OptionsChanged()
+	} else if sk.Changed != nil {
 		sk.Changed()
 	}
 }
@@ -363,14 +392,14 @@ func (sk *Sock) bindToDevice(val []byte) error {
 	}
 	var index int32
 	if len(name) > 0 {
-		if sk.LookupDev == nil {
+		if sk.limits == nil || sk.limits.net == nil {
 			return syscall.ENODEV
 		}
-		i, ok := sk.LookupDev(string(name))
-		if !ok {
+		d := sk.limits.net.DevByName(string(name))
+		if d == nil {
 			return syscall.ENODEV
 		}
-		index = i
+		index = d.Ifindex()
 	}
 	sk.boundDev.Store(index)
 	sk.changed()

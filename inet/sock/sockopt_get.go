@@ -17,7 +17,9 @@ func (s *Socket) getSockOpt(name int, buf []byte) (int, error) {
 		}
 	}
 	switch name {
-	case syscall.SO_DEBUG, soIncomingID:
+	case syscall.SO_DEBUG:
+		flag(FlagDebug)
+	case soIncomingID:
 	case syscall.SO_ACCEPTCONN:
 		if sk.stream != nil && sk.stream.Listening() {
 			v = 1
@@ -170,8 +172,31 @@ func (s *Socket) getRareOpt(name int, buf []byte) (int, error) {
 	case soBufLock:
 		flag(FlagSndBufLock, 1)
 		flag(FlagRcvBufLock, 2)
-	case soTxRehash, soPassRights:
+	case soTxRehash:
+		if sk.stream == nil {
+			return 0, syscall.EOPNOTSUPP
+		}
+		if v = 1; sk.Flag(FlagNoTxRehash) {
+			v = 0
+		}
+	case soPassCred, soPassSec, soPassPidfd, soPassRights:
 		return 0, syscall.EOPNOTSUPP
+	case soWifiStatus:
+		flag(FlagWifiStatus, 1)
+	case soNoFCS:
+		flag(FlagNoFCS, 1)
+	case soPeerCred: // nobody: pid 0, no user, no group
+		putUint32(p[4:], 1<<32-1)
+		putUint32(p[8:], 1<<32-1)
+		return copy(buf, p[:12]), nil
+	case soPeerGroups, soPeerPidfd:
+		return 0, syscall.ENODATA
+	case soNetnsCookie:
+		if len(buf) < 8 {
+			return 0, syscall.EINVAL
+		}
+		putUint64(p[:], 1)
+		return copy(buf, p[:8]), nil
 	case soRcvPriority:
 		flag(FlagRcvPriority, 1)
 	default:
@@ -189,14 +214,14 @@ func (sk *Sock) getBindToDevice(buf []byte) (int, error) {
 	if len(buf) < ifNameSize {
 		return 0, syscall.EINVAL
 	}
-	if sk.DevName == nil {
+	if sk.limits == nil || sk.limits.net == nil {
 		return 0, syscall.ENODEV
 	}
-	name := sk.DevName(index)
-	if name == "" {
+	d := sk.limits.net.DevByIndex(index)
+	if d == nil {
 		return 0, syscall.ENODEV
 	}
-	n := copy(buf[:ifNameSize-1], name)
+	n := copy(buf[:ifNameSize-1], d.Name())
 	buf[n] = 0
 	return n + 1, nil
 }

@@ -8,7 +8,7 @@ import (
 
 // Stream is what a stream protocol does beside what every sock does (Linux:
 // the entries of struct proto and proto_ops that the generic code calls). All
-// but Listening are called with the sock owned.
+// but Listening and OptionsChanged are called with the sock owned.
 type Stream interface {
 	BacklogRcv(b *skb.Buff) // as Config.Backlog
 	ReleaseCB(bits uint32)  // what softirq code left with Defer
@@ -20,6 +20,7 @@ type Stream interface {
 	// the middle of sock_set_timestamping), EINVAL without a connection.
 	StampKey(flags uint32) (uint32, error)
 	Listening() bool // SO_ACCEPTCONN
+	OptionsChanged() // as Sock.Changed
 }
 
 // Flags that say the program chose a buffer size, which ends its automatic
@@ -28,6 +29,14 @@ const (
 	FlagSndBufLock Flag = 1 << (16 + iota)
 	FlagRcvBufLock
 	FlagZerocopy // SO_ZEROCOPY
+)
+
+// Flags that only say what the program set: nothing here follows them.
+const (
+	FlagDebug      Flag = 1 << (24 + iota) // SO_DEBUG
+	FlagWifiStatus                         // SO_WIFI_STATUS
+	FlagNoFCS                              // SO_NOFCS
+	FlagNoTxRehash                         // SO_TXREHASH is off
 )
 
 // Defer leaves bits for the owner, whose Unlock calls Stream.ReleaseCB with

@@ -13,11 +13,10 @@ import (
 // wake-up between the look and the sleep is kept. Wake-ups happen outside all
 // locks of the sock; the queue's own lock is held only to unlink.
 type waitQueue struct {
-	clock napi.Clock
-	mu    sync.Mutex
-	head  *waiter
-	tail  *waiter
-	idle  *waiter // kept for reuse, so that blocking calls do not allocate
+	mu   sync.Mutex
+	head *waiter
+	tail *waiter
+	idle *waiter // kept for reuse, so that blocking calls do not allocate
 
 	// n is how many wait. Who makes the condition true looks at it afterwards
 	// and mostly need not take the lock (Linux: wq_has_sleeper).
@@ -30,15 +29,15 @@ type waiter struct {
 	*napi.Parker
 }
 
-// enter puts the caller on the queue (prepare_to_wait).
-func (q *waitQueue) enter() *waiter {
+// enter puts the caller on the queue (prepare_to_wait), to sleep by clock c.
+func (q *waitQueue) enter(c napi.Clock) *waiter {
 	q.mu.Lock()
 	w := q.idle
 	if w != nil {
 		q.idle = w.next
 		w.next = nil
 	} else {
-		w = &waiter{Parker: napi.NewParker(q.clock)}
+		w = &waiter{Parker: napi.NewParker(c)}
 	}
 	w.prev = q.tail
 	if q.tail == nil {
@@ -103,6 +102,9 @@ func (q *waitQueue) wakeOne() {
 
 // wakeAll wakes everybody (wake_up_all).
 func (q *waitQueue) wakeAll() {
+	if q.n.Load() == 0 {
+		return
+	}
 	for {
 		q.mu.Lock()
 		w := q.head
@@ -125,7 +127,7 @@ func (sk *Sock) waitUntil(q *waitQueue, timeout int64, ready func() (bool, error
 		deadline = sk.clock.Now() + timeout
 	}
 	for {
-		w := q.enter()
+		w := q.enter(sk.clock)
 		ok, err := ready()
 		if ok || err != nil {
 			if q.leave(w) {

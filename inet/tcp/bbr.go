@@ -97,9 +97,9 @@ var bbrOps = congOps{ // read-only
 	undo:     (*Sock).bbrUndo,
 	setState: (*Sock).bbrSetState,
 	event:    (*Sock).bbrEvent,
-	control: func(s *Sock, _ uint32, _ int, rs *rateSample) {
+	control: func(s *Sock, _ uint32, _ int, rs rateSample) {
 		if s.bbr != nil { // not before the connection is open
-			s.bbrMain(rs)
+			s.bbrMain(&rs)
 		}
 	},
 	minTSO:    (*Sock).bbrMinTSO,

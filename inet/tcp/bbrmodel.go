@@ -61,7 +61,7 @@ func (s *Sock) bbrUpdateBW(rs *rateSample) {
 	s.bbrSampleLT(rs)
 	bw := uint64(rs.delivered) * bwUnit / uint64(rs.interval)
 	if !rs.appLimited || bw >= b.maxBW() {
-		b.bw.runningMin(bbrBWRounds, b.rounds, ^uint32(min(bw, 1<<32-1)))
+		b.bw.runningMin(bbrBWRounds, uint32(b.rounds), ^uint32(min(bw, 1<<32-1)))
 	}
 }
 

@@ -109,6 +109,8 @@ func (s *Sock) Release() error {
 	case s.State() == Close:
 		s.orphan()
 		return nil
+	case s.repairing():
+		s.disconnect()
 	case unread:
 		// RFC 2525 section 2.17.
 		s.tcp.inc(mib.TCPAbortOnClose)
@@ -172,7 +174,7 @@ func (s *Sock) orphaned(old uint32) {
 			s.setState(Close)
 			t.inc(mib.TCPAbortOnLinger)
 		} else if when := s.finTime(); when > timeWaitLen {
-			s.keep.Mod(t.now() + when - timeWaitLen)
+			s.keepMod(t.now() + when - timeWaitLen)
 		} else {
 			s.timeWait(FinWait2, when)
 			return
@@ -262,6 +264,8 @@ func (s *Sock) disconnect() {
 	switch {
 	case old == Listen:
 		s.stopListening()
+	case s.repairing():
+		s.StoreError(syscall.ECONNABORTED)
 	case needReset || s.sndNxt != s.writeSeq && inStates(old, fClosing|fLastAck):
 		// The peer should know.
 		s.SetState(old)

@@ -1,6 +1,8 @@
 package tcp
 
 import (
+	"unsafe"
+
 	"barewire/inet/mib"
 	"barewire/inet/sock"
 	"barewire/napi"
@@ -8,9 +10,31 @@ import (
 
 // Keepalive, and the end of FIN_WAIT2 (Linux: tcp_keepalive_timer).
 
+// keepTimer is the timer of a sock that few need. It begins with the napi.Timer,
+// so that its function gets from the one to the other.
+type keepTimer struct {
+	napi.Timer
+	sk *Sock
+}
+
+// keepMod sets it to a time in ns; the sock is locked.
+func (s *Sock) keepMod(at int64) {
+	if s.keep == nil {
+		s.keep = &keepTimer{sk: s}
+		s.keep.Init(s.tcp.timers, keepaliveTimer)
+	}
+	s.keep.Mod(at)
+}
+
+func (s *Sock) keepDel() {
+	if s.keep != nil {
+		s.keep.Del()
+	}
+}
+
 // keepaliveTimer is tcp_keepalive_timer: it also ends FIN_WAIT2.
 func keepaliveTimer(t *napi.Timer) {
-	s := timerSock(t)
+	s := (*keepTimer)(unsafe.Pointer(t)).sk
 	s.BHLock()
 	s.keepaliveHandler()
 	s.bhUnlock()
@@ -19,7 +43,7 @@ func keepaliveTimer(t *napi.Timer) {
 func (s *Sock) keepaliveHandler() {
 	t := s.tcp
 	if s.OwnedByUser() {
-		s.keep.Mod(t.now() + 50*ms) // try again soon
+		s.keepMod(t.now() + 50*ms) // try again soon
 		return
 	}
 	st := s.State()
@@ -65,7 +89,7 @@ func (s *Sock) keepaliveHandler() {
 			elapsed = s.keepTimeWhen() - elapsed
 		}
 	}
-	s.keep.Mod(t.now() + elapsed)
+	s.keepMod(t.now() + elapsed)
 }
 
 func (s *Sock) keepTimeWhen() int64 {
@@ -103,8 +127,8 @@ func (s *Sock) Keepalive(on bool) {
 		return
 	}
 	if on && !s.Flag(sock.FlagKeepOpen) {
-		s.keep.Mod(s.tcp.now() + s.keepTimeWhen())
+		s.keepMod(s.tcp.now() + s.keepTimeWhen())
 	} else if !on {
-		s.keep.Del()
+		s.keepDel()
 	}
 }

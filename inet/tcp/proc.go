@@ -82,7 +82,7 @@ func (s *Sock) procText() string {
 		timer, expires = 1, s.timeout
 	case s.pending == timeProbe0:
 		timer, expires = 4, s.timeout
-	case s.keep.Pending():
+	case s.keep != nil && s.keep.Pending():
 		timer, expires = 2, s.keep.Expires()
 	}
 	when := int64(0)

@@ -40,7 +40,7 @@ func (s *Sock) updateRTTMin(rtt int64, flag int) {
 	if rtt <= 0 {
 		rtt = 1000 // as good as the clock of 1 ms is
 	}
-	s.rttMin.runningMin(int64(s.tcp.conf.minRTTWlen.Load())*1e6, s.mstamp, uint32(rtt))
+	s.rttMin.runningMin(uint32(s.tcp.conf.minRTTWlen.Load())*1000, uint32(s.mstamp/1000), uint32(rtt)) // in ms
 }
 
 // rttEstimate is tcp_rtt_estimator: Jacobson's filter with Linux's care about

@@ -187,10 +187,10 @@ func (s *Sock) finWait1Acked(b *skb.Buff) (d disposition, done bool) {
 	when := s.finTime()
 	switch {
 	case when > timeWaitLen:
-		s.keep.Mod(s.tcp.now() + when - timeWaitLen)
+		s.keepMod(s.tcp.now() + when - timeWaitLen)
 	case cb.flags&header.TCPFin != 0 || s.OwnedByUser():
 		// The FIN is still to be taken: the sock must live that long.
-		s.keep.Mod(s.tcp.now() + when)
+		s.keepMod(s.tcp.now() + when)
 	default:
 		s.timeWait(FinWait2, when)
 		b.Consume()
@@ -370,7 +370,7 @@ func (s *Sock) finishConnect() {
 	s.initTransfer()
 	s.lsndtime = s.tcp.now()
 	if s.Flag(sock.FlagKeepOpen) {
-		s.keep.Mod(s.tcp.now() + s.keepTimeWhen())
+		s.keepMod(s.tcp.now() + s.keepTimeWhen())
 	}
 	if s.opt.sndWScale == 0 {
 		s.fastPathOn()

@@ -40,13 +40,13 @@ func (s *Sock) stopTimers() {
 	s.pending, s.ack.pending = timeNone, 0
 	s.rtx.Del()
 	s.dack.Del()
-	s.keep.Del()
+	s.keepDel()
 	s.stopPacing()
 }
 
 // delackTimer is tcp_delack_timer.
 func delackTimer(t *napi.Timer) {
-	s := timerSock(t)
+	s := dackSock(t)
 	s.BHLock()
 	if s.OwnedByUser() {
 		s.tcp.inc(mib.DelayedACKLocked)
@@ -92,7 +92,7 @@ func (s *Sock) delackHandler() {
 
 // writeTimer is tcp_write_timer.
 func writeTimer(t *napi.Timer) {
-	s := timerSock(t)
+	s := rtxSock(t)
 	s.BHLock()
 	if s.OwnedByUser() {
 		s.Defer(deferWrite)
@@ -357,7 +357,7 @@ func (s *Sock) windowProbeTimedOut() bool {
 func (s *Sock) backOff() {
 	s.backoff++
 	c := &s.tcp.conf
-	thin := s.State() == Established && c.thin.Load() != 0 && s.packetsOut < 4 && !s.inInitialSlowstart() && s.retransmits <= 6
+	thin := s.State() == Established && (c.thin.Load() != 0 || s.thinLinear()) && s.packetsOut < 4 && !s.inInitialSlowstart() && s.retransmits <= 6
 	switch {
 	case thin:
 		s.backoff = 0
