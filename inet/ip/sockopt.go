@@ -16,6 +16,7 @@ const (
 	ipRouterAlert    = 5
 	ipRecvOpts       = 6
 	ipRetOpts        = 7
+	ipPktOptions     = 9
 	ipRecvTTL        = 12
 	ipRecvTOS        = 13
 	ipMTU            = 14
@@ -134,6 +135,10 @@ func (s *Sock) SetSockOpt(level, name int, val []byte) error {
 	}
 	switch name {
 	case syscall.IP_TOS:
+		if s.Type == syscall.SOCK_STREAM {
+			// The bits of ECN are the protocol's own.
+			v = v&^3 | int(s.tos.Load())&3
+		}
 		s.tos.Store(uint32(v & 0xff))
 		s.SetPriority(tosPriority(uint8(v)))
 		s.route.Store(nil)
@@ -333,6 +338,11 @@ func (s *Sock) GetSockOpt(level, name int, buf []byte) (int, error) {
 		return 0, nil
 	case syscall.IP_TOS:
 		v = int(s.tos.Load())
+	case ipPktOptions:
+		if s.Type != syscall.SOCK_STREAM {
+			return 0, syscall.ENOPROTOOPT
+		}
+		return 0, nil // of a listener's packet: none is kept
 	case syscall.IP_TTL:
 		v = int(s.TTL(false))
 	case ipMinTTL:

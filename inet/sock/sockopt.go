@@ -207,7 +207,6 @@ func (sk *Sock) setSockOpt(name int, val []byte) error {
 		}
 		if sk.stream != nil {
 			sk.Lock()
-			sk.lowat.Store(int32(max(v, 1)))
 			sk.stream.SetRcvLowat(max(v, 1))
 			sk.Unlock()
 			break
@@ -284,6 +283,10 @@ func (sk *Sock) setRareOpt(name, v int, val []byte) error {
 			return syscall.EINVAL
 		}
 		return syscall.EINVAL // no descriptor is a program here
+	case soDevmemDontneed:
+		if len(val)%8 != 0 {
+			return syscall.EINVAL
+		}
 	case soRcvPriority:
 		sk.SetFlag(FlagRcvPriority, v != 0)
 	default:

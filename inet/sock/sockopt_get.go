@@ -53,7 +53,9 @@ func (s *Socket) getSockOpt(name int, buf []byte) (int, error) {
 	case soSelectErrQueue:
 		flag(FlagSelectErrQueue)
 	case soIncomingCPU:
-		v = int(sk.cpu.Load())
+		if v = int(sk.cpu.Load()); v < 0 && sk.stream != nil && sk.State() == StateEstablished {
+			v = 0 // that of its packets
+		}
 	case soBindToIfindex:
 		v = int(sk.boundDev.Load())
 	case soRcvMark:
@@ -192,7 +194,7 @@ func (s *Socket) getRareOpt(name int, buf []byte) (int, error) {
 	case soPeerGroups, soPeerPidfd:
 		return 0, syscall.ENODATA
 	case soNetnsCookie:
-		if len(buf) < 8 {
+		if len(buf) != 8 {
 			return 0, syscall.EINVAL
 		}
 		putUint64(p[:], 1)

@@ -64,6 +64,9 @@ func (sk *Sock) SetNoSpace() { sk.noSpace.Store(true) }
 // NoSpace reports whether WriteSpace is armed.
 func (sk *Sock) NoSpace() bool { return sk.noSpace.Load() }
 
+// StoreLowat sets SO_RCVLOWAT.
+func (sk *Sock) StoreLowat(v int) { sk.lowat.Store(int32(v)) }
+
 // Lowat returns SO_RCVLOWAT.
 func (sk *Sock) Lowat() int { return int(sk.lowat.Load()) }
 

@@ -347,15 +347,21 @@ func (s *Sock) connect(sa ip.Sockaddr) error {
 	rt, _, errno = s.rebuildRoute(&id) // now with the port
 	if errno == 0 {
 		k := &e.key
-		if s.writeSeq == 0 {
-			s.writeSeq = t.initSeq(k)
-		}
-		s.tsOffset = 0
-		if t.conf.timestamps.Load() == 1 {
-			s.tsOffset = t.tsOffset(k)
+		if !s.repairing() {
+			if s.writeSeq == 0 {
+				s.writeSeq = t.initSeq(k)
+			}
+			s.tsOffset = 0
+			if t.conf.timestamps.Load() == 1 {
+				s.tsOffset = t.tsOffset(k)
+			}
 		}
 		s.SeedID()
 		s.order = uint64(t.hashTuple(k))
+		if s.repairing() {
+			s.repairConnect(rt)
+			return nil
+		}
 		if s.fastopenDefer() {
 			return nil
 		}

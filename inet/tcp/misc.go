@@ -289,12 +289,18 @@ func (s *Sock) ecnChild(r *request) {
 
 // SetRcvLowat implements sock.Stream (Linux: tcp_set_rcvlowat).
 func (s *Sock) SetRcvLowat(v int) {
+	most := int(s.tcp.conf.rmem[2].Load())
+	locked := s.Flag(sock.FlagRcvBufLock)
+	if locked {
+		most = s.ReceiveBuffer()
+	}
+	v = min(v, most>>1)
+	s.StoreLowat(v)
 	s.dataReady()
 	s.publish()
-	if s.Flag(sock.FlagRcvBufLock) {
+	if locked {
 		return
 	}
-	most := int(s.tcp.conf.rmem[2].Load())
 	if v <= most>>1 {
 		if need := s.spaceFromWin(v); need > s.ReceiveBuffer() {
 			s.StoreRcvBuf(min(need, most))

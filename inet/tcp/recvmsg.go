@@ -62,6 +62,11 @@ func (s *Sock) recvLocked(m *sock.Msg, flags int) (int, error) {
 	if flags&syscall.MSG_OOB != 0 {
 		return s.recvUrg(m, flags)
 	}
+	if s.repairing() {
+		if n, done, err := s.repairPeek(m, flags); done {
+			return n, err
+		}
+	}
 	want := m.Len()
 	peek := flags&syscall.MSG_PEEK != 0
 	seq := s.copied

@@ -208,6 +208,11 @@ func (s *Sock) sendRest(m *sock.Msg, skip, flags int, stamping uint32) (int, err
 			return 0, s.sendError(0, flags, err)
 		}
 	}
+	if s.repairing() {
+		if n, done, err := s.repairSend(m); done {
+			return n, err
+		}
+	}
 	mss, goal := s.sendMSS(flags&syscall.MSG_OOB != 0)
 	if s.Error() != 0 || s.ShutdownBits()&sock.SendShutdown != 0 {
 		return 0, s.sendError(0, flags, syscall.EPIPE)

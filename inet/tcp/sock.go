@@ -228,6 +228,7 @@ type Sock struct {
 	pacer *pacer // nil as long as it need not keep to a rate
 	bbr   *bbr   // of BBR
 	zc    *zerocopy
+	rare  *rare
 	mtup  *mtuSearch // nil until path MTU probing is enabled
 
 	parent *Sock // listener, until accepted
@@ -332,7 +333,7 @@ func (s *Sock) bhUnlock() {
 func (t *TCP) NewSock() *Sock {
 	s := &Sock{}
 	s.tcp = t
-	s.InitSock(t.ip, sock.Config{Type: syscall.SOCK_STREAM, Protocol: syscall.IPPROTO_TCP, Stream: s})
+	s.InitSock(t.ip, sock.Config{Type: syscall.SOCK_STREAM, Protocol: syscall.IPPROTO_TCP, Stream: s, PeekOff: true})
 	s.initTimers()
 	s.StoreSndBuf(int(t.conf.wmem[1].Load()))
 	s.StoreRcvBuf(int(t.conf.rmem[1].Load()))

@@ -55,6 +55,9 @@ func (s *Sock) SetSockOpt(level, name int, val []byte) error {
 	if name == tcpFastopenKey {
 		return s.setFastopenKey(val)
 	}
+	if name == tcpULP && len(val) > 0 {
+		return syscall.ENOENT // there are none
+	}
 	if len(val) < 4 {
 		return syscall.EINVAL
 	}
@@ -173,7 +176,7 @@ func (s *Sock) SetSockOpt(level, name int, val []byte) error {
 			return syscall.EINVAL
 		}
 		s.inq = v != 0
-	case tcpThinLinear, tcpThinDupack:
+	case tcpThinDupack:
 		if v < 0 || v > 1 {
 			return syscall.EINVAL
 		}
@@ -183,20 +186,24 @@ func (s *Sock) SetSockOpt(level, name int, val []byte) error {
 		}
 		s.rtoMax = int64(v) * ms
 	case tcpRTOMin:
-		if v <= 0 || int64(v)*1000 > sec {
+		if !shortTime(v) {
 			return syscall.EINVAL
 		}
 		s.rtoMin = int64(v) * 1000
 	case tcpDelackMax:
-		if v <= 0 || int64(v)*1000 > sec {
+		if !shortTime(v) {
 			return syscall.EINVAL
 		}
 		s.delackMax = int64(v) * 1000
 	default:
-		return syscall.ENOPROTOOPT
+		return s.setRareOpt(name, v, val)
 	}
 	return nil
 }
+
+// shortTime says whether TCP_RTO_MIN_US and TCP_DELACK_MAX_US may be v us: two
+// ticks at least, what Linux has without them at most.
+func shortTime(v int) bool { return v > 2000 && v <= 200000 }
 
 // setQuickack is tcp_sock_set_quickack.
 func (s *Sock) setQuickack(v int) {
@@ -358,14 +365,14 @@ func (s *Sock) GetSockOpt(level, name int, buf []byte) (int, error) {
 		v = int(s.rtoMin / 1000)
 	case tcpDelackMax:
 		v = int(s.delackMax / 1000)
-	case tcpThinLinear, tcpThinDupack:
+	case tcpThinDupack:
 	case tcpCCInfo:
 		if s.ca.info == nil || inStates(s.State(), fListen) || s.bbr == nil {
 			return 0, nil
 		}
 		return copy(buf, s.ca.info(s)), nil
 	default:
-		return 0, syscall.ENOPROTOOPT
+		return s.getRareOpt(name, buf)
 	}
 	var p [4]byte
 	putInt32(p[:], v)

@@ -257,6 +257,10 @@ func (s *Sock) writeXmit(mss int, nonagle uint8, pushOne int) bool {
 	rwnd, cwndLim := false, false
 	for {
 		b := s.wq.sendHead()
+		if b != nil && s.repairing() && s.rare.queue == repairSendQueue {
+			s.repairSent(b, mss)
+			continue
+		}
 		if b == nil || s.pacingCheck() {
 			break
 		}
