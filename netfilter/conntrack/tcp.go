@@ -207,7 +207,7 @@ func (s *tcpState) ignored(d Dir, kind segment, h header.TCP, n int) (insync boo
 		o.scale = s.lastWScale
 		s.lastFlags &^= tcpChallenge
 		o.flags = s.lastFlags
-		s.seen[d] = tcpSide{}
+		s.seen[d] = tcpSide{flags: s.seen[d].flags & tcpLiberal}
 		return true
 	}
 	s.last, s.lastDir = kind, d
@@ -253,7 +253,8 @@ func (t *Table) tcpReset(c *Conn, s *tcpState, d Dir, h header.TCP) (next TCPSta
 		next = s.state
 	}
 	st := c.Status()
-	if (st&SeenReply != 0 && s.last == segSyn || st&Assured == 0 && s.last == segAck) && h.AckSeq() == s.lastEnd {
+	if s.lastDir != d && h.AckSeq() == s.lastEnd &&
+		(st&SeenReply != 0 && s.last == segSyn || st&Assured == 0 && s.last == segAck) {
 		return next, false, true // refuses a segment we ignored
 	}
 	if s.state == TCPSynSent && s.last == segAck && s.lastDir == Reply && seq == s.lastAck {
