@@ -223,7 +223,7 @@ type CheckContext struct {
 	Hooks    uint8 // mask of the hooks from which the rule can be reached
 	Proto    uint8
 	InvProto bool
-	Entry    *Entry
+	Rule     *Rule
 }
 
 // errOption is for extensions without options, which the parser never gives

@@ -213,7 +213,7 @@ func (s *snapshot) check(env *Env, cc *chain) error {
 	c := CheckContext{Env: env, Table: s.config.Name, Chain: cc.name, Hooks: cc.hooks}
 	for i := range cc.rules {
 		r := cc.rules[i].src
-		c.Proto, c.InvProto, c.Entry = r.Proto, r.Inv&InvProto != 0, &r.Entry
+		c.Proto, c.InvProto, c.Rule = r.Proto, r.Inv&InvProto != 0, r
 		refuse := func(err error) error {
 			e := &CheckError{Errno: syscall.EINVAL, Table: c.Table, Chain: cc.name, Rule: i + 1, At: r, Text: err.Error()}
 			if no, ok := err.(interface{ Unwrap() error }); ok {

@@ -2,6 +2,9 @@ package xtables
 
 import (
 	"barewire/netfilter"
+	"barewire/netfilter/conntrack"
+	"barewire/netfilter/nat"
+	"barewire/netfilter/reject"
 	"barewire/skb"
 	"barewire/skb/header"
 )
@@ -28,6 +31,8 @@ type Packet struct {
 	In, Out string
 	// Hotdrop set by a match drops the packet at once.
 	Hotdrop bool
+	// Line is memory for lines of the log, used again and again.
+	Line []byte
 
 	scratch [128]byte
 	walk    walkState
@@ -76,13 +81,16 @@ func (p *Packet) Reload() bool {
 // Env is the world around the tables of one instance. Functions that are nil
 // make Check of the extensions that need them fail.
 type Env struct {
+	Extra
+
 	// Linear has every chain walked from rule to rule, without an index.
 	Linear bool
 
 	Now    func() int64  // monotonic nanoseconds
 	Wall   func() int64  // nanoseconds since 1970, for -m time
 	Random func() uint32 // unpredictable
-	// Log writes one line to the kernel log, without a newline.
+	// Log writes one line to the kernel log, without a newline. It must not keep
+	// line.
 	Log func(level int, line []byte)
 	// AddrType returns the RTN_* type of an address as the routing table has
 	// it, looked up for a device if dev is not nil (Linux: inet_dev_addr_type).
@@ -90,12 +98,21 @@ type Env struct {
 	// RouteMe looks up the route of a locally made packet again after its
 	// addresses, mark or TOS changed (Linux: ip_route_me_harder).
 	RouteMe func(b *skb.Buff, s netfilter.State) bool
-	// Reject answers a packet that is going to be dropped; with is an
-	// ipt_reject_with number.
-	Reject func(b *skb.Buff, s netfilter.State, with uint8)
-	// Trace says that a packet marked by TRACE met a rule; what is rule, return
-	// or policy, and n its number from 1.
-	Trace func(b *skb.Buff, s netfilter.State, table, chain, what string, n int)
-	// HasQueue reports whether something takes the packets of a queue.
-	HasQueue func(num uint16) bool
+	// PathMTU returns the MTU of the packet's route, and that of the route back
+	// to its sender, 0 if there is none (Linux: tcpmss_mangle_packet).
+	PathMTU func(b *skb.Buff, s netfilter.State) (out, back int)
+	// Tee sends a copy of the packet to a gateway, by a device if oif is not
+	// empty (Linux: nf_dup_ipv4).
+	Tee func(b *skb.Buff, s netfilter.State, gateway header.Addr, oif string)
+	// NFLog hands the packet to a group of listeners (nfnetlink_log).
+	NFLog func(b *skb.Buff, s netfilter.State, group uint16, prefix string, size int)
+
+	// Conntrack is the connections of the instance, tracked between the call
+	// of UseConntrack and that of what it returned.
+	Conntrack    *conntrack.Table
+	UseConntrack func() (done func())
+	NAT          *nat.NAT
+	// NATRules makes fn what decides over new connections, nil for nothing.
+	NATRules func(fn netfilter.Func)
+	Reject   *reject.Engine
 }

@@ -115,6 +115,13 @@ func (tb *table) install(s *snapshot) {
 			tb.remove[p] = nil
 		}
 	}
+	if r := tb.parent.env.NATRules; r != nil && tb.kind.noHook && old.inUse != s.inUse {
+		if s.inUse {
+			r(tb.hook)
+		} else {
+			r(nil)
+		}
+	}
 	old.release(tb.parent.gen)
 }
 

@@ -1,7 +1,10 @@
 package xtables
 
 import (
+	"strconv"
+
 	"barewire/netfilter"
+	"barewire/netfilter/nflog"
 	"barewire/skb"
 )
 
@@ -56,7 +59,7 @@ func (tb *table) hook(b *skb.Buff, s netfilter.State) netfilter.Verdict {
 func (p *Packet) runReroute(c *chain) Verdict {
 	src, dst, tos, mark := p.Src, p.Dst, p.IP.TOS(), p.B.Mark
 	v := p.run(c)
-	if k := netfilter.Verdict(v); k == netfilter.Drop || k == netfilter.Stolen || !p.Reload() {
+	if k := netfilter.Verdict(v).Kind(); k == netfilter.Drop || k == netfilter.Stolen || !p.Reload() {
 		return v
 	}
 	if p.Src != src || p.Dst != dst || p.IP.TOS() != tos || p.B.Mark != mark {
@@ -78,6 +81,9 @@ func (p *Packet) run(builtin *chain) Verdict {
 			return Drop
 		}
 		if i < 0 { // the end of the chain
+			if p.B.NFTrace && next <= len(c.rules) && !c.src.Builtin {
+				p.trace(c, len(c.rules), nil)
+			}
 			n := len(p.walk.stack) - 1
 			if n < 0 {
 				break
@@ -96,7 +102,7 @@ func (p *Packet) run(builtin *chain) Verdict {
 		case opVerdict:
 			return r.verdict
 		case opReturn:
-			next = len(c.rules)
+			next = len(c.rules) + 1 // out, and not by the end
 		case opJump:
 			p.walk.stack = append(p.walk.stack, frame{c, next})
 			c, next = r.to, 0
@@ -107,7 +113,7 @@ func (p *Packet) run(builtin *chain) Verdict {
 			case p.Hotdrop:
 				return Drop
 			case v == Return:
-				next = len(c.rules)
+				next = len(c.rules) + 1
 			case v != Continue:
 				return v
 			case !p.Reload():
@@ -153,18 +159,21 @@ func (r *rule) match(p *Packet) bool {
 	return true
 }
 
-// trace says that a packet marked by TRACE met a rule, or the policy of c if r
-// is nil (Linux: trace_packet).
+// trace says in the log that a packet marked by TRACE met a rule, or the end of c
+// if r is nil (Linux: trace_packet).
 func (p *Packet) trace(c *chain, i int, r *rule) {
-	if p.Env.Trace == nil {
+	if p.Env.Log == nil {
 		return
 	}
 	what := "rule"
-	switch {
-	case r == nil:
-		what = "policy"
-	case r.op == opReturn && len(r.matches) == 0 && r.src.Entry == Entry{}:
-		what = "return"
+	if r == nil || r.ends() {
+		// An unconditional verdict counts as the end.
+		if what = "return"; c.src.Builtin {
+			what = "policy"
+		}
 	}
-	p.Env.Trace(p.B, p.State, p.Table, c.name, what, i+1)
+	p.Line = nflog.Append(p.Line[:0], p.B, p.State, "TRACE: "+p.Table+":"+c.name+":"+what+":"+strconv.Itoa(i+1)+" ", nflog.Default)
+	p.Env.Log(traceLevel, p.Line)
 }
+
+const traceLevel = 4 // warning

@@ -61,6 +61,7 @@ type ctAddr struct{ addr, mask header.Addr }
 // conntrackMatch is xt_conntrack.
 type conntrackMatch struct {
 	xtables.Plain
+	tracked
 	asked, invert uint32 // sets of options
 	state         conntrack.State
 	status        conntrack.Status
@@ -322,6 +323,7 @@ func (m *conntrackMatch) Pure() {}
 // stateMatch is conntrack's state alone, under its old name (Linux: xt_state).
 type stateMatch struct {
 	xtables.Plain
+	tracked
 	state  conntrack.State
 	invert bool
 }

@@ -9,11 +9,21 @@ package xt
 import "barewire/netfilter/xtables"
 
 // FindMatch returns the definition of the match -m name, nil if there is none.
-func FindMatch(name string) *xtables.Def { return find(matches, name) }
+func FindMatch(name string) *xtables.Def {
+	if d := find(matches, name); d != nil {
+		return d
+	}
+	return find(moreMatches, name)
+}
 
 // FindTarget returns the definition of the target -j name, nil if there is
 // none.
-func FindTarget(name string) *xtables.Def { return find(targets, name) }
+func FindTarget(name string) *xtables.Def {
+	if d := find(targets, name); d != nil {
+		return d
+	}
+	return find(moreTargets, name)
+}
 
 func find(l []*xtables.Def, name string) *xtables.Def {
 	for _, d := range l {
@@ -24,8 +34,8 @@ func find(l []*xtables.Def, name string) *xtables.Def {
 	return nil
 }
 
-// Matches returns all matches. The caller must not change them.
-func Matches() []*xtables.Def { return matches }
+// Matches returns all matches.
+func Matches() []*xtables.Def { return append(matches[:len(matches):len(matches)], moreMatches...) }
 
-// Targets returns all targets. The caller must not change them.
-func Targets() []*xtables.Def { return targets }
+// Targets returns all targets.
+func Targets() []*xtables.Def { return append(targets[:len(targets):len(targets)], moreTargets...) }

@@ -65,7 +65,10 @@ func (m *markMatch) Constrain(add func(xtables.Field, ...xtables.Constraint)) {
 }
 
 // connmarkMatch is the match of xt_connmark.
-type connmarkMatch struct{ markValue }
+type connmarkMatch struct {
+	markValue
+	tracked
+}
 
 // Print implements xtables.Extension.
 func (m *connmarkMatch) Print(b []byte, _ bool) []byte {

@@ -9,4 +9,8 @@ var matches = []*xtables.Def{
 }
 
 // targets are all there are. read-only
-var targets = []*xtables.Def{}
+var targets = []*xtables.Def{
+	checksumTarget, classifyTarget, connmarkTarget, ctTarget, dnatTarget, dscpTarget, ecnTarget, logTarget,
+	markTarget, masqueradeTarget, netmapTarget, nflogTarget, nfqueueTarget, notrackTarget, redirectTarget,
+	rejectTarget, snatTarget, tcpmssTarget, tcpoptstripTarget, teeTarget, tosTarget, traceTarget, ttlTarget,
+}

@@ -34,7 +34,7 @@ func parseUint(s string, lo, hi uint64) (uint64, bool) {
 func number(opt, s string, lo, hi uint64) (uint64, error) {
 	n, ok := parseUint(s, lo, hi)
 	if !ok {
-		return 0, fmt.Errorf("bad value for option \"--%s\", or out of range (%d-%d)", opt, lo, hi)
+		return 0, fmt.Errorf("bad value for option \"--%s\", or out of range (%d-%d).", opt, lo, hi)
 	}
 	return n, nil
 }

@@ -1,0 +1,31 @@
+package xtables
+
+import (
+	"barewire/netfilter"
+	"barewire/netfilter/ipset"
+	"barewire/skb"
+)
+
+// Extra is what some of the matches need of the world around; each is refused
+// where its part is nil.
+type Extra struct {
+	// Sets finds the sets of -m set and -j SET.
+	Sets *ipset.Sets
+	// ReversePath reports whether the packet came from where an answer would go
+	// to (Linux: rpfilter_lookup_reverse); loose takes any device, mark uses the
+	// packet's, and acceptLocal takes addresses of our own.
+	ReversePath func(b *skb.Buff, s netfilter.State, loose, mark, acceptLocal bool) bool
+	// BPF makes a filter of classic BPF instructions, each opcode, jumps and
+	// value as struct sock_filter has them. The filter sees the packet from its
+	// IP header and returns what the program does.
+	BPF func(program []BPFInsn) (run func(b *skb.Buff) uint32, err error)
+	// Shared is what extensions keep for the instance.
+	Shared Shared
+}
+
+// BPFInsn is an instruction of classic BPF (Linux: struct sock_filter).
+type BPFInsn struct {
+	Code   uint16
+	JT, JF uint8
+	K      uint32
+}

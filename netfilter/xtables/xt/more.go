@@ -1,0 +1,16 @@
+package xt
+
+import "barewire/netfilter/xtables"
+
+// moreMatches and moreTargets are the extensions that need something of their
+// own in [xtables.Env], or are rarely seen. read-only
+var (
+	moreMatches = []*xtables.Def{
+		ahDef, espDef, recentDef, statisticDef, stringDef, timeDef, u32Def,
+	}
+	moreTargets = []*xtables.Def{}
+)
+
+// ServicePort returns the port of a service by its name, for protocols that
+// have ports.
+func ServicePort(name string, proto uint8) (uint16, bool) { return serviceNumber(name, proto) }
