@@ -63,27 +63,6 @@ func splitRule(line string, col int) ([]word, *Error) {
 	return words, nil
 }
 
-// Quote appends s as iptables-save writes a string: bare if it has only letters,
-// digits, dash and underscore, else in double quotes (Linux: xtables_save_string).
-func Quote(b []byte, s string) []byte {
-	plain := len(s) > 0
-	for i := 0; i < len(s) && plain; i++ {
-		c := s[i]
-		plain = c == '_' || c == '-' || '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'z'
-	}
-	if plain {
-		return append(b, s...)
-	}
-	b = append(b, '"')
-	for i := 0; i < len(s); i++ {
-		if c := s[i]; c == '"' || c == '\\' || c == '\'' {
-			b = append(b, '\\')
-		}
-		b = append(b, s[i])
-	}
-	return append(b, '"')
-}
-
 // parseCounters reads "[packets:bytes]", and returns what follows.
 func parseCounters(s string) (packets, bytes uint64, rest string, ok bool) {
 	if len(s) == 0 || s[0] != '[' {

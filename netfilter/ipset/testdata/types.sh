@@ -20,7 +20,7 @@ ipset add h2 1.2.8.4
 ipset add h2 1.2.9.4
 ipset save -s
 ipset list h2 -s
-ipset -o save list h2
+ipset -o save list h2 -s
 ipset list -n -s
 ipset list -t -s
 ipset list -s h2

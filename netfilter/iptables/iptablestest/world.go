@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"barewire/netfilter"
+	"barewire/netfilter/ipset"
 	"barewire/netfilter/iptables"
 	"barewire/netfilter/xtables"
 	"barewire/netfilter/xtables/xt"
@@ -30,6 +31,7 @@ type World struct {
 	Hooks    netfilter.Hooks
 	Tables   *xtables.Tables
 	Iptables *iptables.Iptables
+	Sets     *ipset.Sets
 	Dir      string // relative file names begin here
 }
 
@@ -38,13 +40,17 @@ func NewWorld() *World {
 	w := &World{}
 	start := time.Now()
 	seed := uint32(1)
+	now := func() int64 { return int64(time.Since(start)) }
+	random := func() uint32 {
+		seed = seed*1664525 + 1013904223
+		return seed
+	}
+	w.Sets = ipset.New(now, random, ipset.Services{Port: xt.ServicePort, Proto: xtables.ProtoNumber, Name: xtables.ProtoName})
 	w.Tables = xtables.New(&w.Hooks, &xtables.Env{
-		Now:  func() int64 { return int64(time.Since(start)) },
-		Wall: func() int64 { return time.Now().UnixNano() },
-		Random: func() uint32 {
-			seed = seed*1664525 + 1013904223
-			return seed
-		},
+		Extra:  xtables.Extra{Sets: w.Sets},
+		Now:    now,
+		Wall:   func() int64 { return time.Now().UnixNano() },
+		Random: random,
 	})
 	w.Iptables = iptables.New(iptables.Config{Tables: w.Tables, Find: Find, Open: func(name string) (io.ReadCloser, error) {
 		return os.Open(name)
@@ -67,7 +73,11 @@ func (w *World) Run(c Command) (Result, error) {
 		return Result{}, err
 	}
 	var out, warn bytes.Buffer
-	status := w.Iptables.Run(c.Argv, strings.NewReader(stdin), &out, &warn)
+	run := w.Iptables.Run
+	if len(c.Argv) > 0 && path.Base(c.Argv[0]) == "ipset" {
+		run = w.Sets.Run
+	}
+	status := run(c.Argv, strings.NewReader(stdin), &out, &warn)
 	return Result{out.String(), warn.String(), status}, nil
 }
 
