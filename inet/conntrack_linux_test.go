@@ -111,7 +111,8 @@ func (d *ctDuel) pass(what string, frames ...[]byte) {
 
 // story is how it came to this.
 func (d *ctDuel) story() string {
-	return strings.Join(append(d.log[:min(6, len(d.log)):6], d.log[max(6, len(d.log)-60):]...), "\n")
+	n := min(6, len(d.log))
+	return strings.Join(append(d.log[:n:n], d.log[max(n, len(d.log)-60):]...), "\n")
 }
 
 func (d *ctDuel) linuxProc() (s string) {

@@ -134,7 +134,7 @@ type windowVerdict uint8
 const (
 	inWindow windowVerdict = iota
 	outOfWindow
-	staleSegment // an old duplicate: it passes and changes nothing
+	staleSegment // an old duplicate, or a little too much: it passes and changes nothing
 )
 
 // window checks a segment against what both sides sent and allowed, and notes
@@ -237,7 +237,7 @@ func (s *tcpState) bounds(c *Conn, d Dir, seq, end, sack uint32) (v windowVerdic
 			// same, the answer must not look as if it came from nowhere.
 			snd.end = end
 			snd.flags |= tcpUnacked
-			return outOfWindow, "bytes more than expected"
+			return staleSegment, "bytes more than expected"
 		}
 		return outOfWindow, "SEQ is over upper bound (over the window of the receiver)"
 	}
