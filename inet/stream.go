@@ -55,9 +55,13 @@ func (s *stream) Accept(flags int) (*sock.Socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	ops := &stream{sk: c}
-	ops.s = s.s.Sibling(&c.Sock.Sock, ops) // Linux: sock_graft
-	return ops.s, nil
+	n := &struct {
+		sock.Socket
+		ops stream
+	}{}
+	n.ops.s, n.ops.sk = &n.Socket, c
+	s.s.Sibling(&n.Socket, &c.Sock.Sock, &n.ops) // Linux: sock_graft
+	return &n.Socket, nil
 }
 
 func (s *stream) Getname(peer bool, buf []byte) (int, error) {

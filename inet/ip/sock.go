@@ -59,6 +59,9 @@ type Ident struct {
 	UserPort bool // the program chose the port (SOCK_BINDPORT_LOCK)
 }
 
+// noIdent is who a new sock is.
+var noIdent Ident // read-only
+
 // Connected reports whether there is a peer.
 func (id *Ident) Connected() bool { return id.Daddr != 0 }
 
@@ -135,7 +138,7 @@ func (s *Sock) InitSock(n *Net, c sock.Config) {
 	c.Limits = n.Limits
 	s.Sock.Init(c)
 	s.IP = n
-	s.ident.Store(&Ident{})
+	s.ident.Store(&noIdent)
 	s.ttl.Store(-1)
 	s.disc.Store(PMTUDiscWant)
 	s.mcTTL.Store(1)

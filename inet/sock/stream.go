@@ -20,6 +20,12 @@ type Stream interface {
 	// the middle of sock_set_timestamping), EINVAL without a connection.
 	StampKey(flags uint32) (uint32, error)
 	Listening() bool // SO_ACCEPTCONN
+	// ErrReady is told that something is on the error queue, in any context;
+	// the program is to hear of it when no lock is held.
+	ErrReady()
+	// StampStats appends to p what SOF_TIMESTAMPING_OPT_STATS tells with a time:
+	// netlink attributes. Any context.
+	StampStats(p []byte) []byte
 	OptionsChanged() // as Sock.Changed
 }
 
@@ -144,8 +150,8 @@ func (m *Memory) Uncharge(n int64) { m.uncharge(n) }
 // Stream returns the stream protocol's part, nil for others.
 func (sk *Sock) Stream() Stream { return sk.stream }
 
-// Sibling makes the socket of a connection that s, a listener, took: of the
+// Sibling makes c the socket of a connection that s, a listener, took: of the
 // same family, type and protocol, over sk and with calls ops.
-func (s *Socket) Sibling(sk *Sock, ops Ops) *Socket {
-	return &Socket{Family: s.Family, Type: s.Type, Protocol: s.Protocol, SK: sk, Ops: ops, devIoctl: s.devIoctl}
+func (s *Socket) Sibling(c *Socket, sk *Sock, ops Ops) {
+	c.Family, c.Type, c.Protocol, c.SK, c.Ops, c.devIoctl = s.Family, s.Type, s.Protocol, sk, ops, s.devIoctl
 }

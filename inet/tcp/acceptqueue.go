@@ -19,7 +19,8 @@ type acceptQueue struct {
 	overflow    atomic.Int64 // when a SYN cookie was given out, ns; 0 never
 
 	mu     sync.Mutex
-	list   []*Sock
+	list   []*Sock // from head on
+	head   int
 	closed bool
 	n      atomic.Int32
 }
@@ -35,6 +36,11 @@ func (q *acceptQueue) push(s *Sock) bool {
 	if q.closed {
 		return false
 	}
+	if q.head > 0 && len(q.list) == cap(q.list) {
+		n := copy(q.list, q.list[q.head:])
+		clear(q.list[n:])
+		q.list, q.head = q.list[:n], 0
+	}
 	q.list = append(q.list, s)
 	q.n.Add(1)
 	return true
@@ -44,13 +50,13 @@ func (q *acceptQueue) push(s *Sock) bool {
 func (q *acceptQueue) pop() *Sock {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.list) == 0 {
+	if q.head == len(q.list) {
 		return nil
 	}
-	s := q.list[0]
-	q.list[0] = nil
-	if q.list = q.list[1:]; len(q.list) == 0 {
-		q.list = nil
+	s := q.list[q.head]
+	q.list[q.head] = nil
+	if q.head++; q.head == len(q.list) {
+		q.list, q.head = q.list[:0], 0
 	}
 	q.n.Add(-1)
 	return s
@@ -60,8 +66,8 @@ func (q *acceptQueue) pop() *Sock {
 func (q *acceptQueue) close() []*Sock {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	l := q.list
-	q.list, q.closed = nil, true
+	l := q.list[q.head:]
+	q.list, q.head, q.closed = nil, 0, true
 	q.n.Store(0)
 	return l
 }

@@ -81,7 +81,8 @@ func (r *request) makeSock(b *skb.Buff, h header.TCP) (s *Sock, overflow bool) {
 
 	s.BHLock()
 	s.parent = l
-	s.tab = &entry{key: *k, dev: r.e.dev, sk: s}
+	s.e = entry{key: *k, dev: r.e.dev}
+	s.tab = &s.e
 	t.tab.inheritPort(s, k.lport, k.laddr)
 	old := &r.e
 	if r.loose {

@@ -149,7 +149,7 @@ func (t *TCP) cookieRcv(l *Sock, b *skb.Buff, h header.TCP) bool {
 	}
 	in := header.IPv4(b.NetworkHeader())
 	r := &request{listener: l, cookie: true, loose: true, rcvISN: cb.seq - 1, rcvNxt: cb.seq, sntISN: cb.ack - 1, mark: l.Mark(), iif: b.DevIndex(), tos: l.TOS()}
-	r.e = entry{key: tuple{laddr: in.Dst(), raddr: in.Src(), lport: h.DstPort(), rport: h.SrcPort()}, dev: l.BoundDev(), req: r}
+	r.e = entry{key: tuple{laddr: in.Dst(), raddr: in.Src(), lport: h.DstPort(), rport: h.SrcPort()}, dev: l.BoundDev(), kind: entryRequest}
 	if r.mss = t.checkCookie(&r.e.key, r.sntISN, r.rcvISN); r.mss == 0 {
 		t.inc(mib.SyncookiesFailed)
 		return false
@@ -165,10 +165,7 @@ func (t *TCP) cookieRcv(l *Sock, b *skb.Buff, h header.TCP) bool {
 	}
 	// The options of the SYN are gone; the ACK should have them again (RFC 1122
 	// section 4.2.3.8).
-	var opt header.OptionSet
-	if t.ip.EchoOptions(&opt, b) && opt.Len > 0 {
-		r.opt = &opt
-	}
+	r.opt = t.echoOptions(b)
 	out := r.route()
 	if out == nil {
 		discard(b, skb.IPOutNoRoutes)

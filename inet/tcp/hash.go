@@ -2,21 +2,51 @@ package tcp
 
 import (
 	"sync"
+	"unsafe"
 
-	"barewire/inet/ip"
 	"barewire/inet/sock"
 	"barewire/skb/header"
 )
 
 // entry is one connection in the established hash: an open or closing one, a
 // request that is not one yet, or what is left of one (Linux: struct
-// sock_common). Exactly one of the pointers is set. It does not change.
+// sock_common). It is part of what it stands for, and does not change while it
+// is in the table.
 type entry struct {
-	key tuple
-	dev int32 // SO_BINDTODEVICE
-	sk  *Sock
-	req *request
-	tw  *timewait
+	key  tuple
+	dev  int32 // SO_BINDTODEVICE
+	kind uint8
+}
+
+// What an entry is part of.
+const (
+	entrySock uint8 = iota
+	entryRequest
+	entryTimewait
+)
+
+// sk returns the connection, nil if it is none.
+func (e *entry) sk() *Sock {
+	if e.kind != entrySock {
+		return nil
+	}
+	return (*Sock)(unsafe.Add(unsafe.Pointer(e), -int(unsafe.Offsetof(Sock{}.e))))
+}
+
+// req returns the request, nil if it is none.
+func (e *entry) req() *request {
+	if e.kind != entryRequest {
+		return nil
+	}
+	return (*request)(unsafe.Add(unsafe.Pointer(e), -int(unsafe.Offsetof(request{}.e))))
+}
+
+// tw returns what is left of a connection, nil if it is none of that.
+func (e *entry) tw() *timewait {
+	if e.kind != entryTimewait {
+		return nil
+	}
+	return (*timewait)(unsafe.Add(unsafe.Pointer(e), -int(unsafe.Offsetof(timewait{}.e))))
 }
 
 // ehashShards is a power of two.
@@ -33,6 +63,8 @@ type hashinfo struct {
 
 	bmu     sync.Mutex
 	buckets map[uint16]*bindBucket
+	spare   *bindBucket // chained by next
+	nspare  int
 	perturb uint32 // moves the start of the search for a port
 
 	lmu    sync.RWMutex
@@ -68,10 +100,10 @@ func (h *hashinfo) lookup(k *tuple, dev int32) *entry {
 	s := h.shard(k)
 	s.mu.RLock()
 	e := s.m[*k]
-	s.mu.RUnlock()
 	if e != nil && e.dev != 0 && e.dev != dev {
-		return nil
+		e = nil
 	}
+	s.mu.RUnlock()
 	return e
 }
 
@@ -210,219 +242,14 @@ func (s *Sock) listenScore(dst header.Addr, dev int32) int {
 func (h *hashinfo) close() {
 	h.each(func(e *entry) {
 		switch {
-		case e.tw != nil:
-			e.tw.kill()
-		case e.req != nil:
-			e.req.drop()
-		case e.sk.Flag(sock.FlagDead):
-			e.sk.BHLock()
-			e.sk.done()
-			e.sk.bhUnlock()
+		case e.tw() != nil:
+			e.tw().kill()
+		case e.req() != nil:
+			e.req().drop()
+		case e.sk().Flag(sock.FlagDead):
+			e.sk().BHLock()
+			e.sk().done()
+			e.sk().bhUnlock()
 		}
 	})
-}
-
-// bindBucket is a local port in use (Linux: struct inet_bind_bucket).
-type bindBucket struct {
-	port   uint16
-	auto   bool // every owner got it by connecting without a bind
-	owners map[*binding]struct{}
-}
-
-// binding is one owner of a local port: a sock, or what TIME_WAIT keeps of one.
-// Guarded by hashinfo.bmu.
-type binding struct {
-	bucket           *bindBucket
-	sk               *Sock // nil in TIME_WAIT
-	addr             header.Addr
-	dev              int32
-	reuse, reusePort bool
-}
-
-func (h *hashinfo) bucket(port uint16) *bindBucket {
-	b := h.buckets[port]
-	if b == nil {
-		b = &bindBucket{port: port, auto: true, owners: make(map[*binding]struct{}, 1)}
-		h.buckets[port] = b
-	}
-	return b
-}
-
-// own makes s an owner of bucket b; bmu is held.
-func (b *bindBucket) own(s *Sock, addr header.Addr) {
-	o := &s.bind
-	o.bucket, o.sk, o.addr, o.dev = b, s, addr, s.BoundDev()
-	o.reuse, o.reusePort = s.Flag(sock.FlagReuse), s.Flag(sock.FlagReusePort)
-	b.owners[o] = struct{}{}
-}
-
-// drop gives a port up; bmu is held.
-func (h *hashinfo) drop(o *binding) {
-	b := o.bucket
-	if b == nil {
-		return
-	}
-	o.bucket = nil
-	delete(b.owners, o)
-	if len(b.owners) == 0 {
-		delete(h.buckets, b.port)
-	}
-}
-
-// conflict reports whether s may not share the bucket's port under an address
-// (Linux: inet_csk_bind_conflict). relax allows what SO_REUSEADDR does;
-// reusePortOK what SO_REUSEPORT does.
-func (b *bindBucket) conflict(s *Sock, addr header.Addr, relax, reusePortOK bool) bool {
-	dev, reuse, reusePort := s.BoundDev(), s.Flag(sock.FlagReuse), s.Flag(sock.FlagReusePort)
-	for o := range b.owners {
-		if o == &s.bind || dev != 0 && o.dev != 0 && dev != o.dev {
-			continue
-		}
-		if addr != 0 && o.addr != 0 && addr != o.addr {
-			continue
-		}
-		both := reusePort && o.reusePort
-		if reuse && o.reuse && !(o.sk != nil && o.sk.State() == Listen) {
-			if !relax || !reusePortOK && both {
-				return true
-			}
-		} else if !reusePortOK || !both {
-			return true
-		}
-	}
-	return false
-}
-
-// getPort gives s the identity id with a port (Linux: inet_csk_get_port): the
-// one asked for, or one that is free. It reports false when there is none.
-func (h *hashinfo) getPort(s *Sock, id *ip.Ident) bool {
-	h.bmu.Lock()
-	defer h.bmu.Unlock()
-	if id.Num != 0 {
-		if b := h.buckets[id.Num]; b != nil && b.conflict(s, id.RcvSaddr, true, true) {
-			return false
-		}
-	} else if id.Num = h.openPort(s, id.RcvSaddr); id.Num == 0 {
-		return false
-	}
-	h.drop(&s.bind) // bound again by listen
-	b := h.bucket(id.Num)
-	b.auto = false
-	b.own(s, id.RcvSaddr)
-	s.SetIdent(id)
-	return true
-}
-
-// openPort finds a port for bind (Linux: inet_csk_find_open_port): of the half
-// of the range connect does not prefer. bmu is held.
-func (h *hashinfo) openPort(s *Sock, addr header.Addr) uint16 {
-	lo, hi := s.LocalPortRange()
-	for _, relax := range [...]bool{false, true} {
-		if p := h.searchPorts(lo, hi, h.t.random()|1, func(port uint16) bool {
-			b := h.buckets[port]
-			return b == nil || !b.conflict(s, addr, relax, false)
-		}); p != 0 {
-			return p
-		}
-	}
-	return 0
-}
-
-// searchPorts tries every port of a range from a start on: those of its parity
-// first. 0 when none will do.
-func (h *hashinfo) searchPorts(lo, hi uint16, start uint32, ok func(port uint16) bool) uint16 {
-	size := uint32(hi) - uint32(lo) + 1
-	off := start % size
-	for pass := range uint32(2) {
-		parity := (start + pass) & 1
-		for i := range size {
-			o := (off + i) % size
-			if o&1 != parity {
-				continue
-			}
-			if p := uint16(uint32(lo) + o); !h.t.ip.PortReserved(p) && ok(p) {
-				return p
-			}
-		}
-	}
-	return 0
-}
-
-// connectPort enters s, which is about to connect, in the established hash
-// (Linux: inet_hash_connect), with a port of its own if it has none: any port
-// will do whose connections all go elsewhere. Nil, with s untouched, when there
-// is none left.
-func (h *hashinfo) connectPort(s *Sock, id *ip.Ident) *entry {
-	h.bmu.Lock()
-	defer h.bmu.Unlock()
-	e := &entry{sk: s, dev: s.BoundDev(), key: tuple{laddr: id.RcvSaddr, raddr: id.Daddr, lport: id.Num, rport: id.Dport}}
-	if id.Num != 0 {
-		if !h.established(s, e) {
-			return nil
-		}
-		s.bind.addr = id.RcvSaddr
-		return e
-	}
-	lo, hi := s.LocalPortRange()
-	a, b := e.key.words()
-	start := uint32(h.t.secr.port.sum2(a, b)) + h.perturb
-	port := h.searchPorts(lo, hi, start&^1, func(port uint16) bool {
-		if b := h.buckets[port]; b != nil && !b.auto {
-			return false
-		}
-		e.key.lport = port
-		return h.established(s, e)
-	})
-	if port == 0 {
-		return nil
-	}
-	h.perturb += 2
-	h.bucket(port).own(s, id.RcvSaddr)
-	id.Num = port
-	return e
-}
-
-// established enters e if its tuple is free, or taken by a TIME_WAIT that may be
-// reused (Linux: __inet_check_established).
-func (h *hashinfo) established(s *Sock, e *entry) bool {
-	if h.insert(e, nil) {
-		return true
-	}
-	old := h.lookup(&e.key, e.dev)
-	if old == nil || old.tw == nil || !old.tw.reuse(s) || !h.insert(e, old) {
-		return false
-	}
-	old.tw.gone()
-	return true
-}
-
-// inheritPort makes a connection an owner of its listener's port (Linux:
-// __inet_inherit_port).
-func (h *hashinfo) inheritPort(s *Sock, port uint16, addr header.Addr) {
-	h.bmu.Lock()
-	b := h.bucket(port)
-	b.auto = false
-	b.own(s, addr)
-	h.bmu.Unlock()
-}
-
-// putPort gives the port of s up (Linux: inet_put_port).
-func (h *hashinfo) putPort(s *Sock) {
-	h.bmu.Lock()
-	h.drop(&s.bind)
-	h.bmu.Unlock()
-	if id := *s.Ident(); id.Num != 0 {
-		id.Num = 0
-		s.SetIdent(&id)
-	}
-}
-
-// optionsChanged follows SO_REUSEADDR, SO_REUSEPORT and SO_BINDTODEVICE of a
-// bound sock.
-func (h *hashinfo) optionsChanged(s *Sock) {
-	h.bmu.Lock()
-	defer h.bmu.Unlock()
-	if o := &s.bind; o.bucket != nil {
-		o.dev, o.reuse, o.reusePort = s.BoundDev(), s.Flag(sock.FlagReuse), s.Flag(sock.FlagReusePort)
-	}
 }

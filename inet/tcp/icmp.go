@@ -24,10 +24,10 @@ func (t *TCP) err(b *skb.Buff, typ, code uint8, info uint32) {
 	case e == nil:
 		t.ip.MIB.ICMP.InErrors.Add(1)
 		return
-	case e.tw != nil:
+	case e.tw() != nil:
 		return
-	case e.req != nil:
-		r := e.req
+	case e.req() != nil:
+		r := e.req()
 		if seq != r.sntISN {
 			t.inc(mib.OutOfWindowIcmps)
 			return
@@ -41,7 +41,7 @@ func (t *TCP) err(b *skb.Buff, typ, code uint8, info uint32) {
 		}
 		return
 	}
-	s := e.sk
+	s := e.sk()
 	s.BHLock()
 	defer s.bhUnlock()
 	frag := typ == header.ICMPDestUnreach && code == header.ICMPFragNeeded

@@ -59,16 +59,16 @@ func (t *TCP) rcv(b *skb.Buff) {
 			if t.listenRcv(l, b, h, 0) {
 				return
 			}
-		case e.req != nil:
-			if t.requestRcv(e.req, b, h) {
+		case e.req() != nil:
+			if t.requestRcv(e.req(), b, h) {
 				return
 			}
-		case e.tw != nil:
-			if t.timewaitRcv(e.tw, b, h, &k, dev) {
+		case e.tw() != nil:
+			if t.timewaitRcv(e.tw(), b, h, &k, dev) {
 				return
 			}
 		default:
-			t.sockRcv(e.sk, b)
+			t.sockRcv(e.sk(), b)
 			return
 		}
 	}

@@ -61,6 +61,7 @@ func (s *Sock) Listen(backlog int) error {
 func (s *Sock) stopListening() {
 	t := s.tcp
 	t.tab.unlisten(s)
+	t.tab.optionsChanged(s)
 	q := s.extra
 	if q == nil {
 		return
@@ -71,8 +72,8 @@ func (s *Sock) stopListening() {
 		c.orphan()
 	}
 	t.tab.each(func(e *entry) {
-		if e.req != nil && e.req.listener == s {
-			e.req.drop()
+		if e.req() != nil && e.req().listener == s {
+			e.req().drop()
 		}
 	})
 }

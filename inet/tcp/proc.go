@@ -42,16 +42,16 @@ func (t *TCP) show(b []byte) []byte {
 	}
 	t.tab.each(func(e *entry) {
 		switch {
-		case e.sk != nil:
-			add(e.sk.procText())
-		case e.req != nil:
+		case e.sk() != nil:
+			add(e.sk().procText())
+		case e.req() != nil:
 			k := &e.key
 			add(fmt.Sprintf("%s %02X %08X:%08X %02X:%08X %08X %5d %8d %d %d %016x", procAddrs(k), SynRecv, 0, 0, 1,
-				0, e.req.numTimeout, 0, 0, 0, 0, 0))
-		case e.tw != nil:
+				0, e.req().numTimeout, 0, 0, 0, 0, 0))
+		case e.tw() != nil:
 			k := &e.key
-			left := max((e.tw.timer.Expires()-t.now())/1e7, 0)
-			add(fmt.Sprintf("%s %02X %08X:%08X %02X:%08X %08X %5d %8d %d %d %016x", procAddrs(k), e.tw.substate.Load(), 0, 0, 3,
+			left := max((e.tw().timer.Expires()-t.now())/1e7, 0)
+			add(fmt.Sprintf("%s %02X %08X:%08X %02X:%08X %08X %5d %8d %d %d %016x", procAddrs(k), e.tw().substate.Load(), 0, 0, 3,
 				left, 0, 0, 0, 0, 3, 0))
 		}
 	})

@@ -95,7 +95,7 @@ func (t *TCP) connRequestISN(l *Sock, b *skb.Buff, h header.TCP, isn uint32) {
 	cb := rx(b)
 	in := header.IPv4(b.NetworkHeader())
 	r := &request{listener: l, cookie: cookie, loose: cookie, rcvISN: cb.seq, rcvNxt: cb.seq + 1, foc: fastopenCookie{n: -1}, mark: l.Mark(), iif: b.DevIndex()}
-	r.e = entry{key: tuple{laddr: in.Dst(), raddr: in.Src(), lport: h.DstPort(), rport: h.SrcPort()}, dev: l.BoundDev(), req: r}
+	r.e = entry{key: tuple{laddr: in.Dst(), raddr: in.Src(), lport: h.DstPort(), rport: h.SrcPort()}, dev: l.BoundDev(), kind: entryRequest}
 	c := &t.conf
 	r.mss = mssDefault
 	if o.mss != 0 {
@@ -124,10 +124,7 @@ func (t *TCP) connRequestISN(l *Sock, b *skb.Buff, h header.TCP, isn uint32) {
 		isn = t.initSeq(&r.e.key)
 	}
 	r.sntISN = isn
-	var opt header.OptionSet
-	if t.ip.EchoOptions(&opt, b) && opt.Len > 0 {
-		r.opt = &opt
-	}
+	r.opt = t.echoOptions(b)
 	out := r.route()
 	if out == nil {
 		l.listenDrop()
@@ -162,6 +159,17 @@ func (t *TCP) connRequestISN(l *Sock, b *skb.Buff, h header.TCP, isn uint32) {
 	r.mu.Unlock()
 	r.sendSynAck(out)
 	b.Consume()
+}
+
+// echoOptions returns the IP options to answer a segment with, nil if there are
+// none (Linux: tcp_v4_save_options).
+func (t *TCP) echoOptions(b *skb.Buff) *header.OptionSet {
+	var o header.OptionSet
+	if !t.ip.EchoOptions(&o, b) || o.Len == 0 {
+		return nil
+	}
+	heap := o
+	return &heap
 }
 
 // initRwin is tcp_openreq_init_rwin.

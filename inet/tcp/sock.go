@@ -135,6 +135,7 @@ type Sock struct {
 	cwndLimited  bool
 	nonagle      uint8
 	chrono       chrono
+	sentStats    atomic.Pointer[[]byte] // for StampStats without the lock
 	maxPackets   uint32
 	cwndUsageSeq uint32
 	cwndUsed     uint32
@@ -221,7 +222,8 @@ type Sock struct {
 	frag    *skb.Page // being filled by sendmsg
 	fragOff int
 
-	tab   *entry // place in the established hash, guarded by it
+	e     entry  // of the established hash
+	tab   *entry // e while it is there, nil otherwise; guarded by it
 	bind  binding
 	wakes atomic.Uint32 // events to tell when the lock is given up
 	tsq   tsqState

@@ -54,7 +54,7 @@ func (s *Sock) timeWait(state uint32, timeout int64) {
 		w.substate.Store(state)
 		w.tsRecent.Store(s.opt.tsRecent)
 		w.tsRecentStamp.Store(s.opt.tsRecentStamp)
-		w.e = entry{key: e.key, dev: e.dev, tw: w}
+		w.e = entry{key: e.key, dev: e.dev, kind: entryTimewait}
 		w.timer.Init(t.timers, twTimer)
 		if timeout < s.rto<<2-s.rto>>1 {
 			timeout = s.rto<<2 - s.rto>>1
@@ -65,11 +65,8 @@ func (s *Sock) timeWait(state uint32, timeout int64) {
 		w.timeout = timeout
 		// The port goes along, then the place in the table.
 		t.tab.bmu.Lock()
-		if b := s.bind.bucket; b != nil {
+		if s.bind.bucket != nil {
 			w.bind = s.bind
-			w.bind.sk = nil
-			b.owners[&w.bind] = struct{}{}
-			delete(b.owners, &s.bind)
 			s.bind.bucket = nil
 		}
 		t.tab.bmu.Unlock()
