@@ -133,6 +133,9 @@ func (s *Sock) RecvError(m *sock.Msg) (int, error) {
 		return 0, syscall.EFAULT
 	}
 	s.RecvTimestamp(m, b)
+	if e.Stats {
+		m.PutCmsg(syscall.SOL_SOCKET, sock.ScmOptStats, b.Data())
+	}
 	if e.Origin == sock.OriginICMP || e.Origin == sock.OriginLocal {
 		sa := Sockaddr{Family: syscall.AF_INET, Port: e.Port, Addr: header.Addr(e.Addr)}
 		m.NameLen = sa.Put(m.Name[:])

@@ -28,6 +28,7 @@ type ExtErr struct {
 	Info, Data uint32
 	Addr       uint32
 	Port       uint16
+	Stats      bool // the data is what a stream said of itself (opt_stats)
 	Offender   uint32
 }
 
@@ -45,21 +46,38 @@ func (e *ExtErr) pack(b *skb.Buff) {
 	b.CB[2] = uint64(e.Info) | uint64(e.Data)<<32
 	b.CB[3] = uint64(e.Addr) | uint64(e.Offender)<<32
 	b.CB[4] = uint64(e.Port)
+	if e.Stats {
+		b.CB[4] |= 1 << 16
+	}
 }
 
 func unpackErr(b *skb.Buff) ExtErr {
 	return ExtErr{
 		Errno: syscall.Errno(uint32(b.CB[1])), Origin: uint8(b.CB[1] >> 32), Type: uint8(b.CB[1] >> 40), Code: uint8(b.CB[1] >> 48),
 		Info: uint32(b.CB[2]), Data: uint32(b.CB[2] >> 32),
-		Addr: uint32(b.CB[3]), Offender: uint32(b.CB[3] >> 32), Port: uint16(b.CB[4]),
+		Addr: uint32(b.CB[3]), Offender: uint32(b.CB[3] >> 32), Port: uint16(b.CB[4]), Stats: b.CB[4]>>16&1 != 0,
 	}
 }
 
 // QueueErr puts a packet on the error queue and tells the program (Linux:
 // sock_queue_err_skb). Data is what MSG_ERRQUEUE returns. The queue counts
 // against SO_RCVBUF like received packets; beyond it the packet is dropped. It
-// consumes b and reports whether it was queued.
+// consumes b and reports whether it was queued. Any context: a stream, whose lock
+// may be held, tells the program later.
 func (sk *Sock) QueueErr(b *skb.Buff, e *ExtErr) bool {
+	if !sk.queueErr(b, e) {
+		return false
+	}
+	if sk.stream != nil {
+		sk.stream.ErrReady()
+	} else {
+		sk.errorReport()
+	}
+	return true
+}
+
+// queueErr is QueueErr without telling.
+func (sk *Sock) queueErr(b *skb.Buff, e *ExtErr) bool {
 	b.Orphan()
 	// The route must not be kept alive by a program that never reads.
 	b.Dst = nil
@@ -82,7 +100,6 @@ func (sk *Sock) QueueErr(b *skb.Buff, e *ExtErr) bool {
 	q.errs.PushBack(b)
 	q.nerr.Add(1)
 	q.mu.Unlock()
-	sk.errorReport()
 	return true
 }
 

@@ -73,6 +73,9 @@ func (sk *Sock) NoSpace() bool { return sk.noSpace.Load() }
 // StoreLowat sets SO_RCVLOWAT.
 func (sk *Sock) StoreLowat(v int) { sk.lowat.Store(int32(v)) }
 
+// StoreMark sets SO_MARK.
+func (sk *Sock) StoreMark(v uint32) { sk.mark.Store(v) }
+
 // Lowat returns SO_RCVLOWAT.
 func (sk *Sock) Lowat() int { return int(sk.lowat.Load()) }
 

@@ -32,6 +32,10 @@ const (
 	timestampingMask = timestampingLast<<1 - 1
 )
 
+// ScmOptStats is the control message of SOF_TIMESTAMPING_OPT_STATS (Linux:
+// SCM_TIMESTAMPING_OPT_STATS).
+const ScmOptStats = 54
+
 // How the program wants the time of a packet.
 const (
 	tsNone  uint32 = iota

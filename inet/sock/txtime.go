@@ -68,7 +68,8 @@ func StreamTimes(b *skb.Buff, stamping, key uint32) {
 func (sk *Sock) TxStamp(b *skb.Buff, at skb.TxFlags) {
 	flags := sk.stamping.Load()
 	var c *skb.Buff
-	if flags&TimestampingOptTSOnly != 0 {
+	stats := flags&TimestampingOptStats != 0 && sk.stream != nil
+	if stats || flags&TimestampingOptTSOnly != 0 {
 		c = b.Cache().Alloc(0)
 	} else {
 		c = b.Clone()
@@ -86,6 +87,13 @@ func (sk *Sock) TxStamp(b *skb.Buff, at skb.TxFlags) {
 	}
 	if flags&TimestampingOptID != 0 {
 		e.Data = b.TSKey
+	}
+	if stats {
+		var p [512]byte
+		if s := sk.stream.StampStats(p[:0]); len(s) > 0 && len(s) <= c.Tailroom() {
+			copy(c.Put(len(s)), s)
+			e.Stats = true
+		}
 	}
 	sk.QueueErr(c, &e)
 }

@@ -43,6 +43,8 @@ func (sk *Sock) ZerocopyRange(c *skb.Cache, lo, hi uint32) {
 	}
 	q.mu.Unlock()
 	if b := c.Alloc(0); b != nil {
-		sk.QueueErr(b, &ExtErr{Origin: originZerocopy, Code: zerocopyCopied, Info: lo, Data: hi})
+		if sk.queueErr(b, &ExtErr{Origin: originZerocopy, Code: zerocopyCopied, Info: lo, Data: hi}) {
+			sk.errorReport()
+		}
 	}
 }

@@ -39,6 +39,7 @@ type sackState struct {
 	firstSackT, lastSackT int64 // us: transmission of what was newly SACKed
 	reord                 uint32
 	sackDelivered         uint32
+	ttl                   uint8 // of the ACK's packet
 	flag                  int
 	rs                    rateSample
 }
@@ -63,6 +64,9 @@ func (s *Sock) tcpAck(b *skb.Buff, opts *parsedOpts, flag int) int {
 	delivered, lost := s.delivered, s.lost
 	rexmit := rexmitNone
 	st := &sackState{}
+	if s.Stamping() != 0 {
+		st.ttl = header.IPv4(b.NetworkHeader()).TTL()
+	}
 
 	if before(ack, priorUna) {
 		// RFC 5961 section 5.2: too old is answered with a challenge.
@@ -315,7 +319,7 @@ func (s *Sock) cleanRtxQueue(priorFack, priorUna uint32, st *sackState, ece bool
 			break
 		}
 		if b.TxFlags != 0 {
-			s.stampAck(b)
+			s.stampAck(b, st.ttl)
 		}
 		s.wq.pop()
 		s.freeTx(b)
@@ -328,7 +332,7 @@ func (s *Sock) cleanRtxQueue(priorFack, priorUna uint32, st *sackState, ece bool
 		s.sndUp = s.sndUna
 	}
 	if b := s.wq.rtxHead(); b != nil && b.TxFlags != 0 && s.sndUna != priorUna {
-		s.stampAck(b)
+		s.stampAck(b, st.ttl)
 	}
 	if b := s.wq.rtxHead(); b != nil && tx(b).sacked&sackedAcked != 0 {
 		flag |= flagSackReneging

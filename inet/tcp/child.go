@@ -1,6 +1,8 @@
 package tcp
 
 import (
+	"syscall"
+
 	"barewire/inet/ip"
 	"barewire/inet/mib"
 	"barewire/inet/sock"
@@ -30,6 +32,10 @@ func (r *request) makeSock(b *skb.Buff, h header.TCP) (s *Sock, overflow bool) {
 	}
 	s = t.NewSock()
 	s.inherit(l)
+	if c := &t.conf; c.reflectTOS.Load() != 0 {
+		s.SetSockOpt(syscall.SOL_IP, syscall.IP_TOS, []byte{r.tos &^ 3})
+	}
+	s.StoreMark(r.mark)
 	k := &r.e.key
 	id := &ip.Ident{RcvSaddr: k.laddr, Saddr: k.laddr, Daddr: k.raddr, Num: k.lport, Dport: k.rport,
 		BoundDev: r.e.dev, UserAddr: true, UserPort: true}
@@ -132,11 +138,12 @@ func (s *Sock) inherit(l *Sock) {
 // recordSyn keeps the headers of a SYN if the listener wants them (Linux:
 // tcp_reqsk_record_syn): 1 from the IP header on, 2 from the link header on.
 func (l *Sock) recordSyn(b *skb.Buff, h header.TCP) []byte {
-	if l.saveSyn == 0 {
+	mode := l.saveSyn.Load()
+	if mode == 0 {
 		return nil
 	}
 	var p []byte
-	if l.saveSyn == 2 && b.MacHeaderWasSet() {
+	if mode == 2 && b.MacHeaderWasSet() {
 		p = append(p, b.MacHeader()[:b.MacLen()]...)
 	}
 	ip := header.IPv4(b.NetworkHeader())

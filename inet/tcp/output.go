@@ -98,6 +98,9 @@ func (s *Sock) transmit(b *skb.Buff, clone bool, ack uint32) error {
 		s.dataSegsOut += max(1, uint32(cb.segs))
 		s.bytesSent += uint64(payload)
 	}
+	if b.TxFlags != 0 {
+		s.noteStats(s.mstamp, 0)
+	}
 	segs := max(1, uint32(cb.segs))
 	if after(cb.end, s.sndNxt) || cb.seq == cb.end {
 		t.stats.OutSegs.Add(uint64(segs))

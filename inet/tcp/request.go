@@ -110,7 +110,12 @@ func (t *TCP) connRequestISN(l *Sock, b *skb.Buff, h header.TCP, isn uint32) {
 		r.sndWScale = o.wscale
 	}
 	r.tsRecent = o.tsval
-	r.tos = l.TOS()
+	if r.tos = l.TOS(); c.reflectTOS.Load() != 0 {
+		r.tos = in.TOS()&^3 | r.tos&3
+	}
+	if r.mark == 0 && c.fwmarkAccept.Load() != 0 {
+		r.mark = b.Mark
+	}
 	if r.tsOK {
 		r.tsOffset = t.tsOffset(&r.e.key)
 	}

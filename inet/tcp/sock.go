@@ -186,8 +186,8 @@ type Sock struct {
 	keepTime     int64 // ns, 0 for the sysctl
 	keepIntvl    int64
 	keepProbes   uint8
-	deferAcc     uint8 // TCP_DEFER_ACCEPT in retransmissions
-	saveSyn      uint8 // TCP_SAVE_SYN
+	deferAcc     uint8         // TCP_DEFER_ACCEPT in retransmissions
+	saveSyn      atomic.Uint32 // TCP_SAVE_SYN
 	userMSS      int
 	md5          atomic.Pointer[md5Keys]
 	savedSyn     []byte // what it kept, until TCP_SAVED_SYN asks

@@ -147,7 +147,7 @@ func (s *Sock) SetSockOpt(level, name int, val []byte) error {
 		if v < 0 || v > 2 {
 			return syscall.EINVAL
 		}
-		s.saveSyn = uint8(v)
+		s.saveSyn.Store(uint32(v))
 	case syscall.TCP_DEFER_ACCEPT:
 		s.deferAcc = secsToRetrans(v)
 	case syscall.TCP_WINDOW_CLAMP:
@@ -330,7 +330,7 @@ func (s *Sock) GetSockOpt(level, name int, buf []byte) (int, error) {
 		}
 		return 0, nil
 	case tcpSaveSyn:
-		v = int(s.saveSyn)
+		v = int(s.saveSyn.Load())
 	case tcpSavedSyn:
 		if len(buf) < len(s.savedSyn) {
 			return 0, syscall.EINVAL
@@ -455,9 +455,7 @@ func (s *Sock) info() (p [infoLen]byte) {
 	u32(148, s.rttMin.get())
 	u32(152, s.dataSegsIn)
 	u32(156, s.dataSegsOut)
-	if s.rateInterval != 0 && s.rateDeliv != 0 {
-		u64(160, uint64(s.rateDeliv)*uint64(s.mssCache)*1e6/uint64(s.rateInterval))
-	}
+	u64(160, s.deliveryRate())
 	busy, rwnd, sndbuf := s.chronoTimes()
 	u64(168, busy)
 	u64(176, rwnd)

@@ -41,13 +41,14 @@ func stampSplit(b, c *skb.Buff) {
 
 // stampAck tells when the byte of a segment was acknowledged, if it was (Linux:
 // tcp_ack_tstamp).
-func (s *Sock) stampAck(b *skb.Buff) {
+func (s *Sock) stampAck(b *skb.Buff, ttl uint8) {
 	if b.TxFlags&skb.TxAck == 0 || !before(b.TSKey, s.sndUna) {
 		return
 	}
 	b.TxFlags &^= skb.TxAck
 	key := b.TSKey
 	b.TSKey -= s.StampBase()
+	s.noteStats(b.Tstamp, ttl)
 	s.TxStamp(b, skb.TxAck)
 	b.TSKey = key
 }
