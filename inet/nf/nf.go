@@ -5,6 +5,7 @@ import (
 	"barewire/netfilter/conntrack"
 	"barewire/netfilter/nat"
 	"barewire/netfilter/reject"
+	"barewire/netfilter/xtables"
 )
 
 // NF is the packet filter of a namespace.
@@ -13,8 +14,10 @@ type NF struct {
 	Conntrack *conntrack.Table
 	NAT       *nat.NAT
 	Reject    *reject.Engine
+	Tables    *xtables.Tables
 
 	track  tracking
+	log    logPointer
 	closed []func() // undone by Close, last first
 }
 
@@ -26,6 +29,7 @@ func New(n *ip.Net) (*NF, error) {
 		return nil, err
 	}
 	f.newReject()
+	f.newTables()
 	return f, nil
 }
 

@@ -173,6 +173,7 @@ func (b *booting) netInit() bool {
 		b.warn("no network: %v", err)
 		return false
 	}
+	b.Inet.NF().SetLog(func(level int, line string) { b.print(level, line, true) })
 	if err := b.netlink(); err != nil {
 		b.warn("no netlink: %v", err)
 	}
