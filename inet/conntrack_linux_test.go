@@ -338,6 +338,8 @@ func TestLinux_conntrackRest_sameStates(t *testing.T) {
 		d.flush()
 		d.log = []string{fmt.Sprint("seed ", seed)}
 		r := rand.New(rand.NewPCG(seed, 10))
+		sums := int(seed % 2)
+		d.ctSetting("checksum", strconv.Itoa(sums))
 		var past [][]byte // packets that errors may be about
 		for i := range 80 {
 			a, b := ip4(10, 1, 0, byte(1+r.IntN(2))), ip4(10, 2, 0, 1)
@@ -345,6 +347,9 @@ func TestLinux_conntrackRest_sameStates(t *testing.T) {
 				a, b = b, a
 			}
 			proto := pick[uint8](r, 1, 1, 1, 17, 17, 17, 136, 47, 50)
+			if proto == 136 && sums == 1 {
+				continue // Linux takes every sum of UDP-Lite for wrong here
+			}
 			data := make([]byte, pick(r, 0, 4, 8, 40, 3000))
 			var p []byte
 			switch proto {

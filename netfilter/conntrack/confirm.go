@@ -153,10 +153,9 @@ func (t *Table) resolveClash(bk *buckets, c *Conn, b *skb.Buff, old *node, info 
 		return netfilter.Drop
 	}
 	w := old.conn
-	st := c.Status()
-	if st&NATDoneMask == 0 || sameConn(c, w) {
-		// Without translation the tuples are the same, or the packet began
-		// the other direction: it belongs to the winner.
+	if sameConn(c, w) {
+		// The packet began the same connection, or its answer the other
+		// direction of it: it belongs to the winner.
 		place := Established
 		switch ws := w.Status(); {
 		case old.dir == Reply:
@@ -188,8 +187,10 @@ func (t *Table) resolveClash(bk *buckets, c *Conn, b *skb.Buff, old *node, info 
 	return netfilter.Accept
 }
 
-// sameConn reports whether two connections have the same tuples (Linux:
-// nf_ct_match).
+// sameConn reports whether two connections have the same tuples, in this
+// direction or the other (Linux: nf_ct_match, nf_ct_match_reverse).
 func sameConn(a, b *Conn) bool {
-	return a.nodes[Original].tuple == b.nodes[Original].tuple && a.nodes[Reply].tuple == b.nodes[Reply].tuple
+	ao, ar := &a.nodes[Original].tuple, &a.nodes[Reply].tuple
+	bo, br := &b.nodes[Original].tuple, &b.nodes[Reply].tuple
+	return *ao == *bo && *ar == *br || *ao == *br && *ar == *bo
 }
