@@ -104,6 +104,7 @@ func (f *NF) UseConntrack() (done func()) {
 // what is left runs out.
 func (f *NF) runGC() {
 	f.Conntrack.GC()
+	f.Flow.GC()
 	t := &f.track
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -3,6 +3,8 @@ package nf
 import (
 	"barewire/inet/ip"
 	"barewire/netfilter/conntrack"
+	"barewire/netfilter/flow"
+	"barewire/netfilter/iptables"
 	"barewire/netfilter/nat"
 	"barewire/netfilter/reject"
 	"barewire/netfilter/xtables"
@@ -14,7 +16,9 @@ type NF struct {
 	Conntrack *conntrack.Table
 	NAT       *nat.NAT
 	Reject    *reject.Engine
+	Flow      *flow.Table
 	Tables    *xtables.Tables
+	Iptables  *iptables.Iptables // the commands over Tables
 
 	track  tracking
 	log    logPointer
@@ -29,7 +33,9 @@ func New(n *ip.Net) (*NF, error) {
 		return nil, err
 	}
 	f.newReject()
+	f.newFlow()
 	f.newTables()
+	f.newIptables()
 	return f, nil
 }
 

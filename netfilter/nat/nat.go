@@ -263,6 +263,12 @@ func target(c *conntrack.Conn, d conntrack.Dir, m Manip) End {
 	return to
 }
 
+// Target returns what an end of the packets of one direction of a decided
+// connection becomes, and whether it changes at all.
+func Target(c *conntrack.Conn, d conntrack.Dir, m Manip) (to End, changes bool) {
+	return target(c, d, m), needs(c, d, m)
+}
+
 // packet rewrites a packet of a connection (Linux: nf_nat_packet,
 // nf_nat_manip_pkt).
 func packet(b *skb.Buff, c *conntrack.Conn, d conntrack.Dir, m Manip) netfilter.Verdict {
