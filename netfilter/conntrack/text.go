@@ -60,7 +60,7 @@ func (l line) tuple(t *Tuple) line {
 		l = l.val("sport", uint64(t.SrcPort)).val("dport", uint64(t.DstPort))
 	case ProtoGRE:
 		l = strconv.AppendUint(l.str("srckey=0x"), uint64(t.SrcPort), 16)
-		l = append(strconv.AppendUint(l.str("dstkey=0x"), uint64(t.DstPort), 16), ' ')
+		l = append(strconv.AppendUint(l.str(" dstkey=0x"), uint64(t.DstPort), 16), ' ')
 	}
 	return l
 }
@@ -101,8 +101,16 @@ func (c *Conn) head(l line, left bool) line {
 	if left && c.Status()&Offload == 0 {
 		l = append(l.num(uint64(c.Expires()/int64(time.Second))), ' ')
 	}
-	if proto == ProtoTCP && left && c.Status()&Offload == 0 {
+	if !left || c.Status()&Offload != 0 {
+		return l
+	}
+	switch proto {
+	case ProtoTCP:
 		l = append(l.str(c.TCPState().String()), ' ')
+	case ProtoGRE:
+		conf := &c.table.Conf
+		l = l.str("timeout=").num(uint64(conf.GRETimeout.Load() / int64(time.Second)))
+		l = l.str(", ").val("stream_timeout", uint64(conf.GREStream.Load()/int64(time.Second)))
 	}
 	return l
 }
