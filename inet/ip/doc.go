@@ -30,7 +30,6 @@
 //	nexthop_compat_mode                             there are no nexthop objects
 //	fib_notify_on_flag_change                       no hardware takes routes over
 //	fib_sync_mem                                    tries need no grace period
-//	ip_early_demux, udp_early_demux                 the lookup is done once anyway
 //	ip_dynaddr                                      rewrites connections in the making; obsolete
 //	ip_autobind_reuse                               of TCP's bind
 //	udp_hash_entries, udp_child_hash_entries        tables grow by themselves
@@ -39,6 +38,10 @@
 //	route.gc_elasticity, route.gc_interval,         of the cache Linux gave up
 //	route.gc_min_interval, route.gc_min_interval_ms,
 //	route.gc_thresh, route.max_size
+//
+// Of ip_early_demux's protocols TCP has a part in it: its connections know how the
+// last packet came. udp_early_demux is kept without a use, since there the lookup
+// costs more than the route.
 //
 // ipfrag_low_thresh, ipfrag_secret_interval, inet_peer_* and the settings of
 // conf that no longer do anything in Linux either (tag, bootp_relay) are kept

@@ -32,7 +32,7 @@ func (n *Net) Rcv(b *skb.Buff, dev *napi.NetDevice) {
 		n.headerError(b, skb.IPInHdr)
 		return
 	}
-	n.rx.ecn[p[1]&3]++
+	n.rx.ecn[p[1]&3] += uint64(max(1, b.Shinfo().GSOSegs))
 	if !b.MayPull(hlen) {
 		n.headerError(b, skb.HdrTrunc)
 		return
@@ -89,6 +89,12 @@ func (n *Net) rcvFinish(b *skb.Buff, dev *napi.NetDevice) {
 	rt, ok := b.Dst.(*Rtable)
 	if !ok {
 		rt = n.rx.hint.find(b, h, dev)
+	}
+	if rt == nil {
+		if rt = n.earlyDemux(b, h); rt != nil {
+			h = header.IPv4(b.Data()) // it may stand elsewhere now
+			n.rx.hint.keep(n, rt, b, h, dev)
+		}
 	}
 	if rt == nil {
 		var why skb.Reason

@@ -16,6 +16,7 @@ type Conf struct {
 	ForwardUpdatePriority atomic.Int32
 	NoPMTUDisc            atomic.Int32
 	FwmarkReflect         atomic.Int32
+	EarlyDemux            atomic.Int32
 
 	FragHighThresh atomic.Int64 // bytes
 	FragLowThresh  atomic.Int64 // bytes; kept, as in Linux, without a use
@@ -52,6 +53,7 @@ const tick = time.Millisecond
 func (c *Conf) setDefaults(fragMemory int64) {
 	c.DefaultTTL.Store(DefaultTTL)
 	c.ForwardUpdatePriority.Store(1)
+	c.EarlyDemux.Store(1)
 	c.FragHighThresh.Store(fragMemory)
 	c.FragLowThresh.Store(fragMemory * 3 / 4)
 	c.FragTime.Store(int64(fragTime))
@@ -83,6 +85,7 @@ func (n *Net) confSysctls() []sysctl.Entry {
 		n.forwardSysctl("net.ipv4.ip_forward"),
 		n.forwardSysctl("net.ipv4.conf.all.forwarding"),
 		sysctl.Int("net.ipv4.ip_default_ttl", &c.DefaultTTL, 1, 255),
+		sysctl.Int("net.ipv4.ip_early_demux", &c.EarlyDemux, 0, 255),
 		sysctl.Int("net.ipv4.ip_forward_use_pmtu", &c.ForwardUsePMTU, 0, 1),
 		sysctl.Int("net.ipv4.ip_forward_update_priority", &c.ForwardUpdatePriority, 0, 1),
 		sysctl.Int("net.ipv4.ip_no_pmtu_disc", &c.NoPMTUDisc, 0, 3),

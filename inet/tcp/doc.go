@@ -45,6 +45,7 @@
 //	timewait.go                         TIME_WAIT and FIN_WAIT2 of orphans
 //	state.go                            every state but ESTABLISHED
 //	input.go validate.go                receiving: the fast path, the data queue; the checks before it
+//	demux.go sackcomp.go                the sock before the route; ACKs that are held back
 //	receive.go ofo.go urg.go rcvspace.go  ACK policy, buffers; out of order and SACK blocks; urgent data; window growth
 //	ack.go rtt.go minmax.go             acknowledgments, RTT and RTO
 //	sack.go recovery.go rack.go         scoreboard, recovery machine with F-RTO, RACK-TLP
@@ -62,8 +63,7 @@
 //
 // # Not yet
 //
-// SACK compression, merging of large received and of
-// SACKed segments, collapse of what waits out of order in small pieces, metrics
+// Merging of large received and of SACKed segments, collapse of what waits out of order in small pieces, metrics
 // kept per destination, SOF_TIMESTAMPING_OPT_STATS, AccECN, repair,
-// SO_REUSEPORT selectors, a lookup before routing (early demux), GRO.
+// SO_REUSEPORT selectors.
 package tcp

@@ -45,6 +45,12 @@ func (t *TCP) rcv(b *skb.Buff) {
 	b.ResetTransportHeader()
 	h := header.TCP(b.Data()[:hl:hl])
 	fillCB(b, h, in)
+	if b.Sk != nil {
+		if s := takeSock(b); s != nil {
+			t.sockRcv(s, b)
+			return
+		}
+	}
 	k := tuple{laddr: dst, raddr: src, lport: h.DstPort(), rport: h.SrcPort()}
 	dev := b.DevIndex()
 	for range 8 { // what was found may be gone meanwhile
@@ -171,6 +177,7 @@ func (s *Sock) doRcv(b *skb.Buff) {
 	s.countIn(b)
 	switch s.State() {
 	case Established:
+		s.keepRxDst(b)
 		s.rcvEstablished(b)
 	case Listen:
 		// It became one while the segment waited.

@@ -127,6 +127,9 @@ func (s *Sock) sackNew(seq, end uint32) {
 	for i := range n {
 		x := &s.sacks[i]
 		if !after(seq, x.end) && !before(end, x.start) {
+			if i >= sacksExpected {
+				s.compSend()
+			}
 			if before(seq, x.start) {
 				x.start = seq
 			}
@@ -140,6 +143,9 @@ func (s *Sock) sackNew(seq, end uint32) {
 			s.sackMerge()
 			return
 		}
+	}
+	if n >= sacksExpected {
+		s.compSend()
 	}
 	if n == sackBlocks {
 		n--

@@ -300,9 +300,7 @@ func (s *Sock) dataSent() {
 
 // ackSent is tcp_event_ack_sent.
 func (s *Sock) ackSent(ack uint32) {
-	if s.compAck != 0 {
-		s.compAck = 0
-	}
+	s.compSent()
 	if ack != s.rcvNxt {
 		return // of a compressed ACK
 	}

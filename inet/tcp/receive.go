@@ -82,10 +82,6 @@ func (s *Sock) sendDelayedAck() {
 	s.dack.Mod(at)
 }
 
-// ofoAck acknowledges while something is missing (Linux: the end of
-// __tcp_ack_snd_check): at once. Compression of SACKs is not done.
-func (s *Sock) ofoAck() { s.sendAck() }
-
 // Space.
 
 // scalingDefault is the share of the receive buffer that is window, of 256

@@ -166,7 +166,6 @@ type Sock struct {
 	pred      predict
 	sackDup   sackBlock
 	hasDup    bool
-	compAck   uint8
 	sacks     [sackBlocks]sackBlock
 	numSacks  int
 	recvSacks [sackBlocks]sackBlock
@@ -218,6 +217,8 @@ type Sock struct {
 	synackSent   int64         // us, 0 if it is no measure of the round trip
 	mtuInfo      atomic.Uint32 // what an ICMP error said, for mtuReduced
 	pub          published
+	rxDst        atomic.Pointer[rxDst]
+	comp         *sackComp // nil as long as no ACK was held back
 
 	frag    *skb.Page // being filled by sendmsg
 	fragOff int

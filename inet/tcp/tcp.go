@@ -116,6 +116,7 @@ type TCP struct {
 	cong      []*congOps // known algorithms; read-only after New
 	congDflt  atomic.Pointer[congOps]
 	challenge challengeLimit
+	lastRxDst atomic.Pointer[rxDst] // what connections made last will share
 	tsq       tsqQueue
 }
 
@@ -138,7 +139,7 @@ func New(n *ip.Net, c Config) (*TCP, error) {
 	t.congDflt.Store(&cubicOps)
 	t.register()
 	n.Dev.SetSegmenter(segment)
-	return t, n.AddProtocol(header.ProtoTCP, &ip.Protocol{Handler: t.rcv, Err: t.err})
+	return t, n.AddProtocol(header.ProtoTCP, &ip.Protocol{Handler: t.rcv, EarlyDemux: t.earlyDemux, Err: t.err})
 }
 
 // Memory returns the bound on packet memory of all queues.

@@ -42,6 +42,7 @@ func (s *Sock) stopTimers() {
 	s.dack.Del()
 	s.keepDel()
 	s.stopPacing()
+	s.stopComp()
 }
 
 // delackTimer is tcp_delack_timer.
@@ -63,8 +64,7 @@ func (s *Sock) delackHandler() {
 		return
 	}
 	// SACKs that were held back go first.
-	if s.compAck > 0 {
-		s.sendAck()
+	if s.compSend() {
 		return
 	}
 	if s.ack.pending&ackTimer == 0 {
