@@ -4,6 +4,7 @@ import (
 	"syscall"
 	"unsafe"
 
+	"barewire/napi/proc"
 	"barewire/sys/vfs"
 )
 
@@ -152,7 +153,10 @@ func (k *Kernel) opsOf(i *vfs.Inode, flags uint32) (fileOps, Errno) {
 		if ns := netnsOf(i); ns != nil {
 			return k.openNetns(ns)
 		}
-		if i.Node() != nil {
+		if n := i.Node(); n != nil {
+			if open, ok := n.Priv.(func() proc.Conversation); ok {
+				return &talkFile{c: open()}, 0
+			}
 			return &genFile{i: i}, 0
 		}
 		return &regFile{i: i}, 0

@@ -271,8 +271,8 @@ func (d netDir) Lookup(name string) (vfs.Node, bool) {
 	if t == nil {
 		return vfs.Node{}, false
 	}
-	if show, ok := t.Lookup(d.prefix + name); ok {
-		return vfs.Node{Text: func(b []byte) ([]byte, Errno) { return show(b), 0 }}, true
+	if f, ok := t.File(d.prefix + name); ok {
+		return netNode(f), true
 	}
 	for _, p := range t.Paths() {
 		if strings.HasPrefix(p, d.prefix+name+"/") {

@@ -18,26 +18,19 @@ type Show func(b []byte) []byte
 // safe for concurrent use.
 type Table struct {
 	mu sync.RWMutex
-	m  map[string]Show
+	m  map[string]File
 }
 
 // Register enters a file by its path below /proc/net: "udp", "stat/arp_cache".
 // A path that is there already is replaced.
 func (t *Table) Register(path string, show Show) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.m == nil {
-		t.m = make(map[string]Show)
-	}
-	t.m[path] = show
+	t.RegisterFile(path, File{Show: show})
 }
 
-// Lookup returns the file at a path.
+// Lookup returns the text of the file at a path.
 func (t *Table) Lookup(path string) (Show, bool) {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	s, ok := t.m[path]
-	return s, ok
+	f, ok := t.File(path)
+	return f.Show, ok && f.Show != nil
 }
 
 // Paths returns all paths, sorted.

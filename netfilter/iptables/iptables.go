@@ -87,8 +87,9 @@ func (x *Iptables) load(table string) {
 	x.mu.Unlock()
 }
 
-// names returns the tables there are to Linux's eye: asked for or in use.
-func (x *Iptables) names() (l []string) {
+// Names returns the tables there are to Linux's eye, asked for or in use, for
+// /proc/net/ip_tables_names.
+func (x *Iptables) Names() (l []string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, n := range xtables.TableNames() {

@@ -75,7 +75,7 @@ func (x *Iptables) runSave(argv []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "Unknown arguments found on commandline\n")
 		return OtherProblem
 	}
-	names := x.names()
+	names := x.Names()
 	if only != "" {
 		names = []string{only}
 	}

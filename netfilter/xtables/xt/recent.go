@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 
 	"barewire/netfilter/xtables"
 	"barewire/skb/header"
@@ -205,10 +206,14 @@ const (
 
 // Recent are the lists of an instance by name.
 type Recent struct {
-	now func() int64
-	mu  sync.Mutex
-	m   map[string]*recentTable
+	now    func() int64
+	mu     sync.Mutex
+	m      map[string]*recentTable
+	change func(name string, exists bool)
 }
+
+// OnChange has fn called when a list comes to be and when it is gone.
+func (l *Recent) OnChange(fn func(name string, exists bool)) { l.change = fn }
 
 // RecentOf returns the lists of env's instance.
 func RecentOf(env *xtables.Env) *Recent {
@@ -242,6 +247,9 @@ func (l *Recent) get(name string, mask header.Addr, hitcount uint32) *recentTabl
 	if t == nil {
 		t = &recentTable{name: name, mask: mask, m: map[header.Addr]*recentEntry{}}
 		l.m[name] = t
+		if l.change != nil {
+			l.change(name, true)
+		}
 	}
 	t.refs++
 	stamps := recentStamps
@@ -263,6 +271,9 @@ func (l *Recent) put(t *recentTable) {
 	defer l.mu.Unlock()
 	if t.refs--; t.refs == 0 {
 		delete(l.m, t.name)
+		if l.change != nil {
+			l.change(t.name, false)
+		}
 	}
 }
 
@@ -357,18 +368,6 @@ func (t *recentTable) reap(since int64) {
 	}
 }
 
-// Names returns the names of the lists there are, for /proc/net/xt_recent.
-func (l *Recent) Names() []string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var names []string
-	for n := range l.m {
-		names = append(names, n)
-	}
-	slices.Sort(names)
-	return names
-}
-
 // jiffies is a time as /proc/net/xt_recent has it, at 250 Hz.
 func jiffies(ns int64) int64 { return ns/4e6 + 1<<32 - 75000 }
 
@@ -399,25 +398,25 @@ func (l *Recent) Show(b []byte, name string) []byte {
 
 // Write does what is written to /proc/net/xt_recent/NAME: "/" empties the list,
 // "+ADDRESS" adds or renews, "-ADDRESS" removes (Linux: recent_mt_proc_write).
-// false if it is none of these.
-func (l *Recent) Write(name, s string) bool {
+// EINVAL if it is none of these.
+func (l *Recent) Write(name, s string) error {
 	l.mu.Lock()
 	t := l.m[name]
 	l.mu.Unlock()
 	s = strings.TrimSpace(s)
 	if t == nil || s == "" {
-		return false
+		return syscall.EINVAL
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if s == "/" {
 		clear(t.m)
 		t.order = nil
-		return true
+		return nil
 	}
 	a, ok := parseAddr(s[1:])
 	if !ok || s[0] != '+' && s[0] != '-' {
-		return false
+		return syscall.EINVAL
 	}
 	e := t.m[a]
 	switch {
@@ -428,5 +427,5 @@ func (l *Recent) Write(name, s string) bool {
 	case s[0] == '+':
 		t.add(a, 0, l.now())
 	}
-	return true
+	return nil
 }
