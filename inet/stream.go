@@ -71,6 +71,9 @@ func (s *stream) Getname(peer bool, buf []byte) (int, error) {
 	return s.sk.Getname(peer, buf)
 }
 
+// AcceptedName implements sock.Accepted.
+func (s *stream) AcceptedName(buf []byte) (int, error) { return s.sk.AcceptedName(buf) }
+
 func (s *stream) SendMsg(m *sock.Msg, flags int) (int, error) { return s.sk.SendMsg(m, flags) }
 
 func (s *stream) RecvMsg(m *sock.Msg, flags int) (int, error) { return s.sk.RecvMsg(m, flags) }

@@ -406,7 +406,7 @@ func sysAccept4(k *Kernel, a args) (uintptr, Errno) {
 	nf := k.newSocketFile(c, a.a3, s.ns)
 	if a.a1 != 0 {
 		var sa [sock.MaxAddr]byte
-		n, err := c.Getname(true, sa[:])
+		n, err := c.AcceptedName(sa[:])
 		if err != nil {
 			nf.put()
 			return 0, syscall.ECONNABORTED

@@ -329,16 +329,26 @@ func (s *Sock) Getname(peer bool, buf []byte) (int, error) {
 	id := s.Ident()
 	sa := Sockaddr{Family: syscall.AF_INET}
 	if peer {
-		if id.Dport == 0 || s.State() == sock.StateClose {
+		if s.State() == sock.StateClose {
 			return 0, syscall.ENOTCONN
 		}
-		sa.Port, sa.Addr = id.Dport, id.Daddr
-	} else {
-		sa.Port, sa.Addr = id.Num, id.RcvSaddr
-		if sa.Addr == 0 {
-			sa.Addr = id.Saddr
-		}
+		return s.AcceptedName(buf)
 	}
+	sa.Port, sa.Addr = id.Num, id.RcvSaddr
+	if sa.Addr == 0 {
+		sa.Addr = id.Saddr
+	}
+	return sa.Put(buf), nil
+}
+
+// AcceptedName is the peer's address as accept gives it: also of a connection that
+// is over already (Linux: inet_getname with peer 2).
+func (s *Sock) AcceptedName(buf []byte) (int, error) {
+	id := s.Ident()
+	if id.Dport == 0 {
+		return 0, syscall.ENOTCONN
+	}
+	sa := Sockaddr{Family: syscall.AF_INET, Port: id.Dport, Addr: id.Daddr}
 	return sa.Put(buf), nil
 }
 

@@ -73,6 +73,20 @@ func (s *Socket) Accept(flags int) (*Socket, error) { return s.Ops.Accept(flags)
 // may exceed len(buf): the caller reports it and the copy was cut.
 func (s *Socket) Getname(peer bool, buf []byte) (int, error) { return s.Ops.Getname(peer, buf) }
 
+// Accepted is implemented by sockets whose peer is still to be named when the
+// connection has ended between the peer's SYN and accept(2).
+type Accepted interface {
+	AcceptedName(buf []byte) (int, error)
+}
+
+// AcceptedName writes the peer's address of a socket that Accept has returned.
+func (s *Socket) AcceptedName(buf []byte) (int, error) {
+	if a, ok := s.Ops.(Accepted); ok {
+		return a.AcceptedName(buf)
+	}
+	return s.Ops.Getname(true, buf)
+}
+
 // SendMsg sends one message (sendmsg(2)) and returns the bytes taken. flags
 // are MSG_*; MSG_DONTWAIT makes it non-blocking. Data is copied out of m.Iov
 // before it returns.

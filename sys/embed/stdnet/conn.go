@@ -86,8 +86,9 @@ func Listen(in *embed.Instance, addr netip.AddrPort) (*Listener, error) {
 // Accept waits for the next connection.
 func (l *Listener) Accept() (net.Conn, error) {
 	var fd int
+	var peer netip.AddrPort
 	err := l.s.do(&l.s.recv, pollIn, func() (err error) {
-		fd, _, err = l.s.in.Sys.Accept(l.s.fd, syscall.SOCK_NONBLOCK)
+		fd, peer, err = l.s.in.Sys.Accept(l.s.fd, syscall.SOCK_NONBLOCK)
 		return err
 	})
 	if err != nil {
@@ -95,7 +96,9 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 	s, err := newSocket(l.s.in, fd)
 	if err == nil {
-		if err = s.names(true); err != nil {
+		// The peer is accept's to tell: by now the connection may be reset.
+		s.remote = net.TCPAddrFromAddrPort(peer)
+		if err = s.names(false); err != nil {
 			s.close()
 		}
 	}
