@@ -7,14 +7,28 @@ PORT ?= 7007
 FUZZTIME ?= 10s
 BAREWIRE = $(GO) run ./toolchain/barewire
 
-.PHONY: run image test check bench std fuzz doctor clean
+.PHONY: run run-app run-router image test check bench std fuzz doctor clean
 .DEFAULT_GOAL := image
 
-# Boot the echo program with its UDP port 7 reachable as 127.0.0.1:$(PORT).
-run:
+# Boot a program; the echo program's UDP port 7 is then 127.0.0.1:$(PORT). APP=web and APP=iperf have their ports
+# too, and APP=router boots the router and a second image behind it. ARGS are the program's arguments.
+run: run-$(if $(filter router,$(APP)),router,app)
+
+ports-echo = -p $(PORT):7/udp
+ports-web = -p 8080:80/tcp
+ports-iperf = -p 5201:5201
+try-echo = echo hello | nc -u -w 1 127.0.0.1 $(PORT)
+try-web = curl http://127.0.0.1:8080/status
+try-iperf = iperf3 -c 127.0.0.1
+
+run-app:
 	@qemu/scripts/deps.sh qemu
-	@echo "From another terminal:  echo hello | nc -u -w 1 127.0.0.1 $(PORT)      (stop with Ctrl-C)"
-	@$(BAREWIRE) run -p $(PORT):7/udp ./apps/$(APP)
+	@echo "From another terminal:  $(try-$(APP))      (stop with Ctrl-C)"
+	@$(BAREWIRE) run $(ports-$(APP)) ./apps/$(APP) $(if $(ARGS),-- $(ARGS))
+
+run-router:
+	@qemu/scripts/deps.sh qemu
+	@$(GO) run ./qemu/routerdemo $(ARGS)
 
 # build/$(APP).elf, its size, and the least memory it boots with.
 image:

@@ -3,7 +3,9 @@ module barewire
 go 1.26.8
 
 require (
+	github.com/beevik/ntp v0.3.0
 	github.com/insomniacslk/dhcp v0.0.0-20231206064809-8c70d406f6d2
+	github.com/miekg/dns v1.1.62
 	github.com/u-root/u-root v0.16.0
 	github.com/usbarmory/tamago v1.26.6
 	github.com/vishvananda/netlink v1.3.0
@@ -16,7 +18,6 @@ require (
 )
 
 require (
-	github.com/beevik/ntp v0.3.0 // indirect
 	github.com/cenkalti/backoff/v4 v4.1.3 // indirect
 	github.com/dustin/go-humanize v1.1.0 // indirect
 	github.com/gopacket/gopacket v1.2.0 // indirect
@@ -30,8 +31,10 @@ require (
 	github.com/sirupsen/logrus v1.9.3 // indirect
 	github.com/u-root/cpuid v0.0.1-0.20250320140348-cc5fe81d966c // indirect
 	github.com/u-root/uio v0.0.0-20240224005618-d2acac8f3701 // indirect
+	golang.org/x/mod v0.29.0 // indirect
 	golang.org/x/sync v0.18.0 // indirect
 	golang.org/x/term v0.45.0 // indirect
+	golang.org/x/tools v0.38.0 // indirect
 	pack.ag/tftp v1.0.1-0.20181129014014-07909dfbde3c // indirect
 )
 

@@ -1,0 +1,268 @@
+package qemu
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The router's image between a network behind it and the world, the Linux kernel at both ends:
+//
+//	lan 192.168.1.2/24 ── 192.168.1.1 eth1 router eth0 203.0.113.1 ── 203.0.113.2/24 wan
+const (
+	lanIP, lanRouter = "192.168.1.2", "192.168.1.1"
+	wanIP, wanRouter = "203.0.113.2", "203.0.113.1"
+)
+
+// natWorld is that world.
+type natWorld struct {
+	*testing.T
+	lan, wan *Namespace
+	vm       *VM
+}
+
+// startRouter boots the router with rules; none are its own.
+func startRouter(t *testing.T, rules string, args ...string) *natWorld {
+	t.Helper()
+	w := &natWorld{T: t, lan: needNamespace(t, "lan"), wan: needNamespace(t, "wan")}
+	cfg := Config{
+		Kernel: image(t, "barewire/apps/router"),
+		NICs:   []NIC{tapNIC(t, w.wan, "tap0", wanIP+"/24"), tapNIC(t, w.lan, "tap0", lanIP+"/24")},
+		Append: staticIP(wanRouter+","+wanIP, lanRouter) + " -- " + strings.Join(args, " "),
+	}
+	if rules != "" {
+		cfg.Initrd = initramfs(t, "etc/iptables/rules.v4", rules)
+	}
+	must(t, w.lan.IP("route", "add", "default", "via", lanRouter))
+	w.vm = Start(t, cfg)
+	if _, err := w.vm.Console.WaitFor(`^router: from eth1 .* by `, bootTime); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// do types a command on the router's console and returns what it prints and its status.
+func (w *natWorld) do(format string, args ...any) (string, int) {
+	w.Helper()
+	must(w, w.vm.Console.Type(fmt.Sprintf(format, args...)+"; echo \"::$?::\"\n"))
+	got, err := w.vm.Console.WaitFor(`((?s).*?)::(\d+)::\n`, time.Minute)
+	if err != nil {
+		w.Fatal(err)
+	}
+	status, _ := strconv.Atoi(got[2])
+	return strings.TrimPrefix(got[1], "router# "), status
+}
+
+// ok is do for a command that must succeed.
+func (w *natWorld) ok(format string, args ...any) string {
+	w.Helper()
+	out, status := w.do(format, args...)
+	if status != 0 {
+		w.Fatalf("%s: status %d\n%s", fmt.Sprintf(format, args...), status, out)
+	}
+	return out
+}
+
+// connect connects from a namespace, at once or not at all.
+func (ns *Namespace) connect(network, addr string) (c net.Conn, err error) {
+	err = ns.Do(func() error {
+		if c, err = net.DialTimeout(network, addr, 10*time.Second); err == nil {
+			err = c.SetDeadline(time.Now().Add(20 * time.Second))
+		}
+		return err
+	})
+	return c, err
+}
+
+// whoServer tells who connects the address it sees him under, and then sends back what he sends.
+func whoServer(t *testing.T, ns *Namespace, addr string) {
+	l := ns.listen(t, addr)
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				fmt.Fprintln(c, c.RemoteAddr())
+				io.Copy(c, c)
+			}()
+		}
+	}()
+}
+
+// seenAs connects to a whoServer, sends n bytes through it and back, and returns who it says one is.
+func seenAs(t testing.TB, ns *Namespace, addr string, n int) (netip.AddrPort, error) {
+	t.Helper()
+	c, err := ns.connect("tcp4", addr)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	defer c.Close()
+	r := bufio.NewReader(c)
+	line, err := r.ReadString('\n')
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	data := pattern(1, n)
+	go func() { c.Write(data); c.(*net.TCPConn).CloseWrite() }()
+	back, err := io.ReadAll(r)
+	if err != nil || !bytes.Equal(back, data) {
+		return netip.AddrPort{}, fmt.Errorf("%d bytes of %d came back: %v", len(back), n, err)
+	}
+	return netip.ParseAddrPort(strings.TrimSpace(line))
+}
+
+const homeRules = `*nat
+:PREROUTING ACCEPT [0:0]
+:INPUT ACCEPT [0:0]
+:OUTPUT ACCEPT [0:0]
+:POSTROUTING ACCEPT [0:0]
+-A PREROUTING -i eth0 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 192.168.1.2:80
+-A POSTROUTING -o eth0 -j MASQUERADE
+COMMIT
+*raw
+:PREROUTING ACCEPT [0:0]
+:OUTPUT ACCEPT [0:0]
+-A PREROUTING -p tcp -m tcp --dport 21 -j CT --helper ftp
+COMMIT
+*mangle
+:PREROUTING ACCEPT [0:0]
+:INPUT ACCEPT [0:0]
+:FORWARD ACCEPT [0:0]
+:OUTPUT ACCEPT [0:0]
+:POSTROUTING ACCEPT [0:0]
+-A FORWARD -p tcp -m tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu
+COMMIT
+*filter
+:INPUT ACCEPT [0:0]
+:FORWARD DROP [0:0]
+:OUTPUT ACCEPT [0:0]
+-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A FORWARD -i eth1 -o eth0 -j ACCEPT
+-A FORWARD -m conntrack --ctstate DNAT -j ACCEPT
+COMMIT
+`
+
+// TCP, UDP, pings, errors and a port forward through masquerading, and what the router's list says of them.
+func TestNAT_throughTheRouter(t *testing.T) {
+	w := startRouter(t, homeRules)
+	whoServer(t, w.wan, ":7")
+	whoServer(t, w.lan, ":80")
+	serveEcho(t, w.wan, 7)
+
+	who, err := seenAs(t, w.lan, wanIP+":7", 1<<20)
+	if err != nil || who.Addr().String() != wanRouter {
+		t.Errorf("TCP: the server sees %v, %v", who, err)
+	}
+	if who, err = seenAs(t, w.wan, wanRouter+":8080", 1<<20); err != nil || who.Addr().String() != wanIP {
+		t.Errorf("port forward: the server behind sees %v, %v", who, err)
+	}
+	if _, err := seenAs(t, w.wan, lanIP+":80", 1); err == nil {
+		t.Error("a host behind the router was reached without a forward")
+	}
+	for _, size := range []string{"56", "1472", "20000"} {
+		out, err := w.lan.Run(20*time.Second, "ping", "-q", "-c", "3", "-i", "0.05", "-W", "5", "-s", size, wanIP)
+		if err != nil || !strings.Contains(out, " 0% packet loss") {
+			t.Errorf("ping of %s bytes: %v\n%s", size, err, out)
+		}
+	}
+	c, err := w.lan.connect("udp4", wanIP+":7")
+	must(t, err)
+	defer c.Close()
+	for _, n := range []int{1, 1472, 8000} { // the last in fragments
+		b := make([]byte, 9000)
+		c.Write(pattern(n, n))
+		if got, err := c.Read(b); err != nil || !bytes.Equal(b[:got], pattern(n, n)) {
+			t.Errorf("UDP echo of %d bytes: %d bytes, %v", n, got, err)
+		}
+	}
+	// A port nobody has: the error comes back to who asked, although the packet it quotes was another.
+	closed, err := w.lan.connect("udp4", wanIP+":9")
+	must(t, err)
+	defer closed.Close()
+	closed.Write([]byte("anyone?"))
+	if _, err := closed.Read(make([]byte, 10)); err == nil || !strings.Contains(err.Error(), "connection refused") {
+		t.Errorf("a closed UDP port: %v", err)
+	}
+
+	list := w.ok("conntrack -L")
+	for _, want := range []string{
+		`tcp +6 \d+ TIME_WAIT src=192\.168\.1\.2 dst=203\.0\.113\.2 sport=\d+ dport=7 src=203\.0\.113\.2 dst=203\.0\.113\.1 sport=7 dport=\d+ \[ASSURED\]`,
+		`tcp +6 \d+ TIME_WAIT src=203\.0\.113\.2 dst=203\.0\.113\.1 sport=\d+ dport=8080 src=192\.168\.1\.2 dst=203\.0\.113\.2 sport=80 dport=\d+ \[ASSURED\]`,
+		`udp +17 \d+ src=192\.168\.1\.2 dst=203\.0\.113\.2 sport=\d+ dport=7 src=203\.0\.113\.2 dst=203\.0\.113\.1 sport=7`,
+		`udp +17 \d+ src=192\.168\.1\.2 dst=203\.0\.113\.2 sport=\d+ dport=9 \[UNREPLIED\]`,
+		`icmp +1 \d+ src=192\.168\.1\.2 dst=203\.0\.113\.2 type=8 code=0 id=\d+ src=203\.0\.113\.2 dst=203\.0\.113\.1 type=0 code=0`,
+	} {
+		if !regexp.MustCompile(want).MatchString(list) {
+			t.Errorf("the list has no %s:\n%s", want, list)
+		}
+	}
+	if out := w.ok("iptables -t nat -L POSTROUTING -n -v"); !regexp.MustCompile(`(?m)^ +[1-9]\d* +\d+ MASQUERADE +\S+ +-- +\* +eth0 `).MatchString(out) {
+		t.Errorf("the rule counted nothing:\n%s", out)
+	}
+	if out := w.ok("iptables-save -t nat"); !strings.Contains(out, "-A PREROUTING -i eth0 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 192.168.1.2:80\n") {
+		t.Errorf("iptables-save:\n%s", out)
+	}
+	if out, status := w.do("iptables -A FORWARD -j NOWHERE"); status == 0 || !strings.Contains(out, "NOWHERE") {
+		t.Errorf("a rule that cannot be: status %d, %s", status, out)
+	}
+}
+
+// A narrower link upstream: the clamp keeps TCP's segments small enough, and what is too large all the same is told so.
+func TestNAT_clampedMSS(t *testing.T) {
+	w := startRouter(t, homeRules)
+	whoServer(t, w.wan, ":7")
+	// The router's own link stays at 1500; what it knows of the path is 1400.
+	w.ok("iptables -t mangle -F FORWARD")
+	w.ok("iptables -t mangle -A FORWARD -p tcp --tcp-flags SYN,RST SYN -o eth0 -j TCPMSS --set-mss 1360")
+	must(t, w.wan.IP("link", "set", "tap0", "mtu", "1400"))
+	s := sniff(t, w.wan, "tap0")
+	if _, err := seenAs(t, w.lan, wanIP+":7", 300_000); err != nil {
+		t.Error(err)
+	}
+	mss := 0
+	for _, f := range s.take(t) {
+		if f.IP == nil || f.IP.Proto != 6 || f.IP.Src.String() != wanRouter {
+			continue
+		}
+		tcp := f.IP.Payload
+		if tcp[13]&2 != 0 && tcp[20] == 2 && tcp[21] == 4 {
+			mss = be16(tcp, 22)
+		}
+	}
+	if mss != 1360 {
+		t.Errorf("the SYN that left says MSS %d", mss)
+	}
+}
+
+// Each kind of REJECT, as the client's kernel takes it.
+func TestNAT_rejectTypes(t *testing.T) {
+	w := startRouter(t, "")
+	for kind, want := range map[string]string{
+		"icmp-net-unreachable":   "network is unreachable",
+		"icmp-host-unreachable":  "no route to host",
+		"icmp-port-unreachable":  "connection refused",
+		"icmp-proto-unreachable": "protocol not available",
+		"icmp-net-prohibited":    "network is unreachable",
+		"icmp-host-prohibited":   "no route to host",
+		"icmp-admin-prohibited":  "no route to host",
+		"tcp-reset":              "connection refused",
+	} {
+		w.ok("iptables -F FORWARD; iptables -A FORWARD -p tcp -j REJECT --reject-with %s", kind)
+		start := time.Now()
+		_, err := w.lan.connect("tcp4", wanIP+":7")
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v after %v, want %s", kind, err, time.Since(start), want)
+		}
+	}
+}
