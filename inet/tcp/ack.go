@@ -126,7 +126,7 @@ func (s *Sock) tcpAck(b *skb.Buff, opts *parsedOpts, flag int) int {
 	}
 	s.SetSoftError(0)
 	s.probesOut = 0
-	s.rcvTstamp = t.now()
+	s.rcvTstamp = s.ns()
 	if priorPackets == 0 {
 		if flag&flagDsacking != 0 {
 			s.fastretransAlert(priorUna, s.numDupack(b, flag), &flag, &rexmit)

@@ -54,7 +54,8 @@ func (r *request) makeSock(b *skb.Buff, h header.TCP) (s *Sock, overflow bool) {
 	s.writeSeq, s.pushedSeq = r.sntISN+1, r.sntISN+1
 	s.segsIn = 1
 	s.sndWl1 = r.rcvISN
-	s.ack.lrcvtime = t.now()
+	s.refresh()
+	s.ack.lrcvtime = s.ns()
 	s.opt.tsOK, s.opt.sackOK, s.opt.wscaleOK = r.tsOK, r.sackOK, r.wscaleOK
 	s.winClamp, s.rcvSSThr, s.rcvWnd = r.winClamp, r.rcvWnd, r.rcvWnd
 	if r.wscaleOK {
@@ -66,7 +67,7 @@ func (r *request) makeSock(b *skb.Buff, h header.TCP) (s *Sock, overflow bool) {
 	s.maxWnd = s.sndWnd
 	s.headerLen = header.TCPMinLen
 	if r.tsOK {
-		s.opt.tsRecent, s.opt.tsRecentStamp = r.tsRecent, t.now()
+		s.opt.tsRecent, s.opt.tsRecentStamp = r.tsRecent, s.ns()
 		s.headerLen += tsOptLen
 		s.tsOffset = r.tsOffset
 	}

@@ -131,7 +131,7 @@ func (s *Sock) congControl(ack, acked uint32, flag int, rs *rateSample) {
 		s.cwndReduction(int(acked), int(rs.losses), flag)
 	} else if s.mayRaiseCwnd(flag) {
 		s.ca.avoid(s, ack, acked)
-		s.cwndStamp = s.tcp.now()
+		s.cwndStamp = s.ns()
 	}
 	s.updatePacingRate()
 }
@@ -193,7 +193,7 @@ func (s *Sock) cwndValidate(limited bool) {
 		s.maxPackets = s.packetsOut
 		s.cwndUsageSeq = s.sndNxt
 	}
-	now := s.tcp.now()
+	now := s.ns()
 	if s.isCwndLimited() {
 		s.cwndUsed = 0
 		s.cwndStamp = now

@@ -52,7 +52,7 @@ func cubicEvent(s *Sock, ev int) {
 		return
 	}
 	c := cubicOf(s)
-	now := s.tcp.now()
+	now := s.ns()
 	if d := now - s.lsndtime; c.epochStart != 0 && s.lsndtime != 0 && d > 0 {
 		c.epochStart = min(c.epochStart+d, now)
 	}
@@ -79,7 +79,7 @@ func cubeRoot(a uint64) uint32 {
 // cubicUpdate computes after how many packets the window grows (Linux:
 // bictcp_update; RFC 9438 section 4.2).
 func cubicUpdate(s *Sock, c *cubic, cwnd, acked uint32) {
-	now := s.tcp.now()
+	now := s.ns()
 	c.ackCnt += acked
 	if c.lastCwnd == cwnd && now-c.lastTime <= sec/32 {
 		return
@@ -178,7 +178,7 @@ func cubicAcked(s *Sock, _ uint32, rtt int64, _ uint32) {
 		return
 	}
 	c := cubicOf(s)
-	if c.epochStart != 0 && s.tcp.now()-c.epochStart < sec {
+	if c.epochStart != 0 && s.ns()-c.epochStart < sec {
 		return // right after a loss
 	}
 	delay := uint32(max(rtt, 1))

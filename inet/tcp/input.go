@@ -148,7 +148,7 @@ func (s *Sock) readOptions(h header.TCP, o *parsedOpts) {
 // storeTSRecent is tcp_store_ts_recent.
 func (s *Sock) storeTSRecent() {
 	s.opt.tsRecent = s.opt.rcvTSval
-	s.opt.tsRecentStamp = s.tcp.now()
+	s.opt.tsRecentStamp = s.ns()
 }
 
 // replaceTSRecent is tcp_replace_ts_recent (RFC 7323 section 4.3).
@@ -262,9 +262,12 @@ func (s *Sock) queueInOrder(b *skb.Buff) {
 		s.ack.pending |= ackNoMem | ackNow
 		s.scheduleAck()
 		s.wake(wakeData)
-		s.tcp.inc(mib.TCPRcvQDrop)
-		discard(b, skb.ProtoMem)
-		return
+		if b.Len() > 0 {
+			s.tcp.inc(mib.TCPRcvQDrop)
+			discard(b, skb.ProtoMem)
+			return
+		}
+		s.forceRx(b) // a FIN alone costs nothing more
 	}
 	cb := rx(b)
 	n, fin := b.Len(), cb.flags&header.TCPFin != 0
@@ -421,7 +424,7 @@ func (s *Sock) eventDataRecv(b *skb.Buff) {
 	s.scheduleAck()
 	s.measureRcvMSS(b)
 	s.rcvRTTMeasure()
-	now := s.tcp.now()
+	now := s.ns()
 	a := &s.ack
 	if a.ato == 0 {
 		// The first data: the sender is in slow start and wants ACKs.

@@ -287,7 +287,7 @@ func (s *Sock) acceptableSeq() uint32 {
 
 // dataSent is tcp_event_data_sent.
 func (s *Sock) dataSent() {
-	now := s.tcp.now()
+	now := s.ns()
 	if s.packetsOut == 0 {
 		s.caEvent(caTxStart)
 	}

@@ -54,7 +54,7 @@ func (s *Sock) endCwndReduction() {
 	}
 	if s.ssthresh < infiniteSsthr && (s.caState == caCWR || s.undoMarker != 0) {
 		s.cwnd = s.ssthresh
-		s.cwndStamp = s.tcp.now()
+		s.cwndStamp = s.ns()
 	}
 	s.caEvent(caEventCompleteCWR)
 }

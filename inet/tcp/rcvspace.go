@@ -118,9 +118,9 @@ func (s *Sock) rcvRTTMeasureTS(b *skb.Buff) {
 }
 
 // rcvSpaceAdjust grows the receive buffer to what the program reads in a round
-// trip and more (Linux: tcp_rcv_space_adjust: dynamic right-sizing).
+// trip and more (Linux: tcp_rcv_space_adjust: dynamic right-sizing). The time was
+// taken.
 func (s *Sock) rcvSpaceAdjust() {
-	s.refresh()
 	q := &s.rcvSpace
 	if s.mstamp-q.time < int64(s.rcvRTT.rtt>>3) || s.rcvRTT.rtt == 0 {
 		return
@@ -165,6 +165,6 @@ func (s *Sock) initBufferSpace() {
 		s.winClamp = uint32(max(2*s.advMSS, most-s.advMSS))
 	}
 	s.rcvSSThr = min(s.rcvSSThr, s.winClamp)
-	s.cwndStamp = s.tcp.now()
+	s.cwndStamp = s.ns()
 	s.rcvSpace.space = min(s.rcvWnd, uint32(initCwnd*s.advMSS))
 }

@@ -55,7 +55,7 @@ func (s *Sock) inQuickack() bool { return s.ack.quick != 0 && !s.inPingpong() }
 func (s *Sock) sendDelayedAck() {
 	a := &s.ack
 	ato := a.ato
-	now := s.tcp.now()
+	now := s.ns()
 	if ato > delackMin {
 		most := sec / 2
 		if s.inPingpong() || a.pending&ackPushed != 0 {
@@ -79,7 +79,7 @@ func (s *Sock) sendDelayedAck() {
 	}
 	a.pending |= ackSched | ackTimer
 	a.timeout = at
-	s.dack.Mod(at)
+	s.armDack(at)
 }
 
 // Space.
@@ -145,6 +145,15 @@ func (s *Sock) chargeRx(b *skb.Buff) bool {
 	cb.charge, cb.real = uint32(c), uint32(real)
 	s.rmem += c
 	return true
+}
+
+// forceRx takes it whatever there is.
+func (s *Sock) forceRx(b *skb.Buff) {
+	cb := rx(b)
+	c, real := rxTruesize(b), b.Truesize()
+	s.tcp.memory.ForceCharge(int64(real))
+	cb.charge, cb.real = uint32(c), uint32(real)
+	s.rmem += c
 }
 
 // unchargeRx gives it back.

@@ -131,7 +131,7 @@ func (s *Sock) enterLoss() {
 	}
 	s.cwnd = s.inFlight() + 1
 	s.cwndCnt = 0
-	s.cwndStamp = s.tcp.now()
+	s.cwndStamp = s.ns()
 	dflt := uint32(s.tcp.conf.reordering.Load())
 	if s.caState <= caDisorder && s.sackedOut >= dflt {
 		// So many duplicates and yet a timeout: less patience next time.

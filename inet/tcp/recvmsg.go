@@ -86,6 +86,7 @@ func (s *Sock) recvLocked(m *sock.Msg, flags int) (int, error) {
 	out.iov = m.Iov
 	trunc := flags&syscall.MSG_TRUNC != 0
 	done := 0
+	fresh := false // refresh was called
 	for {
 		// Urgent data ends a read, so that the mark can be found.
 		if s.urgData != 0 && s.urgSeq == seq && done > 0 {
@@ -129,6 +130,10 @@ func (s *Sock) recvLocked(m *sock.Msg, flags int) (int, error) {
 				}
 			}
 			if !peek {
+				if !fresh {
+					s.refresh()
+					fresh = true
+				}
 				s.rcvSpaceAdjust()
 			}
 			if s.urgData != 0 && after(seq, s.urgSeq) {
@@ -188,6 +193,7 @@ func (s *Sock) recvLocked(m *sock.Msg, flags int) (int, error) {
 			}
 		}
 		s.cleanupRbuf(done)
+		fresh = false
 		if err := s.waitData(rcvTimeo, seq); err != nil {
 			if done > 0 {
 				break

@@ -83,11 +83,13 @@ type conn struct {
 	probesSince int64 // when zero-window probing began, 0 if it has not
 	ack         ackState
 
-	rtx   napi.Timer // retransmission, probing, loss probe, reordering
-	dack  napi.Timer
-	keep  *keepTimer // nil until it is needed
-	pmtu  int        // path MTU that mssCache was made for (icsk_pmtu_cookie)
-	extra *acceptQueue
+	rtx  napi.Timer // retransmission, probing, loss probe, reordering
+	dack napi.Timer
+	// What they are set to, 0 if they are not.
+	rtxAt, dackAt int64
+	keep          *keepTimer // nil until it is needed
+	pmtu          int        // path MTU that mssCache was made for (icsk_pmtu_cookie)
+	extra         *acceptQueue
 
 	ca      *congOps
 	caState uint8
@@ -371,6 +373,10 @@ func (s *Sock) usecs() int64 { return s.tcp.now() / 1000 }
 
 // refresh takes the time for what follows (Linux: tcp_mstamp_refresh).
 func (s *Sock) refresh() { s.mstamp = s.tcp.now() / 1000 }
+
+// ns is the time that refresh took, in nanoseconds: good enough, and cheaper
+// than the clock, for all that one segment or one call does.
+func (s *Sock) ns() int64 { return s.mstamp * 1000 }
 
 // tsNow returns the timestamp clock of the connection in milliseconds.
 func (s *Sock) tsNow(us int64) uint32 { return uint32(us/1000) + s.tsOffset }

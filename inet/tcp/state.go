@@ -160,7 +160,7 @@ func (s *Sock) synRecvDone(b *skb.Buff, h header.TCP) {
 	if s.ca.control == nil {
 		s.updatePacingRate()
 	}
-	s.lsndtime = s.tcp.now()
+	s.lsndtime = s.ns()
 	s.initRcvMSS()
 	s.fastPathOn()
 	if s.ShutdownBits()&sock.SendShutdown != 0 {
@@ -217,7 +217,7 @@ func (s *Sock) initTransfer() {
 			}
 		}
 	}
-	s.cwndStamp = s.tcp.now()
+	s.cwndStamp = s.ns()
 	s.PacingChanged()
 	s.initCong()
 	s.initBufferSpace()
@@ -366,9 +366,9 @@ func (s *Sock) undoSpuriousSyn() {
 // finishConnect is tcp_finish_connect.
 func (s *Sock) finishConnect() {
 	s.setState(Established)
-	s.ack.lrcvtime = s.tcp.now()
+	s.ack.lrcvtime = s.ns()
 	s.initTransfer()
-	s.lsndtime = s.tcp.now()
+	s.lsndtime = s.ns()
 	if s.Flag(sock.FlagKeepOpen) {
 		s.keepMod(s.tcp.now() + s.keepTimeWhen())
 	}

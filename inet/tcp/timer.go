@@ -9,18 +9,36 @@ import (
 )
 
 // resetTimer sets one of the sock's timers (Linux:
-// inet_csk_reset_xmit_timer). when is in ns from now.
+// inet_csk_reset_xmit_timer). when is in ns from the time refresh took.
 func (s *Sock) resetTimer(what uint8, when int64) {
 	when = min(when, s.rtoMax)
-	at := s.tcp.now() + when
+	at := s.ns() + when
 	if what == timeDack {
 		s.ack.timeout = at
-		s.dack.Mod(at)
+		s.armDack(at)
 		return
 	}
 	s.pending = what
 	s.timeout = at
-	s.rtx.Mod(at)
+	s.armRtx(at)
+}
+
+// armRtx sees to it that writeTimer runs at a time or before. Every ACK moves
+// the time on: a timer that goes off too early is set anew then, which costs less
+// than to move it with every ACK.
+func (s *Sock) armRtx(at int64) {
+	if s.rtxAt == 0 || at < s.rtxAt {
+		s.rtxAt = at
+		s.rtx.Mod(at)
+	}
+}
+
+// armDack is armRtx for delackTimer.
+func (s *Sock) armDack(at int64) {
+	if s.dackAt == 0 || at < s.dackAt {
+		s.dackAt = at
+		s.dack.Mod(at)
+	}
 }
 
 // clearTimer forgets a timer (Linux: inet_csk_clear_xmit_timer). The timer
@@ -40,6 +58,7 @@ func (s *Sock) stopTimers() {
 	s.pending, s.ack.pending = timeNone, 0
 	s.rtx.Del()
 	s.dack.Del()
+	s.rtxAt, s.dackAt = 0, 0
 	s.keepDel()
 	s.stopPacing()
 	s.stopComp()
@@ -60,6 +79,7 @@ func delackTimer(t *napi.Timer) {
 
 // delackHandler is tcp_delack_timer_handler.
 func (s *Sock) delackHandler() {
+	s.dackAt = 0
 	if inStates(s.State(), fClose|fListen) {
 		return
 	}
@@ -71,7 +91,7 @@ func (s *Sock) delackHandler() {
 		return
 	}
 	if now := s.tcp.now(); s.ack.timeout > now {
-		s.dack.Mod(s.ack.timeout)
+		s.armDack(s.ack.timeout)
 		return
 	}
 	s.ack.pending &^= ackTimer
@@ -104,11 +124,12 @@ func writeTimer(t *napi.Timer) {
 
 // writeHandler is tcp_write_timer_handler.
 func (s *Sock) writeHandler() {
+	s.rtxAt = 0
 	if inStates(s.State(), fClose|fListen) || s.pending == timeNone {
 		return
 	}
 	if s.timeout > s.tcp.now() {
-		s.rtx.Mod(s.timeout)
+		s.armRtx(s.timeout)
 		return
 	}
 	s.refresh()

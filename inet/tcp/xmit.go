@@ -198,7 +198,7 @@ func (s *Sock) tsoShouldDefer(b *skb.Buff, maxSegs uint32) (deferIt, cwndLim, rw
 	if s.caState >= caRecovery {
 		return false, false, false
 	}
-	if s.tcp.now()-s.lsndtime > 1*ms && s.lsndtime != 0 {
+	if s.ns()-s.lsndtime > 1*ms && s.lsndtime != 0 {
 		return false, false, false
 	}
 	in := s.inFlight()
