@@ -46,11 +46,11 @@ func (l *Legacy) Close() { exec.Command("ip", "netns", "del", l.name).Run() }
 
 // Run implements Runner: iptables stands for iptables-legacy, and so on.
 func (l *Legacy) Run(c Command) (Result, error) {
-	stdin, err := c.stdin(l.Dir)
+	argv, stdin, err := c.Input(l.Dir)
 	if err != nil {
 		return Result{}, err
 	}
-	argv := append([]string{"netns", "exec", l.name}, c.Argv...)
+	argv = append([]string{"netns", "exec", l.name}, argv...)
 	if argv[3] == "iptables" || strings.HasPrefix(argv[3], "iptables-") && !strings.Contains(argv[3], "legacy") {
 		argv[3] = "iptables-legacy" + strings.TrimPrefix(argv[3], "iptables")
 	}

@@ -2,6 +2,7 @@ package iptablestest
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"os"
 	"path"
@@ -46,12 +47,14 @@ func NewWorld() *World {
 		return seed
 	}
 	w.Sets = ipset.New(now, random, ipset.Services{Port: xt.ServicePort, Proto: xtables.ProtoNumber, Name: xtables.ProtoName})
-	w.Tables = xtables.New(&w.Hooks, &xtables.Env{
+	env := &xtables.Env{
 		Extra:  xtables.Extra{Sets: w.Sets},
 		Now:    now,
 		Wall:   func() int64 { return time.Now().UnixNano() },
 		Random: random,
-	})
+	}
+	around(env, &w.Hooks)
+	w.Tables = xtables.New(&w.Hooks, env)
 	w.Iptables = iptables.New(iptables.Config{Tables: w.Tables, Find: Find, Open: func(name string) (io.ReadCloser, error) {
 		return os.Open(name)
 	}})
@@ -68,17 +71,27 @@ func Find(name string, target bool) *xtables.Def {
 
 // Run implements Runner.
 func (w *World) Run(c Command) (Result, error) {
-	stdin, err := c.stdin(w.Dir)
+	argv, stdin, err := c.Input(w.Dir)
 	if err != nil {
 		return Result{}, err
 	}
 	var out, warn bytes.Buffer
 	run := w.Iptables.Run
-	if len(c.Argv) > 0 && path.Base(c.Argv[0]) == "ipset" {
+	if len(argv) > 0 && path.Base(argv[0]) == "ipset" {
 		run = w.Sets.Run
 	}
-	status := run(c.Argv, strings.NewReader(stdin), &out, &warn)
+	status := run(argv, strings.NewReader(stdin), &out, &warn)
 	return Result{out.String(), warn.String(), status}, nil
+}
+
+// Input returns the arguments and the standard input of a command. Where a
+// command is a path, like /sbin/iptables, its last part is what counts.
+func (c *Command) Input(dir string) (argv []string, stdin string, err error) {
+	if len(c.Argv) == 0 {
+		return nil, "", errors.New("no command")
+	}
+	stdin, err = c.stdin(dir)
+	return append([]string{path.Base(c.Argv[0])}, c.Argv[1:]...), stdin, err
 }
 
 // stdin returns the standard input of a command.
