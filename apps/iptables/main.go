@@ -10,15 +10,14 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
-)
 
-const controlFile = "/proc/net/netfilter_control"
+	"barewire/apps/internal/control"
+)
 
 func main() {
 	status, err := run(os.Args, os.Stdin, os.Stdout, os.Stderr)
@@ -51,19 +50,15 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (status int, 
 	if err != nil {
 		return 0, err
 	}
-	f, err := os.OpenFile(controlFile, os.O_RDWR, 0)
+	status, out, warn, err := control.Do(argv, input)
 	if err != nil {
 		return 0, err
 	}
-	defer f.Close()
-	if _, err := f.Write(request(argv, input)); err != nil {
+	if _, err := stdout.Write(out); err != nil {
 		return 0, err
 	}
-	reply, err := io.ReadAll(f)
-	if err != nil {
-		return 0, err
-	}
-	return answer(reply, stdout, stderr)
+	_, err = stderr.Write(warn)
+	return status, err
 }
 
 // takeInput reads what a command reads: the file it names, whose name the kernel
@@ -98,27 +93,4 @@ func takeInput(argv []string, stdin io.Reader) (rest []string, input []byte, err
 		from--
 	}
 	return append(append([]string(nil), argv[:from]...), argv[file+1:]...), input, nil
-}
-
-// request is what the control file takes.
-func request(argv []string, input []byte) []byte {
-	b := fmt.Appendf(nil, "%d %d\n", len(argv), len(input))
-	for _, a := range argv {
-		b = append(append(b, a...), 0)
-	}
-	return append(b, input...)
-}
-
-// answer prints what the control file said.
-func answer(reply []byte, stdout, stderr io.Writer) (status int, err error) {
-	head, rest, ok := bytes.Cut(reply, []byte{'\n'})
-	var out, warn int
-	if _, err := fmt.Sscanf(string(head), "%d %d %d", &status, &out, &warn); !ok || err != nil || out < 0 || warn < 0 || out+warn != len(rest) {
-		return 0, fmt.Errorf("%s answers what is no answer", controlFile)
-	}
-	if _, err := stdout.Write(rest[:out]); err != nil {
-		return 0, err
-	}
-	_, err = stderr.Write(rest[out:])
-	return status, err
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"os"
 	"path/filepath"
 	"slices"
@@ -31,21 +30,5 @@ func TestTakeInput_fileNamed_readHere(t *testing.T) {
 	}
 	if _, _, err := takeInput([]string{"iptables-restore", name + "x"}, nil); err == nil {
 		t.Error("a file that is not there was read")
-	}
-}
-
-func TestRequestAnswer_form(t *testing.T) {
-	if r := string(request([]string{"ipset", ""}, []byte("ab"))); r != "2 2\nipset\x00\x00ab" {
-		t.Errorf("%q", r)
-	}
-	var out, warn bytes.Buffer
-	status, err := answer([]byte("2 3 1\nabcd"), &out, &warn)
-	if err != nil || status != 2 || out.String() != "abc" || warn.String() != "d" {
-		t.Errorf("%d %q %q %v", status, out.String(), warn.String(), err)
-	}
-	for _, bad := range []string{"", "1 2 3", "0 5 0\nabc", "0 -1 4\nabc"} {
-		if _, err := answer([]byte(bad), &out, &warn); err == nil {
-			t.Errorf("%q was taken", bad)
-		}
 	}
 }
