@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // The router's image between a network behind it and the world, the Linux kernel at both ends:
@@ -265,4 +267,134 @@ func TestNAT_rejectTypes(t *testing.T) {
 			t.Errorf("%s: %v after %v, want %s", kind, err, time.Since(start), want)
 		}
 	}
+}
+
+// rawSender returns a function that sends IPv4 packets as they are from a namespace.
+func rawSender(t *testing.T, ns *Namespace) func(IPv4) {
+	t.Helper()
+	fd := -1
+	must(t, ns.Do(func() (err error) {
+		fd, err = unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW)
+		return err
+	}))
+	t.Cleanup(func() { unix.Close(fd) })
+	return func(p IPv4) {
+		for {
+			err := unix.Sendto(fd, p.Marshal(), 0, &unix.SockaddrInet4{Addr: p.Dst.As4()})
+			if err != unix.ENOBUFS && err != unix.EINTR {
+				must(t, err)
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}
+}
+
+// connections is how many the router tracks.
+func (w *natWorld) connections() int {
+	w.Helper()
+	n, err := strconv.Atoi(strings.TrimSpace(w.ok("conntrack -C")))
+	must(w, err)
+	return n
+}
+
+// A hundred thousand flows, all translated, and another on top.
+func TestNAT_manyFlows(t *testing.T) {
+	w := startRouter(t, homeRules)
+	whoServer(t, w.wan, ":7")
+	const flows = 100_000
+	w.ok("echo %d > /proc/sys/net/netfilter/nf_conntrack_max", 2*flows)
+	w.ok("echo 600 > /proc/sys/net/netfilter/nf_conntrack_udp_timeout")
+	// The far end is deaf, or its answers would be ICMP errors.
+	must(t, w.wan.IP("link", "add", "deaf", "type", "dummy"), w.wan.IP("addr", "add", "203.0.113.99/32", "dev", "deaf"))
+	send, src, dst := rawSender(t, w.lan), netip.MustParseAddr(lanIP), netip.MustParseAddr(wanIP)
+	n, start := 0, time.Now()
+	for sent := 0; n < flows && time.Since(start) < time.Minute; n = w.connections() {
+		for range 20_000 { // what a full queue drops on the way is not sent again: others are
+			udp := UDP{Src: uint16(2000 + sent%60_000), Dst: uint16(20_000 + sent/60_000), Payload: []byte("x")}
+			send(IPv4{Proto: ProtoUDP, Src: src, Dst: dst, Payload: udp.Marshal(src, dst)})
+			sent++
+		}
+	}
+	t.Logf("%d connections after %v", n, time.Since(start).Round(10*time.Millisecond))
+	if n < flows {
+		t.Errorf("%d connections, want %d", n, flows)
+	}
+	if _, err := seenAs(t, w.lan, wanIP+":7", 100_000); err != nil {
+		t.Errorf("one more connection: %v", err)
+	}
+	w.ok("conntrack -F")
+	if n := w.connections(); n > 100 {
+		t.Errorf("%d connections after all were forgotten", n)
+	}
+}
+
+// A flood of SYNs fills the table. Who is established goes on, and new ones come through.
+func TestNAT_synFlood(t *testing.T) {
+	w := startRouter(t, homeRules)
+	whoServer(t, w.lan, ":80")
+	whoServer(t, w.wan, ":7")
+	w.ok("echo 4096 > /proc/sys/net/netfilter/nf_conntrack_max")
+	c, err := w.lan.connect("tcp4", wanIP+":7")
+	must(t, err)
+	defer c.Close()
+	r := bufio.NewReader(c)
+	_, err = r.ReadString('\n')
+	must(t, err)
+	echo := func(i int) error {
+		fmt.Fprintf(c, "still there %d\n", i)
+		got, err := r.ReadString('\n')
+		if want := fmt.Sprintf("still there %d\n", i); err != nil || got != want {
+			return fmt.Errorf("%q, %v", got, err)
+		}
+		return nil
+	}
+	must(t, echo(0))
+
+	send, dst := rawSender(t, w.wan), netip.MustParseAddr(wanRouter)
+	stop, done := make(chan struct{}), make(chan int)
+	go func() {
+		sent := 0
+		for ; ; sent++ {
+			select {
+			case <-stop:
+				done <- sent
+				return
+			default:
+			}
+			if sent%100 == 0 {
+				time.Sleep(10 * time.Millisecond) // the router's one processor is emulated
+			}
+			src := netip.AddrFrom4([4]byte{198, 18, byte(sent >> 8), byte(sent)})
+			tcp := make([]byte, 20)
+			copy(tcp, []byte{byte(sent >> 20), byte(sent >> 12), 8080 >> 8, 8080 & 255, 1, 2, 3, 4})
+			tcp[12], tcp[13], tcp[14] = 5<<4, 2, 16
+			send(IPv4{Proto: 6, Src: src, Dst: dst, Payload: withTCPChecksum(src, dst, tcp)})
+		}
+	}()
+	start := time.Now()
+	for i := 1; time.Since(start) < 4*time.Second; i++ {
+		if err := echo(i); err != nil {
+			t.Fatalf("after %v: %v", time.Since(start), err)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if _, err := seenAs(t, w.lan, wanIP+":7", 1000); err != nil {
+		t.Errorf("a new connection in the flood: %v", err)
+	}
+	n := w.connections()
+	close(stop)
+	t.Logf("%d SYNs in %v, %d connections", <-done, time.Since(start).Round(time.Millisecond), n)
+	if n > 4096 {
+		t.Errorf("%d connections, more than 4096", n)
+	}
+	must(t, echo(-1))
+}
+
+// withTCPChecksum fills the checksum in, over the pseudo header (RFC 9293 section 3.1).
+func withTCPChecksum(src, dst netip.Addr, tcp []byte) []byte {
+	s, d := src.As4(), dst.As4()
+	sum := Checksum(s[:], d[:], []byte{0, 6, byte(len(tcp) >> 8), byte(len(tcp))}, tcp)
+	tcp[16], tcp[17] = byte(sum>>8), byte(sum)
+	return tcp
 }
