@@ -131,7 +131,11 @@ func printRule(b []byte, r *xtables.Rule, f format, number int) []byte {
 		b = appendCount(b, packets, f, 5)
 		b = appendCount(b, bytes, f, 5)
 	}
-	b = appendPadded(b, r.Jump, 9, f)
+	name := r.Jump
+	if r.TargetDef != nil && r.TargetDef.ListName != "" {
+		name = r.TargetDef.ListName
+	}
+	b = appendPadded(b, name, 9, f)
 	b = bang(b, r.Inv&xtables.InvProto != 0)
 	switch {
 	case f.line:

@@ -87,6 +87,9 @@ type Option struct {
 // Def is an extension as the registry knows it.
 type Def struct {
 	Name string
+	// ListName is what iptables -L calls a target that is another by its old
+	// name; empty for Name.
+	ListName string
 	// Options are accepted after -m NAME or -j NAME. read-only
 	Options []Option
 	// Protos are the protocols it works for, of which -p must name one, not
@@ -164,10 +167,10 @@ func (d *Def) NewUse() *Use {
 // can be checked for all options alike.
 func (u *Use) Set(c *ParseContext, o *Option, args []string, invert bool) error {
 	if invert && !o.Invert {
-		return fmt.Errorf("%s: option \"--%s\" cannot be inverted", u.Def.Name, o.Name)
+		return fmt.Errorf("%s: option \"--%s\" cannot be inverted.\n", u.Def.Name, o.Name)
 	}
 	if u.seen&(1<<o.ID) != 0 && !o.Multi {
-		return fmt.Errorf("%s: option \"--%s\" can only be used once", u.Def.Name, o.Name)
+		return fmt.Errorf("%s: option \"--%s\" can only be used once.\n", u.Def.Name, o.Name)
 	}
 	if len(args) != o.Args {
 		return fmt.Errorf("%s: option \"--%s\" requires an argument", u.Def.Name, o.Name)
@@ -186,15 +189,15 @@ func (u *Use) Finish(c *ParseContext) error {
 		o := &d.Options[i]
 		if u.seen&(1<<o.ID) == 0 {
 			if o.Must {
-				return fmt.Errorf("%s: option \"--%s\" must be specified", d.Name, o.Name)
+				return fmt.Errorf("%s: option \"--%s\" must be specified\n", d.Name, o.Name)
 			}
 			continue
 		}
 		if x := u.seen & o.Excl; x != 0 {
-			return fmt.Errorf("%s: option \"--%s\" cannot be used together with \"--%s\"", d.Name, o.Name, d.optionName(x))
+			return fmt.Errorf("%s: option \"--%s\" cannot be used together with \"--%s\".\n", d.Name, o.Name, d.optionName(x))
 		}
 		if x := o.Also &^ u.seen; x != 0 {
-			return fmt.Errorf("%s: option \"--%s\" also requires \"--%s\"", d.Name, o.Name, d.optionName(x))
+			return fmt.Errorf("%s: option \"--%s\" also requires \"--%s\".\n", d.Name, o.Name, d.optionName(x))
 		}
 	}
 	if d.OneOf && u.seen == 0 {

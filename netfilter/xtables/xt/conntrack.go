@@ -148,7 +148,7 @@ func (m *conntrackMatch) Set(c *xtables.ParseContext, id int, args []string, inv
 		case strings.EqualFold(s, "REPLY"):
 			m.reply = true
 		default:
-			return fmt.Errorf("conntrack: bad value for option \"--ctdir\": \"%s\"", s)
+			return fmt.Errorf("conntrack: Bad value for \"--ctdir\" option: \"%s\"", s)
 		}
 	}
 	return err
@@ -177,8 +177,8 @@ func parseSeconds(s string) (lo, hi uint32, err error) {
 	hi = ^uint32(0)
 	var n uint64
 	if a != "" || !is {
-		if n, err = number("ctexpire", a, 0, 0xffffffff); err != nil {
-			return 0, 0, fmt.Errorf("conntrack: %w", err)
+		if n, err = bound("conntrack", "ctexpire", a, 0xffffffff); err != nil {
+			return 0, 0, err
 		}
 		lo = uint32(n)
 	}
@@ -186,7 +186,7 @@ func parseSeconds(s string) (lo, hi uint32, err error) {
 		return lo, lo, nil
 	}
 	if b != "" {
-		n, err = number("ctexpire", b, 0, 0xffffffff)
+		n, err = bound("conntrack", "ctexpire", b, 0xffffffff)
 		hi = uint32(n)
 	}
 	return lo, hi, err

@@ -57,17 +57,17 @@ var icmpNames = []struct {
 // clear.
 func (m *icmpMatch) Set(_ *xtables.ParseContext, _ int, args []string, invert bool) error {
 	m.invert = invert
-	s, found := args[0], false
+	s, found := args[0], ""
 	for _, n := range icmpNames {
 		if s != "" && len(s) <= len(n.name) && strings.EqualFold(n.name[:len(s)], s) {
-			if found {
-				return fmt.Errorf("Ambiguous ICMP type `%s'", s)
+			if found != "" {
+				return fmt.Errorf("Ambiguous ICMP type `%s': `%s' or `%s'?", s, found, n.name)
 			}
-			found = true
+			found = n.name
 			m.typ, m.lo, m.hi = n.typ, n.lo, n.hi
 		}
 	}
-	if found {
+	if found != "" {
 		return nil
 	}
 	t, code, is := strings.Cut(s, "/")
@@ -78,7 +78,7 @@ func (m *icmpMatch) Set(_ *xtables.ParseContext, _ int, args []string, invert bo
 	m.typ, m.lo, m.hi = uint8(n), 0, 255
 	if is {
 		if n, ok = parseUint(code, 0, 255); !ok {
-			return fmt.Errorf("Unknown ICMP type `%s'", s)
+			return fmt.Errorf("Unknown ICMP code `%s'", s)
 		}
 		m.lo, m.hi = uint8(n), uint8(n)
 	}

@@ -39,11 +39,13 @@ func (m *iprangeMatch) Set(_ *xtables.ParseContext, id int, args []string, inver
 	r := &m.r[id]
 	r.set, r.invert = true, invert
 	var ok bool
-	if r.lo, ok = parseAddr(lo); !ok {
-		return fmt.Errorf("iprange: Bad value for \"--%s\" option: \"%s\"", iprangeDef.Options[id].Name, args[0])
+	bad := lo
+	if r.lo, ok = parseAddr(lo); ok {
+		bad = hi
+		r.hi, ok = parseAddr(hi)
 	}
-	if r.hi, ok = parseAddr(hi); !ok {
-		return fmt.Errorf("iprange: Bad value for \"--%s\" option: \"%s\"", iprangeDef.Options[id].Name, args[0])
+	if !ok {
+		return fmt.Errorf("iprange: Bad value for \"--%s\" option: \"%s\"", []string{"src-range", "dst-range"}[id], bad)
 	}
 	return nil
 }

@@ -1,11 +1,11 @@
 package xt
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 
 	"barewire/netfilter/xtables"
 )
@@ -88,7 +88,7 @@ func (m *limitMatch) Set(_ *xtables.ParseContext, id int, args []string, _ bool)
 		m.avg, err = parseRate(args[0], rateScale)
 		return err
 	}
-	n, err := number("limit-burst", args[0], 0, 10000)
+	n, err := number("limit", "limit-burst", args[0], 0, 10000)
 	m.burst = uint32(n)
 	return err
 }
@@ -111,7 +111,7 @@ func (m *limitMatch) Print(b []byte, _ bool) []byte {
 // Check implements xtables.Extension (Linux: limit_mt_check).
 func (m *limitMatch) Check(*xtables.CheckContext) error {
 	if m.burst == 0 {
-		return errors.New("Overflow, try lower: " + strconv.FormatUint(m.avg, 10) + "/0")
+		return &xtables.CheckError{Errno: syscall.ERANGE, Text: "Overflow, try lower: " + strconv.FormatUint(m.avg, 10) + "/0"}
 	}
 	return nil
 }

@@ -9,16 +9,17 @@ var (
 	markOptions = []xtables.Option{{Name: "mark", Args: 1, Invert: true, Must: true}} // read-only
 
 	markDef = &xtables.Def{ // read-only
-		Name: "mark", Options: markOptions, NewMatch: func() xtables.Match { return new(markMatch) },
+		Name: "mark", Options: markOptions, NewMatch: func() xtables.Match { return &markMatch{markValue{who: "mark"}} },
 	}
 	connmarkDef = &xtables.Def{ // read-only
-		Name: "connmark", Options: markOptions, NewMatch: func() xtables.Match { return new(connmarkMatch) },
+		Name: "connmark", Options: markOptions, NewMatch: func() xtables.Match { return &connmarkMatch{markValue: markValue{who: "connmark"}} },
 	}
 )
 
 // markValue is what both matches ask of a mark.
 type markValue struct {
 	xtables.Plain
+	who        string
 	mark, mask uint32
 	invert     bool
 }
@@ -26,7 +27,7 @@ type markValue struct {
 // Set implements xtables.Extension.
 func (m *markValue) Set(_ *xtables.ParseContext, _ int, args []string, invert bool) (err error) {
 	m.invert = invert
-	m.mark, m.mask, err = markMask("mark", args[0])
+	m.mark, m.mask, err = markMask(m.who, "mark", args[0])
 	return err
 }
 

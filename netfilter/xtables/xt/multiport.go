@@ -3,6 +3,7 @@ package xt
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
 	"strings"
 
 	"barewire/netfilter/xtables"
@@ -11,7 +12,7 @@ import (
 
 var multiportDef = &xtables.Def{ // read-only
 	Name:   "multiport",
-	Protos: []uint8{header.ProtoTCP, header.ProtoUDP, header.ProtoUDPLite, protoSCTP, protoDCCP},
+	Protos: multiportProtos,
 	Options: []xtables.Option{
 		{Name: "source-ports", ID: 0, Args: 1, Invert: true, Excl: 6},
 		{Name: "sports", ID: 0, Args: 1, Invert: true, Excl: 6},
@@ -21,6 +22,8 @@ var multiportDef = &xtables.Def{ // read-only
 	},
 	NewMatch: func() xtables.Match { return new(multiportMatch) },
 }
+
+var multiportProtos = []uint8{header.ProtoTCP, header.ProtoUDP, header.ProtoUDPLite, protoSCTP, protoDCCP} // read-only
 
 // Protocols with ports whose wire formats nothing else here needs.
 const (
@@ -45,13 +48,11 @@ var multiportModes = []string{"sports", "dports", "ports"} // read-only
 
 // Set implements xtables.Extension.
 func (m *multiportMatch) Set(c *xtables.ParseContext, id int, args []string, invert bool) error {
-	switch c.Proto {
-	case header.ProtoTCP, header.ProtoUDP, header.ProtoUDPLite, protoSCTP, protoDCCP:
-	default:
+	if c.Proto == 0 {
 		return errors.New("multiport needs `-p tcp', `-p udp', `-p udplite', `-p sctp' or `-p dccp'")
 	}
-	if c.InvProto {
-		return errors.New("multiport only works with uninverted protocol")
+	if c.InvProto || !slices.Contains(multiportProtos, c.Proto) {
+		return errors.New("multiport only works with TCP, UDP, UDPLITE, SCTP and DCCP")
 	}
 	m.mode, m.invert, m.proto = id, invert, c.Proto
 	slots := 0

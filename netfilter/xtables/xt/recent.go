@@ -71,9 +71,9 @@ func (m *recentMatch) Set(_ *xtables.ParseContext, id int, args []string, invert
 	m.invert = m.invert || invert
 	switch id {
 	case recentSeconds, recentHitcount:
-		n, err := number([]string{"seconds", "hitcount"}[id-recentSeconds], args[0], 1-uint64(id-recentSeconds), 1<<32-1)
+		n, err := number("recent", []string{"seconds", "hitcount"}[id-recentSeconds], args[0], 1-uint64(id-recentSeconds), 1<<32-1)
 		if err != nil {
-			return fmt.Errorf("recent: %w.\n", err)
+			return err
 		}
 		if id == recentSeconds {
 			m.seconds = uint32(n)

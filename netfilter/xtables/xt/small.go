@@ -2,7 +2,6 @@ package xt
 
 import (
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -25,10 +24,10 @@ var (
 	ttlDef = &xtables.Def{ // read-only
 		Name: "ttl",
 		Options: []xtables.Option{
-			{Name: "ttl-eq", ID: 0, Args: 1, Invert: true, Excl: 6},
-			{Name: "ttl", ID: 0, Args: 1, Invert: true, Excl: 6},
 			{Name: "ttl-lt", ID: 1, Args: 1, Excl: 5},
 			{Name: "ttl-gt", ID: 2, Args: 1, Excl: 3},
+			{Name: "ttl-eq", ID: 0, Args: 1, Invert: true, Excl: 6},
+			{Name: "ttl", ID: 0, Args: 1, Invert: true, Excl: 6},
 		},
 		NewMatch: func() xtables.Match { return &ttlMatch{mode: -1} },
 	}
@@ -86,9 +85,9 @@ func (m *lengthMatch) Set(_ *xtables.ParseContext, _ int, args []string, invert 
 		if !is {
 			e.s = lo
 		}
-		n, err := number("length", e.s, 0, 0xffff)
+		n, err := bound("length", "length", e.s, 0xffff)
 		if err != nil {
-			return fmt.Errorf("length: %w", err)
+			return err
 		}
 		*e.to = uint16(n)
 	}
@@ -127,9 +126,9 @@ type ttlMatch struct {
 func (m *ttlMatch) Set(_ *xtables.ParseContext, id int, args []string, invert bool) error {
 	m.mode, m.invert = id, invert
 	name := []string{"ttl-eq", "ttl-lt", "ttl-gt"}[id]
-	n, err := number(name, args[0], 0, 255)
+	n, err := number("ttl", name, args[0], 0, 255)
 	if err != nil {
-		return fmt.Errorf("ttl: %w", err)
+		return err
 	}
 	m.ttl = uint8(n)
 	return nil

@@ -35,20 +35,19 @@ type spiMatch struct {
 
 // parseRange32 takes "n", "lo:hi", "lo:" and ":hi" (XTTYPE_UINT32RC).
 func parseRange32(name, opt, s string) (lo, hi uint32, err error) {
-	bad := func(e error) error { return fmt.Errorf("%s: %w.\n", name, e) }
 	a, b, is := strings.Cut(s, ":")
 	n, m := uint64(0), uint64(1<<32-1)
 	if a != "" || !is {
-		if n, err = number(opt, a, 0, 1<<32-1); err != nil {
-			return 0, 0, bad(err)
+		if n, err = number(name, opt, a, 0, 1<<32-1); err != nil {
+			return 0, 0, err
 		}
 	}
 	switch {
 	case !is:
 		m = n
 	case b != "":
-		if m, err = number(opt, b, 0, 1<<32-1); err != nil {
-			return 0, 0, bad(err)
+		if m, err = number(name, opt, b, 0, 1<<32-1); err != nil {
+			return 0, 0, err
 		}
 	}
 	if m < n {

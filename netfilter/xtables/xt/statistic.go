@@ -51,15 +51,15 @@ func (m *statisticMatch) Set(_ *xtables.ParseContext, id int, args []string, inv
 		}
 		m.probability = uint32(0x80000000*f + 0.5)
 	case 2:
-		n, err := number("every", args[0], 1, 1<<32-1)
+		n, err := number("statistic", "every", args[0], 1, 1<<32-1)
 		if err != nil {
-			return fmt.Errorf("statistic: %w.\n", err)
+			return err
 		}
 		m.every = uint32(n)
 	case 3:
-		n, err := number("packet", args[0], 0, 1<<32-1)
+		n, err := number("statistic", "packet", args[0], 0, 1<<32-1)
 		if err != nil {
-			return fmt.Errorf("statistic: %w.\n", err)
+			return err
 		}
 		m.packet = uint32(n)
 	}

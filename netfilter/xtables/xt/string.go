@@ -56,8 +56,8 @@ func (m *stringMatch) Set(_ *xtables.ParseContext, id int, args []string, invert
 	switch id {
 	case stringFrom, stringTo:
 		name := [...]string{"from", "to"}[id]
-		if n, err = number(name, args[0], 0, 0xffff); err != nil {
-			return fmt.Errorf("string: %w.\n", err)
+		if n, err = number("string", name, args[0], 0, 0xffff); err != nil {
+			return err
 		}
 		if id == stringFrom {
 			m.from = uint16(n)

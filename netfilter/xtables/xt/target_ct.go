@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"barewire/netfilter/conntrack"
 	"barewire/netfilter/xtables"
@@ -20,14 +21,14 @@ var (
 			{Name: "helper", ID: ctHelper, Args: 1},
 			{Name: "ctevents", ID: ctEvents, Args: 1},
 			{Name: "expevents", ID: ctExpEvents, Args: 1},
-			{Name: "zone", ID: ctZone, Args: 1, Excl: 1<<ctZoneOrig | 1<<ctZoneReply},
-			{Name: "zone-orig", ID: ctZoneOrig, Args: 1, Excl: 1 << ctZone},
-			{Name: "zone-reply", ID: ctZoneReply, Args: 1, Excl: 1 << ctZone},
+			{Name: "zone", ID: ctZone, Args: 1},
+			{Name: "zone-orig", ID: ctZoneOrig, Args: 1},
+			{Name: "zone-reply", ID: ctZoneReply, Args: 1},
 		},
 		NewTarget: func() xtables.Target { return new(ctTG) },
 	}
 	notrackTarget = &xtables.Def{ // read-only
-		Name: "NOTRACK", Tables: rawOnly,
+		Name: "NOTRACK", ListName: "CT", Tables: rawOnly,
 		NewTarget: func() xtables.Target { return new(notrackTG) },
 	}
 )
@@ -64,7 +65,6 @@ type ctTG struct {
 	events, expEvents   uint32
 	hasEvents, hasExpEv bool
 	zone                conntrack.Zone
-	hasZone             bool
 
 	tracked
 	tmpl *conntrack.Conn
@@ -110,8 +110,10 @@ func (t *ctTG) setZone(id int, s string) error {
 	case ctZoneReply:
 		dirs = conntrack.ZoneReply
 	}
-	t.hasZone = true
-	// The last one of two directions wins, as in the kernel's structure.
+	// There is one number; the last one counts, for all directions named.
+	if dirs |= t.zone.Dirs; dirs == conntrack.ZoneOrig|conntrack.ZoneReply {
+		dirs = 0
+	}
 	t.zone = conntrack.Zone{Dirs: dirs}
 	if s == "mark" {
 		t.zone.Mark = true
@@ -185,9 +187,9 @@ func (t *ctTG) Check(c *xtables.CheckContext) error {
 		return errNoConntrack
 	case t.helper == "":
 	case c.Proto == 0 || c.InvProto:
-		return errors.New("You must specify a L4 protocol and not use inversions on it")
+		return &xtables.CheckError{Errno: syscall.ENOENT, Text: "You must specify a L4 protocol and not use inversions on it"}
 	case c.Env.Conntrack.HelperByName(t.helper, c.Proto) == nil:
-		return fmt.Errorf("No such helper \"%s\"", t.helper)
+		return &xtables.CheckError{Errno: syscall.ENOENT, Text: "No such helper \"" + t.helper + "\""}
 	}
 	return nil
 }

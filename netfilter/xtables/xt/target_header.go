@@ -3,7 +3,6 @@ package xt
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"strconv"
 
 	"barewire/netfilter/nat"
@@ -80,12 +79,9 @@ type ttlTG struct {
 
 // Set implements xtables.Extension.
 func (t *ttlTG) Set(_ *xtables.ParseContext, id int, args []string, _ bool) error {
-	n, err := number(ttlTarget.Options[id].Name, args[0], 0, 255)
+	n, err := number("TTL", []string{"ttl-set", "ttl-dec", "ttl-inc"}[id], args[0], uint64(min(id, 1)), 255)
 	if err != nil {
-		return fmt.Errorf("TTL: %w", err)
-	}
-	if n == 0 && id > 0 {
-		return errors.New("TTL: increase/decrease by 0?")
+		return err
 	}
 	t.mode, t.n = id, uint8(n)
 	return nil
@@ -140,9 +136,9 @@ func (t *tosTG) Set(_ *xtables.ParseContext, id int, args []string, _ bool) (err
 		t.tos, t.mask, err = parseTOS(args[0])
 		return err
 	}
-	n, err := number(tosTarget.Options[id].Name, args[0], 0, 255)
+	n, err := number("TOS", []string{"", "and-tos", "or-tos", "xor-tos"}[id], args[0], 0, 255)
 	if err != nil {
-		return fmt.Errorf("TOS: %w", err)
+		return err
 	}
 	switch v := uint8(n); id {
 	case 1:
@@ -171,7 +167,7 @@ func (t *tosTG) Print(b []byte, numeric bool) []byte {
 	b = append(b, " TOS "...)
 	if !numeric {
 		if s, ok := tosName(nil, t.tos, t.mask); ok {
-			return append(append(b, "set"...), s[1:]...) // without a space, as iptables has it
+			return append(append(b[:len(b)-5], "  TOS set"...), s[1:]...) // iptables puts the spaces so
 		}
 		switch {
 		case t.tos == 0:

@@ -79,12 +79,12 @@ func (t *logTG) setLevel(s string) error {
 		return nil
 	}
 	for _, l := range logLevels {
-		if s != "" && len(s) <= len(l.name) && strings.EqualFold(l.name[:len(s)], s) {
+		if strings.EqualFold(l.name, s) {
 			t.level = l.level
 			return nil
 		}
 	}
-	return fmt.Errorf("log level \"%s\" unknown", s)
+	return fmt.Errorf("log level \"%s\" unknown\n", s)
 }
 
 // Save implements xtables.Extension.

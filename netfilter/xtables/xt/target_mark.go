@@ -27,9 +27,9 @@ var (
 		Options: append(append([]xtables.Option(nil), markTarget.Options...),
 			xtables.Option{Name: "save-mark", ID: connSave, Excl: anyMark | 1<<connRestore},
 			xtables.Option{Name: "restore-mark", ID: connRestore, Excl: anyMark | 1<<connSave},
-			xtables.Option{Name: "nfmask", ID: connNFMask, Args: 1, Excl: anyMark | 1<<connMask},
-			xtables.Option{Name: "ctmask", ID: connCTMask, Args: 1, Excl: anyMark | 1<<connMask},
-			xtables.Option{Name: "mask", ID: connMask, Args: 1, Excl: anyMark | 1<<connNFMask | 1<<connCTMask}),
+			xtables.Option{Name: "nfmask", ID: connNFMask, Args: 1},
+			xtables.Option{Name: "ctmask", ID: connCTMask, Args: 1},
+			xtables.Option{Name: "mask", ID: connMask, Args: 1}),
 		NewTarget: func() xtables.Target {
 			return &connmarkTG{setMark: setMark{who: "CONNMARK"}, nfmask: ^uint32(0), ctmask: ^uint32(0)}
 		},
@@ -52,7 +52,7 @@ func (m *setMark) Set(_ *xtables.ParseContext, id int, args []string, _ bool) (e
 	if id >= 2 {
 		n, ok := parseUint(args[0], 0, 0xffffffff)
 		if !ok {
-			return fmt.Errorf("%s: bad integer value for option \"--%s\", or out of range.", m.who, name)
+			return fmt.Errorf("%s: bad value for option \"--%s\", or out of range (0-4294967295).\n", m.who, name)
 		}
 		switch b := uint32(n); id {
 		case 2:
@@ -64,8 +64,8 @@ func (m *setMark) Set(_ *xtables.ParseContext, id int, args []string, _ bool) (e
 		}
 		return nil
 	}
-	if m.value, m.mask, err = markMask(name, args[0]); err != nil {
-		return fmt.Errorf("%s: bad integer value for option \"--%s\", or out of range.", m.who, name)
+	if m.value, m.mask, err = markMask(m.who, name, args[0]); err != nil {
+		return err
 	}
 	if id == 0 {
 		m.mask |= m.value
@@ -135,13 +135,13 @@ func (m *connmarkTG) Set(c *xtables.ParseContext, id int, args []string, invert 
 	case connNFMask, connCTMask, connMask:
 		n, ok := parseUint(args[0], 0, 0xffffffff)
 		if !ok {
-			return fmt.Errorf("CONNMARK: bad value for option \"--%s\", or out of range (0-4294967295).", connmarkTarget.Options[id].Name)
+			return badInteger("CONNMARK", connmarkTarget.Options[id].Name)
 		}
 		if id != connCTMask {
 			m.nfmask = uint32(n)
 		}
 		if id != connNFMask {
-			m.ctmask = uint32(n)
+			m.ctmask, m.mask = uint32(n), uint32(n)
 		}
 	default:
 		return m.setMark.Set(c, id, args, invert)

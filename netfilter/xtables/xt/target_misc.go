@@ -78,9 +78,6 @@ func (t *rejectTG) Set(_ *xtables.ParseContext, _ int, args []string, _ bool) er
 			return nil
 		}
 	}
-	if prefix("echo-reply") || prefix("echoreply") {
-		return errors.New("The use of --reject-with echo-reply is no longer supported")
-	}
 	return fmt.Errorf("unknown reject type \"%s\"", s)
 }
 
@@ -128,7 +125,7 @@ func (t *classifyTG) Set(_ *xtables.ParseContext, _ int, args []string, _ bool) 
 	a, err := strconv.ParseUint(major, 16, 16)
 	b, err2 := strconv.ParseUint(minor, 16, 16)
 	if !is || err != nil || err2 != nil {
-		return fmt.Errorf("Bad class value `%s'", args[0])
+		return fmt.Errorf("Bad class value \"%s\"", args[0])
 	}
 	t.class = uint32(a<<16 | b)
 	return nil

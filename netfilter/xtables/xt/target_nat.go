@@ -162,16 +162,16 @@ func (t *natTG) ports(s string, base bool) error {
 	b := a
 	if is {
 		if b, ok = natPort(hi); !ok {
-			return fmt.Errorf("Port range `%s' invalid", s)
+			return fmt.Errorf("Port `%s' not valid", hi)
 		}
 		if a > b {
-			return fmt.Errorf("Port range `%s' funky", s)
+			return fmt.Errorf("Port range `%s' funky", hi)
 		}
 	}
 	if t.base {
 		n, ok := natPort(from)
 		if !ok || n == 0 {
-			return fmt.Errorf("Invalid base port `%s'", from)
+			return fmt.Errorf("Port `%s' not valid", from)
 		}
 		t.r.BasePort = n
 		t.r.Flags |= nat.ProtoOffset

@@ -45,9 +45,9 @@ type nfqueueTG struct {
 func (t *nfqueueTG) Set(_ *xtables.ParseContext, id int, args []string, _ bool) error {
 	switch id {
 	case 0:
-		n, err := number("queue-num", args[0], 0, 65535)
+		n, err := number("NFQUEUE", "queue-num", args[0], 0, 65535)
 		if err != nil {
-			return fmt.Errorf("NFQUEUE: %w", err)
+			return err
 		}
 		t.first = uint16(n)
 	case 1:
@@ -55,10 +55,10 @@ func (t *nfqueueTG) Set(_ *xtables.ParseContext, id int, args []string, _ bool) 
 		lo, ok := parseUint(a, 0, 65535)
 		hi, ok2 := parseUint(b, 0, 65535)
 		if !is || !ok || !ok2 {
-			return fmt.Errorf("NFQUEUE: bad value for option \"--queue-balance\", or out of range (0-65535).")
+			return fmt.Errorf("Bad range \"%s\"", args[0])
 		}
 		if lo >= hi {
-			return errors.New("xt_NFQUEUE: --queue-balance needs a range of at least two queues")
+			return fmt.Errorf("%d should be less than %d", lo, hi)
 		}
 		if hi-lo+1 > 65535 {
 			return errors.New("NFQUEUE: number of total queues is 0")
@@ -134,9 +134,9 @@ func (t *nflogTG) Set(_ *xtables.ParseContext, id int, args []string, _ bool) er
 	if id == 2 || id == 3 {
 		most = 0xffffffff
 	}
-	n, err := number(nflogTarget.Options[id].Name, args[0], 0, most)
+	n, err := number("NFLOG", []string{"nflog-group", "", "nflog-range", "nflog-size", "nflog-threshold"}[id], args[0], 0, most)
 	if err != nil {
-		return fmt.Errorf("NFLOG: %w", err)
+		return err
 	}
 	switch id {
 	case 0:

@@ -20,8 +20,8 @@ var (
 	tcpmssTarget = &xtables.Def{ // read-only
 		Name: "TCPMSS", Protos: []uint8{header.ProtoTCP},
 		Options: []xtables.Option{
-			{Name: "set-mss", ID: 0, Args: 1, Excl: 2},
-			{Name: "clamp-mss-to-pmtu", ID: 1, Excl: 1},
+			{Name: "set-mss", ID: 0, Args: 1},
+			{Name: "clamp-mss-to-pmtu", ID: 1},
 		},
 		NewTarget: func() xtables.Target { return new(tcpmssTG) },
 	}
@@ -89,11 +89,11 @@ func (t *tcpmssTG) Set(_ *xtables.ParseContext, id int, args []string, _ bool) e
 		t.clamp = true
 		return nil
 	}
-	n, err := number("set-mss", args[0], 0, 65535-40)
+	n, err := number("TCPMSS", "set-mss", args[0], 0, 65535-header.IPv4MinLen)
 	if err != nil {
-		return fmt.Errorf("TCPMSS: %w", err)
+		return err
 	}
-	t.mss = uint16(n)
+	t.mss, t.clamp = uint16(n), false // the last one counts
 	return nil
 }
 
@@ -234,17 +234,9 @@ next:
 			return fmt.Errorf("Bad TCP option value \"%s\"", s)
 		}
 		if n < 2 {
-			return fmt.Errorf("TCPOPTSTRIP: Option value may not be 0 or 1")
+			return errors.New("Option value may not be 0 or 1")
 		}
 		t.strip[n/64] |= 1 << (n % 64)
-	}
-	return nil
-}
-
-// Done implements xtables.Extension.
-func (t *tcpoptstripTG) Done(*xtables.ParseContext) error {
-	if t.strip == [4]uint64{} {
-		return errors.New("TCPOPTSTRIP: --strip-options parameter required")
 	}
 	return nil
 }
@@ -273,10 +265,18 @@ func (t *tcpoptstripTG) list(b []byte, numeric bool) []byte {
 }
 
 // Save implements xtables.Extension.
-func (t *tcpoptstripTG) Save(b []byte) []byte { return t.list(append(b, " --strip-options "...), true) }
+func (t *tcpoptstripTG) Save(b []byte) []byte {
+	if t.strip == [4]uint64{} {
+		return b
+	}
+	return t.list(append(b, " --strip-options "...), true)
+}
 
 // Print implements xtables.Extension.
 func (t *tcpoptstripTG) Print(b []byte, numeric bool) []byte {
+	if t.strip == [4]uint64{} {
+		return b
+	}
 	return t.list(append(b, " TCPOPTSTRIP options "...), numeric)
 }
 

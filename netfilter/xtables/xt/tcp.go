@@ -1,6 +1,7 @@
 package xt
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -13,13 +14,13 @@ var tcpDef = &xtables.Def{ // read-only
 	Name:   "tcp",
 	Protos: []uint8{header.ProtoTCP},
 	Options: []xtables.Option{
-		{Name: "source-port", ID: 0, Args: 1, Invert: true},
-		{Name: "sport", ID: 0, Args: 1, Invert: true},
-		{Name: "destination-port", ID: 1, Args: 1, Invert: true},
-		{Name: "dport", ID: 1, Args: 1, Invert: true},
-		{Name: "syn", ID: 2, Invert: true},
-		{Name: "tcp-flags", ID: 2, Args: 2, Invert: true},
-		{Name: "tcp-option", ID: 3, Args: 1, Invert: true},
+		{Name: "source-port", ID: 0, Args: 1, Invert: true, Multi: true},
+		{Name: "sport", ID: 0, Args: 1, Invert: true, Multi: true},
+		{Name: "destination-port", ID: 1, Args: 1, Invert: true, Multi: true},
+		{Name: "dport", ID: 1, Args: 1, Invert: true, Multi: true},
+		{Name: "syn", ID: 2, Invert: true, Multi: true},
+		{Name: "tcp-flags", ID: 2, Args: 2, Invert: true, Multi: true},
+		{Name: "tcp-option", ID: 3, Args: 1, Invert: true, Multi: true},
 	},
 	NewMatch: func() xtables.Match { return &tcpMatch{sport: allPorts, dport: allPorts} },
 }
@@ -42,7 +43,7 @@ var tcpFlagNames = []struct { // read-only
 func parseTCPFlags(s string) (uint8, error) {
 	var f uint8
 next:
-	for _, name := range strings.Split(s, ",") {
+	for name := range strings.FieldsFuncSeq(s, func(r rune) bool { return r == ',' }) {
 		for _, n := range tcpFlagNames {
 			if strings.EqualFold(n.name, name) {
 				f |= n.bits
@@ -72,6 +73,9 @@ func appendTCPFlags(b []byte, f uint8) []byte {
 
 // Set implements xtables.Extension.
 func (m *tcpMatch) Set(c *xtables.ParseContext, id int, args []string, invert bool) (err error) {
+	if err := onlyOne(c, id); err != nil {
+		return err
+	}
 	switch id {
 	case 0:
 		m.invSport = invert
@@ -90,11 +94,23 @@ func (m *tcpMatch) Set(c *xtables.ParseContext, id int, args []string, invert bo
 		}
 	case 3:
 		m.invOption = invert
-		var n uint64
-		n, err = number("tcp-option", args[0], 1, 255)
+		n, ok := parseUint(args[0], 1, 255)
+		if !ok {
+			return fmt.Errorf("Bad TCP option \"%s\"", args[0])
+		}
 		m.option = uint8(n)
 	}
 	return err
+}
+
+// onlyOne refuses an option of tcp or udp that was there before, in the words
+// these two have for it.
+func onlyOne(c *xtables.ParseContext, id int) error {
+	if !c.Seen(id) {
+		return nil
+	}
+	return errors.New([]string{"Only one `--source-port' allowed", "Only one `--destination-port' allowed",
+		"Only one of `--syn' or `--tcp-flags'  allowed", "Only one `--tcp-option' allowed"}[id])
 }
 
 // Save implements xtables.Extension.

@@ -30,26 +30,40 @@ func parseUint(s string, lo, hi uint64) (uint64, bool) {
 	return n, err == nil && n >= lo && n <= hi
 }
 
-// number is parseUint with the error of an option.
-func number(opt, s string, lo, hi uint64) (uint64, error) {
+// number is parseUint with the error of an option of the extension who.
+func number(who, opt, s string, lo, hi uint64) (uint64, error) {
 	n, ok := parseUint(s, lo, hi)
 	if !ok {
-		return 0, fmt.Errorf("bad value for option \"--%s\", or out of range (%d-%d).", opt, lo, hi)
+		return 0, fmt.Errorf("%s: bad value for option \"--%s\", or out of range (%d-%d).\n", who, opt, lo, hi)
+	}
+	return n, nil
+}
+
+// bound is number for one end of a range.
+func bound(who, opt, s string, hi uint64) (uint64, error) {
+	n, ok := parseUint(s, 0, hi)
+	if !ok {
+		return 0, fmt.Errorf("%s: bad value for option \"--%s\" near \"%s\", or out of range (0-%d).\n", who, opt, s, hi)
 	}
 	return n, nil
 }
 
 // markMask takes "value[/mask]".
-func markMask(opt, s string) (value, mask uint32, err error) {
+func markMask(who, opt, s string) (value, mask uint32, err error) {
 	v, m, is := strings.Cut(s, "/")
-	mask = ^uint32(0)
-	n, err := number(opt, v, 0, 0xffffffff)
-	if err == nil && is {
-		var k uint64
-		k, err = number(opt, m, 0, 0xffffffff)
-		mask = uint32(k)
+	n, ok := parseUint(v, 0, 0xffffffff)
+	k, ok2 := uint64(0xffffffff), true
+	if is {
+		k, ok2 = parseUint(m, 0, 0xffffffff)
 	}
-	return uint32(n), mask, err
+	if !ok || !ok2 {
+		return 0, 0, badInteger(who, opt)
+	}
+	return uint32(n), uint32(k), nil
+}
+
+func badInteger(who, opt string) error {
+	return fmt.Errorf("%s: bad integer value for option \"--%s\", or out of range.\n", who, opt)
 }
 
 // parseAddr takes a dotted address.

@@ -128,9 +128,9 @@ var dscpClasses = []struct {
 // parseDSCP takes a value or the name of a class. opt is the option of values.
 func parseDSCP(id int, who, opt, s string) (uint8, error) {
 	if id == 0 {
-		n, err := number(opt, s, 0, 63)
+		n, err := number(who, opt, s, 0, 63)
 		if err != nil {
-			return 0, fmt.Errorf("%s: %w", who, err)
+			return 0, err
 		}
 		return uint8(n), nil
 	}

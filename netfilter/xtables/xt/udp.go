@@ -7,7 +7,7 @@ import (
 
 var udpDef = &xtables.Def{ // read-only
 	Name:     "udp",
-	Protos:   []uint8{header.ProtoUDP, header.ProtoUDPLite},
+	Protos:   []uint8{header.ProtoUDP},
 	Options:  tcpDef.Options[:4],
 	NewMatch: func() xtables.Match { return &udpMatch{sport: allPorts, dport: allPorts} },
 }
@@ -21,6 +21,9 @@ type udpMatch struct {
 
 // Set implements xtables.Extension.
 func (m *udpMatch) Set(c *xtables.ParseContext, id int, args []string, invert bool) (err error) {
+	if err := onlyOne(c, id); err != nil {
+		return err
+	}
 	if id == 0 {
 		m.invSport = invert
 		m.sport, err = parsePorts(args[0], header.ProtoUDP)
