@@ -1,78 +1,69 @@
 package inet_test
 
 import (
+	"context"
 	"encoding/binary"
+	"flag"
 	"fmt"
 	"hash/crc32"
 	"math/rand/v2"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
-	"barewire/netfilter"
-	"barewire/netfilter/nat"
-	"barewire/netfilter/reject"
 	"barewire/skb"
 	"barewire/skb/header"
 )
 
-// natDuel is a duel of two routers with the same rules: Linux's set by iptables,
-// ours by functions, so that what is compared is the translation alone.
-type natDuel struct {
-	*duel
-	rules [netfilter.NumPoints]netfilter.Func
-}
+var natConns = flag.Uint("natconns", 20, "connections for each rule of TestLinux_nat")
+
+// natDuel is a duel of two routers with the same rules.
+type natDuel struct{ *duel }
 
 func newNATDuel(t *testing.T) *natDuel {
-	d := newRouterDuel(t)
-	t.Cleanup(d.h.NF().UseNAT(func(b *skb.Buff, s netfilter.State) netfilter.Verdict {
-		if fn := d.rules[s.Point]; fn != nil {
-			return fn(b, s)
-		}
-		return netfilter.Accept
-	}))
-	return d
-}
-
-// newRouterDuel is newNATDuel without tracking and translation.
-func newRouterDuel(t *testing.T) *natDuel {
 	d := &natDuel{duel: newDuel(t)}
 	d.set("ip_forward", "1")
 	d.set("conf.all.send_redirects", "0")
 	d.set("conf.tap0.send_redirects", "0")
-	if out, err := d.l.ns.Run(10*time.Second, "iptables-legacy", "-t", "nat", "-L", "-n"); err != nil {
-		t.Skipf("no iptables here: %v\n%s", err, out)
+	for _, p := range []string{"iptables-legacy", "conntrack"} {
+		if _, err := exec.LookPath(p); err != nil {
+			t.Skip(err)
+		}
 	}
 	return d
 }
 
-// rule gives both the same rule, in place of all before at that point.
-func (d *natDuel) rule(p netfilter.Point, args string, fn netfilter.Func) {
+// rules gives both the same rules, in place of all before, and ends all
+// connections. The text is that of iptables-restore, tap0 the device.
+func (d *natDuel) rules(lines ...string) {
 	d.Helper()
-	d.iptables("-t", "nat", "-F", p.String())
-	d.iptables(append([]string{"-t", "nat", "-A", p.String()}, strings.Fields(args)...)...)
-	d.rules[p] = fn
-}
-
-func (d *natDuel) iptables(args ...string) {
-	d.Helper()
-	if out, err := d.l.ns.Run(10*time.Second, "iptables-legacy", args...); err != nil {
-		d.Fatalf("iptables %v: %v\n%s", args, err, out)
+	text := ""
+	for _, table := range []string{"raw", "mangle", "nat", "filter"} {
+		text += "*" + table + "\n"
+		for _, l := range lines {
+			if rest, ok := strings.CutPrefix(l, table+" "); ok {
+				text += rest + "\n"
+			}
+		}
+		text += "COMMIT\n"
 	}
-}
-
-// forget ends all rules and connections of both.
-func (d *natDuel) forget() {
-	d.Helper()
-	d.iptables("-t", "nat", "-F")
-	d.rules = [netfilter.NumPoints]netfilter.Func{}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	restore := d.l.ns.Command(ctx, "iptables-legacy-restore")
+	restore.Stdin = strings.NewReader(text)
+	if out, err := restore.CombinedOutput(); err != nil {
+		d.Fatalf("%v: %s\n%s", err, out, text)
+	}
 	if out, err := d.l.ns.Run(10*time.Second, "conntrack", "-F"); err != nil {
-		d.Skipf("no conntrack here: %v\n%s", err, out)
+		d.Fatalf("conntrack: %v\n%s", err, out)
+	}
+	text = strings.ReplaceAll(text, "tap0", "eth0")
+	if status, _, stderr := d.h.NF().Run([]string{"iptables-restore"}, []byte(text)); status != 0 {
+		d.Fatalf("iptables-restore: %s\n%s", stderr, text)
 	}
 	d.h.NF().Conntrack.Flush(nil)
 }
-
-func inNet(a, net header.Addr, bits int) bool { return (a^net)&header.Mask(bits) == 0 }
 
 var (
 	inside  = ip4(10, 1, 0, 0)
@@ -112,90 +103,203 @@ func icmpError(typ, code uint8, rest uint32, quote []byte) []byte {
 // with what goes wrong on the way, come out as from Linux.
 func TestLinux_nat_sameRewriting(t *testing.T) {
 	d := newNATDuel(t)
-	snat := func(r nat.Range) netfilter.Func {
-		return func(b *skb.Buff, _ netfilter.State) netfilter.Verdict {
-			if !inNet(header.IPv4(b.Data()).Src(), inside, 16) {
-				return netfilter.Accept
-			}
-			return d.h.NF().NAT.SNAT(b, &r)
-		}
-	}
-	dnat := func(r nat.Range) netfilter.Func {
-		return func(b *skb.Buff, _ netfilter.State) netfilter.Verdict {
-			if !inNet(header.IPv4(b.Data()).Dst(), outside, 24) {
-				return netfilter.Accept
-			}
-			return d.h.NF().NAT.DNAT(b, &r)
-		}
-	}
-	addrs := func(a, b header.Addr) nat.Range { return nat.Range{Flags: nat.MapIPs, MinAddr: a, MaxAddr: b} }
-	ports := func(r nat.Range, a, b uint16) nat.Range {
-		r.Flags |= nat.ProtoSpecified
-		r.MinPort, r.MaxPort = a, b
-		return r
-	}
 	gw := ip4(198, 51, 100, 1)
-
-	d.rule(netfilter.PostRouting, "-s 10.1.0.0/16 -j SNAT --to-source 198.51.100.1", snat(addrs(gw, gw)))
+	d.rules("nat -A POSTROUTING -s 10.1.0.0/16 -j SNAT --to-source 198.51.100.1")
 	d.both("SNAT", gw)
-	d.forget()
-	d.rule(netfilter.PostRouting, "-s 10.1.0.0/16 -j SNAT --to-source 198.51.100.1-198.51.100.30", snat(addrs(gw, gw+29)))
-	d.spread("SNAT to a range", false)
-	d.forget()
-	d.rule(netfilter.PostRouting, "-s 10.1.0.0/16 -j SNAT --to-source 198.51.100.1-198.51.100.30 --persistent", func() netfilter.Func {
-		r := addrs(gw, gw+29)
-		r.Flags |= nat.Persistent
-		return snat(r)
-	}())
-	d.spread("SNAT to a range, persistent", false)
-	d.forget()
-	d.rule(netfilter.PreRouting, "-d 203.0.113.0/24 -j DNAT --to-destination 10.1.9.1-10.1.9.200", dnat(addrs(ip4(10, 1, 9, 1), ip4(10, 1, 9, 200))))
-	d.spread("DNAT to a range", true)
-	d.forget()
-	r := ports(addrs(ip4(10, 1, 9, 1), ip4(10, 1, 9, 1)), 8000, 8000)
-	d.rule(netfilter.PreRouting, "-d 203.0.113.0/24 -p udp -j DNAT --to-destination 10.1.9.1:8000", func(b *skb.Buff, s netfilter.State) netfilter.Verdict {
-		if header.IPv4(b.Data()).Protocol() != 17 {
-			return netfilter.Accept
-		}
-		return dnat(r)(b, s)
-	})
-	d.spread("DNAT to a port", true)
-	d.forget()
-	d.rule(netfilter.PreRouting, "-d 203.0.113.0/24 -j NETMAP --to 10.1.9.0/24", func(b *skb.Buff, s netfilter.State) netfilter.Verdict {
-		if !inNet(header.IPv4(b.Data()).Dst(), outside, 24) {
-			return netfilter.Accept
-		}
-		n := addrs(ip4(10, 1, 9, 0), ip4(10, 1, 9, 255))
-		return d.h.NF().NAT.Netmap(b, s, &n)
-	})
-	d.spread("NETMAP", true)
-	d.forget()
-	d.rule(netfilter.PostRouting, "-s 10.1.0.0/16 -j MASQUERADE", func(b *skb.Buff, s netfilter.State) netfilter.Verdict {
-		if !inNet(header.IPv4(b.Data()).Src(), inside, 16) {
-			return netfilter.Accept
-		}
-		return d.h.NF().NAT.Masquerade(b, s, &nat.Range{})
-	})
+	d.rules("nat -A POSTROUTING -s 10.1.0.0/16 -o tap0 -j MASQUERADE")
 	d.both("MASQUERADE", hostIP)
-	d.forget()
-	d.rule(netfilter.PreRouting, "-d 203.0.113.0/24 -p udp -j REDIRECT --to-ports 7", func(b *skb.Buff, s netfilter.State) netfilter.Verdict {
-		h := header.IPv4(b.Data())
-		if h.Protocol() != 17 || !inNet(h.Dst(), outside, 24) {
-			return netfilter.Accept
-		}
-		n := ports(nat.Range{}, 7, 7)
-		return d.h.NF().NAT.Redirect(b, s, &n)
-	})
+	for _, r := range []string{
+		"-s 10.1.0.0/16 -j SNAT --to-source 198.51.100.1-198.51.100.30",
+		"-s 10.1.0.0/16 -j SNAT --to-source 198.51.100.1-198.51.100.30 --persistent",
+		"-s 10.1.0.0/16 -j NETMAP --to 198.51.100.0/24",
+		"-s 10.1.0.0/16 -p udp -j SNAT --to-source 198.51.100.1:7000",
+	} {
+		d.rules("nat -A POSTROUTING " + r)
+		d.spread(r, false)
+	}
+	for _, r := range []string{
+		"-j DNAT --to-destination 10.1.9.1-10.1.9.200",
+		"-j DNAT --to-destination 10.1.9.1-10.1.9.200 --persistent",
+		"-p udp -j DNAT --to-destination 10.1.9.1:8000",
+		"-p tcp --dport 80 -j DNAT --to-destination 10.1.9.1:3000-3100",
+		"-p tcp --dport 80 -j DNAT --to-destination 10.1.9.1:3000-3100/80",
+		"-j NETMAP --to 10.1.9.0/24",
+	} {
+		d.rules("nat -A PREROUTING -d 203.0.113.0/24 " + r)
+		d.spread(r, true)
+	}
+	d.rules("nat -A PREROUTING -d 203.0.113.0/24 -p udp -j REDIRECT --to-ports 7")
 	d.feed("REDIRECT to the echo server", d.ip(17, peerIP, outside+5, udpOf(peerIP, outside+5, 4444, 53, 100)))
 	d.feed("REDIRECT again", d.ip(17, peerIP, outside+5, udpOf(peerIP, outside+5, 4444, 53, 10)))
 	d.feed("REDIRECT, TCP is not", d.ip(6, peerIP, outside+5, tcpSegmentOf(peerIP, outside+5, header.TCPFields{SrcPort: 1, DstPort: 2, Flags: header.TCPSyn}, "")))
-	d.forget()
 	// Both ends: a client inside reaches a server inside by an outside address.
-	d.rule(netfilter.PreRouting, "-d 203.0.113.0/24 -j DNAT --to-destination 10.1.9.1", dnat(addrs(ip4(10, 1, 9, 1), ip4(10, 1, 9, 1))))
-	d.rule(netfilter.PostRouting, "-s 10.1.0.0/16 -j SNAT --to-source 198.51.100.1", snat(addrs(gw, gw)))
+	d.rules("nat -A PREROUTING -d 203.0.113.0/24 -j DNAT --to-destination 10.1.9.1",
+		"nat -A POSTROUTING -s 10.1.0.0/16 -j SNAT --to-source 198.51.100.1")
 	c := inside + 0x101
 	d.feed("hairpin", d.ip(17, c, outside+9, udpOf(c, outside+9, 3000, 53, 20)))
 	d.feed("hairpin, answer", d.ip(17, ip4(10, 1, 9, 1), gw, udpOf(ip4(10, 1, 9, 1), gw, 53, 3000, 20)))
+	// A port that all have to share, which only one can for each server.
+	d.rules("nat -A POSTROUTING -s 10.1.0.0/16 -p udp -j SNAT --to-source 198.51.100.1:7000")
+	s := ip4(8, 8, 4, 4)
+	for i := range header.Addr(3) {
+		d.feed(fmt.Sprint("exhausted ", i), d.ip(17, c+i, s, udpOf(c+i, s, 3000, 53, 20)))
+		d.feed(fmt.Sprint("exhausted, another server ", i), d.ip(17, c+i, s+i, udpOf(c+i, s+i, 3000, 53, 20)))
+	}
+}
+
+// TestLinux_nat_chosenPorts: where Linux draws the port, ours is out of the same
+// range, kept for the connection, and another's never.
+func TestLinux_nat_chosenPorts(t *testing.T) {
+	d := newNATDuel(t)
+	s := ip4(8, 8, 4, 4)
+	for _, c := range []struct {
+		rule   string
+		sport  uint16
+		lo, hi uint16
+	}{
+		{"-j SNAT --to-source 198.51.100.1", 5000, 1024, 65535},
+		{"-j SNAT --to-source 198.51.100.1", 300, 1, 511},
+		{"-j SNAT --to-source 198.51.100.1", 900, 600, 1023},
+		{"-p udp -j SNAT --to-source 198.51.100.1:7000-7049", 5000, 7000, 7049},
+		{"-p udp -j SNAT --to-source 198.51.100.1:7000-7049 --random", 5000, 7000, 7049},
+		{"-p udp -j MASQUERADE --to-ports 7000-7049 --random-fully", 5000, 7000, 7049},
+		{"-j MASQUERADE --random", 5000, 1024, 65535},
+		{"-j MASQUERADE --random-fully", 5000, 1024, 65535},
+	} {
+		d.rules("nat -A POSTROUTING -s 10.1.0.0/16 " + c.rule)
+		for _, own := range []bool{false, true} {
+			seen := map[uint16]int{}
+			for i := range 40 {
+				src := inside + 0x100 + header.Addr(i)
+				f := d.ip(17, src, s, udpOf(src, s, c.sport, 53, 20))
+				for again := range 2 {
+					p, ok := d.through(own, f)
+					if !ok {
+						t.Fatalf("%s, ours %v: packet %d was dropped", c.rule, own, i)
+					}
+					port := header.UDP(p[20:]).SrcPort()
+					if port < c.lo || port > c.hi {
+						t.Errorf("%s, ours %v: port %d", c.rule, own, port)
+					}
+					if was, ok := seen[port]; ok && was != i || !ok && again == 1 {
+						t.Errorf("%s, ours %v: port %d of %d is also %d's", c.rule, own, port, i, was)
+					}
+					seen[port] = i
+				}
+			}
+		}
+	}
+}
+
+// through has one of the two forward a frame, and returns what comes out of it.
+func (d *natDuel) through(own bool, f []byte) (p []byte, ok bool) {
+	d.Helper()
+	if own {
+		d.h.inject(f)
+		for _, g := range d.h.port.take() {
+			if q := parseIP(d, g); q.ip.Dst() == header.IPv4(f[14:]).Dst() {
+				return q.ip, true
+			}
+		}
+		return nil, false
+	}
+	if _, err := d.l.tap.Write(f); err != nil {
+		d.Fatal(err)
+	}
+	b := make([]byte, 2000)
+	for end := time.Now().Add(time.Second); ; {
+		d.l.tap.SetReadDeadline(end)
+		n, err := d.l.tap.Read(b)
+		if err != nil {
+			return nil, false
+		}
+		if header.Ethernet(b).Type() == header.EthPIP && header.IPv4(b[14:]).Dst() == header.IPv4(f[14:]).Dst() {
+			return b[14:n], true
+		}
+	}
+}
+
+// TestLinux_helpers_samePayload: FTP, active and passive, and TFTP through a
+// translation: commands and sequence numbers are rewritten as by Linux, and what
+// is expected gets through.
+func TestLinux_helpers_samePayload(t *testing.T) {
+	d := newNATDuel(t)
+	gw, c, s := ip4(198, 51, 100, 1), inside+0x203, ip4(8, 8, 4, 4)
+	for _, translate := range []bool{true, false} {
+		for _, inPayload := range []bool{true, false} { // a longer address, a shorter one
+			rules := []string{"raw -A PREROUTING -p tcp --dport 21 -j CT --helper ftp", "raw -A PREROUTING -p udp --dport 69 -j CT --helper tftp",
+				"filter -A FORWARD -p tcp -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT", "filter -A FORWARD -p tcp --dport 21 -j ACCEPT",
+				"filter -A FORWARD -p udp --dport 69 -j ACCEPT", "filter -A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT", "filter -P FORWARD DROP"}
+			seen := c
+			if translate {
+				seen = gw
+				if !inPayload {
+					seen = ip4(9, 9, 9, 1)
+				}
+				rules = append(rules, "nat -A POSTROUTING -s 10.1.0.0/16 -j SNAT --to-source "+seen.String())
+			}
+			d.rules(rules...)
+			d.ftp(fmt.Sprintf("FTP, seen as %v", seen), c, seen, s)
+			tftp := append([]byte{0, 1}, "file\x00octet\x00"...)
+			d.feed(fmt.Sprintf("TFTP, seen as %v: request", seen), d.ip(17, c, s, udpPacket(c, s, 3000, 69, tftp)))
+			d.feed(fmt.Sprintf("TFTP, seen as %v: answer", seen), d.ip(17, s, seen, udpPacket(s, seen, 3333, 3000, []byte{0, 3, 0, 1, 'x'})))
+			d.feed(fmt.Sprintf("TFTP, seen as %v: acknowledgment", seen), d.ip(17, c, s, udpPacket(c, s, 3000, 3333, []byte{0, 4, 0, 1})))
+			d.feed(fmt.Sprintf("TFTP, seen as %v: another answer", seen), d.ip(17, s, seen, udpPacket(s, seen, 3334, 3000, []byte{0, 3, 0, 1, 'x'})))
+		}
+	}
+}
+
+// ftp plays a session of c with s, who sees it as seen.
+func (d *natDuel) ftp(what string, c, seen, s header.Addr) {
+	d.Helper()
+	cseq, sseq := uint32(1000), uint32(9000)
+	moved := uint32(0) // by how much the server sees the client's numbers moved
+	say := func(flags uint8, data string) {
+		d.Helper()
+		d.feed(fmt.Sprintf("%s: client %q", what, data), d.ip(6, c, s, tcpSegmentOf(c, s, header.TCPFields{SrcPort: 4000, DstPort: 21, Seq: cseq, Ack: sseq, Flags: flags}, data)))
+		cseq += uint32(len(data)) + uint32(flags>>1&1) + uint32(flags&1)
+	}
+	answer := func(flags uint8, data string) {
+		d.Helper()
+		d.feed(fmt.Sprintf("%s: server %q", what, data), d.ip(6, s, seen, tcpSegmentOf(s, seen, header.TCPFields{SrcPort: 21, DstPort: 4000, Seq: sseq, Ack: cseq + moved, Flags: flags}, data)))
+		sseq += uint32(len(data)) + uint32(flags>>1&1) + uint32(flags&1)
+	}
+	data := func(name string, src, dst header.Addr, sport, dport uint16) {
+		d.Helper()
+		d.feed(fmt.Sprintf("%s: %s", what, name), d.ip(6, src, dst, tcpSegmentOf(src, dst, header.TCPFields{SrcPort: sport, DstPort: dport, Seq: 5, Flags: header.TCPSyn}, "")))
+	}
+	comma := func(a header.Addr) string { return strings.ReplaceAll(a.String(), ".", ",") }
+	const ack = header.TCPAck
+	say(header.TCPSyn, "")
+	answer(header.TCPSyn|ack, "")
+	say(ack, "")
+	answer(ack, "220 ready\r\n")
+	say(ack, "USER me\r\n")
+	answer(ack, "230 in\r\n")
+	data("data before anything", s, seen, 20, 8000)
+	say(ack, "PORT "+comma(c)+",31,64\r\n")
+	moved += uint32(len(comma(seen)) - len(comma(c)))
+	answer(ack, "200 ok\r\n")
+	data("active data", s, seen, 20, 8000)
+	data("active data once more", s, seen, 21, 8000)
+	say(ack, "EPRT |1|"+c.String()+"|8001|\r\n")
+	moved += uint32(len(seen.String()) - len(c.String()))
+	answer(ack, "200 ok\r\n")
+	data("active data by EPRT", s, seen, 20, 8001)
+	say(ack, "PASV\r\n")
+	answer(ack, "227 Entering Passive Mode ("+comma(s)+",31,70).\r\n")
+	data("passive data", c, s, 4001, 8006)
+	say(ack, "EPSV\r\n")
+	answer(ack, "229 Extended Passive (|||8007|)\r\n")
+	data("passive data by EPSV", c, s, 4002, 8007)
+	say(ack, "PORT "+comma(c+1)+",31,64\r\n")
+	answer(ack, "500 no\r\n")
+	say(ack, "PORT 1,2,3\r\n")
+	cseq -= uint32(len("PORT 1,2,3\r\n")) // dropped
+	say(ack, "QUIT\r\n")
+	answer(ack|header.TCPFin, "221 bye\r\n")
+	say(ack|header.TCPFin, "")
+	answer(ack, "")
 }
 
 // both feeds connections from inside whose source becomes gw, and what answers
@@ -245,14 +349,7 @@ func (d *natDuel) both(what string, gw header.Addr) {
 	feed("protocol 47", d.ip(47, c, s, []byte{0, 0, 8, 0, 1, 2, 3, 4}))
 	feed("protocol 99", d.ip(99, c, s, []byte("something else")))
 	feed("protocol 99 back", d.ip(99, s, gw, []byte("something else")))
-	sctp := func() []byte {
-		p := append(make([]byte, 12), 1, 0, 0, 20, 0, 0, 0, 1, 0, 0, 16, 0, 0, 1, 0, 1, 0, 0, 0, 5)
-		binary.BigEndian.PutUint16(p, 5000)
-		binary.BigEndian.PutUint16(p[2:], 5001)
-		binary.LittleEndian.PutUint32(p[8:], crc32.Checksum(p, crc32.MakeTable(crc32.Castagnoli)))
-		return p
-	}()
-	feed("SCTP INIT", d.ip(132, c, s, sctp))
+	feed("SCTP INIT", d.ip(132, c, s, sctpInit()))
 	feed("fragments", fragmentsOf(c, s, 321, udpOf(c, s, 5355, 53, 3000))...)
 	feed("fragments back", fragmentsOf(s, gw, 322, udpOf(s, gw, 53, 5355, 4000))...)
 	feed("one fragment", fragmentsOf(c, s, 323, udpOf(c, s, 5356, 53, 3000))[1])
@@ -261,12 +358,20 @@ func (d *natDuel) both(what string, gw header.Addr) {
 	feed("UDP of 7 bytes", d.ip(17, c, s, make([]byte, 7)))
 	feed("too large, DF", d.ip(17, c, s, udpOf(c, s, 5353, 53, 1400), func(h header.IPv4) { h.SetFragField(header.IPDF) }))
 	rnd := rand.New(rand.NewPCG(7, uint64(gw)))
-	for i := range uint16(60) {
+	for i := range uint16(*natConns) {
 		c, s, sp, dp := inside+header.Addr(rnd.IntN(60000)), ip4(8, 8, 0, 0)+header.Addr(rnd.IntN(60000)), 10000+i, uint16(rnd.IntN(65535)+1)
 		p := udpOf(c, s, sp, dp, rnd.IntN(900))
 		feed(fmt.Sprint("random UDP ", i), d.ip(17, c, s, p))
 		feed(fmt.Sprint("random UDP back ", i), d.ip(17, s, gw, udpOf(s, gw, dp, sp, rnd.IntN(900))))
 	}
+}
+
+func sctpInit() []byte {
+	p := append(make([]byte, 12), 1, 0, 0, 20, 0, 0, 0, 1, 0, 0, 16, 0, 0, 1, 0, 1, 0, 0, 0, 5)
+	binary.BigEndian.PutUint16(p, 5000)
+	binary.BigEndian.PutUint16(p[2:], 5001)
+	binary.LittleEndian.PutUint32(p[8:], crc32.Checksum(p, crc32.MakeTable(crc32.Castagnoli)))
+	return p
 }
 
 // fragmentsOf cuts an IP payload of protocol UDP.
@@ -286,7 +391,7 @@ func fragmentsOf(src, dst header.Addr, id uint16, data []byte) [][]byte {
 func (d *natDuel) spread(what string, in bool) {
 	d.Helper()
 	rnd := rand.New(rand.NewPCG(5, 6))
-	for i := range uint16(80) {
+	for i := range uint16(*natConns) {
 		src, dst := inside+0x300+header.Addr(rnd.IntN(300)), ip4(8, 8, 0, 0)+header.Addr(rnd.IntN(3))
 		if in {
 			src, dst = ip4(8, 8, 0, 0)+header.Addr(rnd.IntN(60000)), outside+header.Addr(rnd.IntN(200)+1)
@@ -300,68 +405,60 @@ func (d *natDuel) spread(what string, in bool) {
 
 // TestLinux_reject_sameAnswers: each type, for each kind of packet.
 func TestLinux_reject_sameAnswers(t *testing.T) {
-	d := newRouterDuel(t)
-	remove := func() {}
-	types := map[string]reject.With{"icmp-net-unreachable": reject.NetUnreachable, "icmp-host-unreachable": reject.HostUnreachable,
-		"icmp-proto-unreachable": reject.ProtUnreachable, "icmp-port-unreachable": reject.PortUnreachable,
-		"icmp-net-prohibited": reject.NetProhibited, "icmp-host-prohibited": reject.HostProhibited,
-		"icmp-admin-prohibited": reject.AdminProhibited, "tcp-reset": reject.TCPReset}
+	d := newNATDuel(t)
 	far := ip4(8, 8, 8, 8)
-	for name, with := range types {
-		for _, p := range []netfilter.Point{netfilter.Forward, netfilter.LocalIn} {
-			args := []string{"-A", p.String(), "-j", "REJECT", "--reject-with", name}
-			if with == reject.TCPReset {
-				args = append(args, "-p", "tcp")
+	for _, with := range []string{"icmp-net-unreachable", "icmp-host-unreachable", "icmp-proto-unreachable", "icmp-port-unreachable",
+		"icmp-net-prohibited", "icmp-host-prohibited", "icmp-admin-prohibited", "tcp-reset"} {
+		for chain, dst := range map[string]header.Addr{"FORWARD": far, "INPUT": hostIP} {
+			rule := "filter -A " + chain + " -j REJECT --reject-with " + with
+			if with == "tcp-reset" {
+				rule += " -p tcp"
 			}
-			d.iptables(args...)
-			remove = d.h.Hooks().Register(p, netfilter.PriFilter, func(b *skb.Buff, s netfilter.State) netfilter.Verdict {
-				if with == reject.TCPReset && header.IPv4(b.Data()).Protocol() != header.ProtoTCP {
-					return netfilter.Accept
-				}
-				d.h.NF().Reject.Reject(b, s, with)
-				return netfilter.Drop
-			})
-			dst := far
-			if p == netfilter.LocalIn {
-				dst = hostIP
-			}
-			feed := func(what string, frames ...[]byte) { d.feed(fmt.Sprint(name, " ", p, ": ", what), frames...) }
-			feed("UDP", d.ip(17, peerIP, dst, udpOf(peerIP, dst, 5, 99, 100)))
-			feed("UDP, bad checksum", d.ip(17, peerIP, dst, func() []byte { p := udpOf(peerIP, dst, 5, 99, 9); p[7] ^= 1; return p }()))
-			feed("UDP, no checksum", d.ip(17, peerIP, dst, func() []byte { p := udpOf(peerIP, dst, 5, 99, 9); p[6], p[7] = 0, 0; return p }()))
-			feed("UDP of 7 bytes", d.ip(17, peerIP, dst, make([]byte, 7)))
-			feed("UDP, long", d.ip(17, peerIP, dst, udpOf(peerIP, dst, 5, 99, 1400)))
-			tcp := func(f header.TCPFields, data string) []byte {
-				f.SrcPort, f.DstPort = 4000, 80
-				return d.ip(6, peerIP, dst, tcpSegmentOf(peerIP, dst, f, data))
-			}
-			feed("SYN", tcp(header.TCPFields{Flags: header.TCPSyn, Seq: 77}, ""))
-			feed("SYN with data", tcp(header.TCPFields{Flags: header.TCPSyn, Seq: 77}, "hello"))
-			feed("ACK", tcp(header.TCPFields{Flags: header.TCPAck, Seq: 77, Ack: 99}, "hello"))
-			feed("FIN", tcp(header.TCPFields{Flags: header.TCPFin, Seq: 77, Ack: 99}, "hello"))
-			feed("FIN-ACK", tcp(header.TCPFields{Flags: header.TCPFin | header.TCPAck, Seq: 0xffffffff, Ack: 99}, ""))
-			feed("RST", tcp(header.TCPFields{Flags: header.TCPRst, Seq: 77}, ""))
-			feed("options", tcp(header.TCPFields{Flags: header.TCPSyn, Seq: 77, HeaderLen: 40}, "hello"))
-			feed("TCP, bad checksum", func() []byte { f := tcp(header.TCPFields{Flags: header.TCPSyn}, ""); f[50] ^= 1; return f }())
-			feed("TCP of 12 bytes", d.ip(6, peerIP, dst, make([]byte, 12)))
-			feed("TCP, header too long", func() []byte {
-				p := tcpSegmentOf(peerIP, dst, header.TCPFields{Flags: header.TCPSyn}, "")
-				p[12] = 0xf0
-				header.TCP(p).SetChecksum(0)
-				header.TCP(p).SetChecksum(skb.CsumFold(skb.CsumPartial(p, header.PseudoSum(peerIP, dst, 6, len(p)))))
-				return d.ip(6, peerIP, dst, p)
-			}())
-			feed("ping", d.ip(1, peerIP, dst, icmpEcho(1, 2, []byte("x"))))
-			feed("an ICMP error", d.ip(1, peerIP, dst, icmpError(3, 1, 0, make([]byte, 28))))
-			feed("protocol 99", d.ip(99, peerIP, dst, []byte("something")))
-			feed("protocol 99, sum right", d.ip(99, peerIP, dst, []byte{0xff, 0xff, 0, 0}))
-			feed("GRE", d.ip(47, peerIP, dst, []byte{0, 0, 8, 0, 1}))
-			feed("SCTP", d.ip(132, peerIP, dst, make([]byte, 16)))
-			feed("to the subnet in a broadcast frame", ethFrame(bcast, peerMAC, header.EthPIP, ipPacket(header.Fields{Protocol: 17, Src: peerIP, Dst: hostIP | 0xff}, udpOf(peerIP, hostIP|0xff, 5, 99, 9))))
-			feed("from nobody", d.ip(17, 0, dst, udpOf(0, dst, 5, 99, 9)))
-			feed("fragments", fragmentsOf(peerIP, dst, 30, udpOf(peerIP, dst, 5, 99, 2000))...)
-			d.iptables("-F")
-			remove()
+			d.rules(rule)
+			d.rejects(with+" "+chain, dst)
 		}
 	}
+	// With tracking and translation: answers find back through it.
+	d.rules("nat -A PREROUTING -d 203.0.113.0/24 -j DNAT --to-destination 10.1.9.1", "filter -A FORWARD -p tcp -j REJECT --reject-with tcp-reset",
+		"filter -A FORWARD -j REJECT", "filter -A OUTPUT -m conntrack --ctstate INVALID -j DROP")
+	d.rejects("translated", outside+5)
+}
+
+func (d *natDuel) rejects(what string, dst header.Addr) {
+	d.Helper()
+	feed := func(name string, frames ...[]byte) { d.Helper(); d.feed(what+": "+name, frames...) }
+	feed("UDP", d.ip(17, peerIP, dst, udpOf(peerIP, dst, 5, 99, 100)))
+	feed("UDP, bad checksum", d.ip(17, peerIP, dst, func() []byte { p := udpOf(peerIP, dst, 5, 99, 9); p[7] ^= 1; return p }()))
+	feed("UDP, no checksum", d.ip(17, peerIP, dst, func() []byte { p := udpOf(peerIP, dst, 5, 99, 9); p[6], p[7] = 0, 0; return p }()))
+	feed("UDP of 7 bytes", d.ip(17, peerIP, dst, make([]byte, 7)))
+	feed("UDP, long", d.ip(17, peerIP, dst, udpOf(peerIP, dst, 5, 99, 1400)))
+	tcp := func(f header.TCPFields, data string) []byte {
+		f.SrcPort, f.DstPort = 4000, 80
+		return d.ip(6, peerIP, dst, tcpSegmentOf(peerIP, dst, f, data))
+	}
+	feed("SYN", tcp(header.TCPFields{Flags: header.TCPSyn, Seq: 77}, ""))
+	feed("SYN with data", tcp(header.TCPFields{Flags: header.TCPSyn, Seq: 77}, "hello"))
+	feed("ACK", tcp(header.TCPFields{Flags: header.TCPAck, Seq: 77, Ack: 99}, "hello"))
+	feed("FIN", tcp(header.TCPFields{Flags: header.TCPFin, Seq: 77, Ack: 99}, "hello"))
+	feed("FIN-ACK", tcp(header.TCPFields{Flags: header.TCPFin | header.TCPAck, Seq: 0xffffffff, Ack: 99}, ""))
+	feed("RST", tcp(header.TCPFields{Flags: header.TCPRst, Seq: 77}, ""))
+	feed("options", tcp(header.TCPFields{Flags: header.TCPSyn, Seq: 77, HeaderLen: 40}, "hello"))
+	feed("TCP, bad checksum", func() []byte { f := tcp(header.TCPFields{Flags: header.TCPSyn}, ""); f[50] ^= 1; return f }())
+	feed("TCP of 12 bytes", d.ip(6, peerIP, dst, make([]byte, 12)))
+	feed("TCP, header too long", func() []byte {
+		p := tcpSegmentOf(peerIP, dst, header.TCPFields{Flags: header.TCPSyn}, "")
+		p[12] = 0xf0
+		header.TCP(p).SetChecksum(0)
+		header.TCP(p).SetChecksum(skb.CsumFold(skb.CsumPartial(p, header.PseudoSum(peerIP, dst, 6, len(p)))))
+		return d.ip(6, peerIP, dst, p)
+	}())
+	feed("ping", d.ip(1, peerIP, dst, icmpEcho(1, 2, []byte("x"))))
+	feed("an ICMP error", d.ip(1, peerIP, dst, icmpError(3, 1, 0, make([]byte, 28))))
+	feed("protocol 99", d.ip(99, peerIP, dst, []byte("something")))
+	feed("protocol 99, sum right", d.ip(99, peerIP, dst, []byte{0xff, 0xff, 0, 0}))
+	feed("GRE", d.ip(47, peerIP, dst, []byte{0, 0, 8, 0, 1}))
+	feed("SCTP", d.ip(132, peerIP, dst, sctpInit()))
+	feed("to the subnet in a broadcast frame", ethFrame(bcast, peerMAC, header.EthPIP, ipPacket(header.Fields{Protocol: 17, Src: peerIP, Dst: hostIP | 0xff}, udpOf(peerIP, hostIP|0xff, 5, 99, 9))))
+	feed("from nobody", d.ip(17, 0, dst, udpOf(0, dst, 5, 99, 9)))
+	feed("fragments", fragmentsOf(peerIP, dst, 30, udpOf(peerIP, dst, 5, 99, 2000))...)
 }

@@ -20,6 +20,7 @@ const (
 // Protocol numbers that skb/header has no wire format for.
 const (
 	protoDCCP = 33
+	protoGRE  = 47
 	protoSCTP = 132
 )
 
@@ -102,6 +103,8 @@ func (r *rewrite) transport(proto uint8) bool {
 		return r.ports(8, 6, 8, false)
 	case protoSCTP:
 		return r.sctp()
+	case protoGRE:
+		return r.gre()
 	case header.ProtoICMP:
 		return r.icmp()
 	}
@@ -166,6 +169,24 @@ func (r *rewrite) icmp() bool {
 			sum = 0xffff // a message of zeros only has no pseudo header to tell the two zeros apart
 		}
 		h.SetChecksum(sum)
+	}
+	return true
+}
+
+// gre changes the call ID of enhanced GRE (RFC 2637 section 4.1), which is the
+// receiver's: there is none of the source (Linux: gre_manip_pkt).
+func (r *rewrite) gre() bool {
+	const hlen = 8
+	if !EnsureWritable(r.b, r.off+hlen) {
+		return false
+	}
+	p := r.b.Data()[r.off : r.off+hlen]
+	switch version := p[1] & 7; {
+	case r.m == Src || version == 0:
+	case version == 1:
+		binary.BigEndian.PutUint16(p[6:], r.to.Port)
+	default:
+		return false
 	}
 	return true
 }

@@ -157,6 +157,9 @@ func FuzzRewrite(f *testing.F) {
 			defer clone.Consume()
 		}
 		if !nat.Rewrite(b, 0, m, nat.End{Addr: header.Addr(addr), Port: port}) {
+			if proto == 47 && payload[1]&7 > 1 {
+				return // GRE of no known version
+			}
 			t.Fatal("refused")
 		}
 		if clone != nil && string(bytesOf(clone)) != string(before) {
