@@ -117,7 +117,7 @@ func (r *runner) judge(c *call, sc *pdl.Syscall) error {
 		}
 	}
 	if sc.Errno != "" && c.ret == -1 {
-		want, ok := symbols[sc.Errno]
+		want, ok := symbol(sc.Errno)
 		if !ok {
 			return &pdl.Unsupported{What: "errno " + sc.Errno}
 		}
@@ -146,7 +146,7 @@ func number(e pdl.Expr) (int64, error) {
 	case pdl.Int:
 		return int64(v), nil
 	case pdl.Word:
-		if n, ok := symbols[string(v)]; ok {
+		if n, ok := symbol(string(v)); ok {
 			return n, nil
 		}
 		var n int64
