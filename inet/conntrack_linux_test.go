@@ -294,7 +294,7 @@ func tcpSegment(src, dst header.Addr, f *header.TCPFields, opt []byte, n int) []
 // have the same state, and leave the same connections, as in Linux.
 func TestLinux_conntrackTCP_sameStates(t *testing.T) {
 	d := newCTDuel(t)
-	rounds, each := 40, 100
+	rounds, each := 15, 100
 	if s := os.Getenv("CONNTRACK_ROUNDS"); s != "" {
 		rounds, _ = strconv.Atoi(s)
 	}
@@ -330,7 +330,7 @@ func TestLinux_conntrackTCP_sameStates(t *testing.T) {
 // fragments and errors about connections included.
 func TestLinux_conntrackRest_sameStates(t *testing.T) {
 	d := newCTDuel(t)
-	rounds := 20
+	rounds := 10
 	if s := os.Getenv("CONNTRACK_ROUNDS"); s != "" {
 		rounds, _ = strconv.Atoi(s)
 	}

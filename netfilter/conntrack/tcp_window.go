@@ -65,8 +65,12 @@ func segEnd(h header.TCP, n int) uint32 {
 	return end
 }
 
-// options takes window scale and SACK from a SYN (Linux: tcp_options).
+// options takes window scale and SACK from a SYN (Linux: tcp_options). One
+// without any options leaves what an earlier one said.
 func (s *tcpSide) options(h header.TCP) {
+	if len(h) == header.TCPMinLen {
+		return
+	}
 	s.scale = 0
 	s.flags &= tcpLiberal
 	eachOption(h, func(kind uint8, p []byte) {

@@ -62,7 +62,7 @@ func (t *Table) udpPacket(c *Conn, p *packet, info Info) verdict {
 		c.refresh(p, info, timeout)
 		return trackOK
 	}
-	stream := p.now > c.proto.since
+	stream := p.now > c.proto.since || p.proto == ProtoUDPLite // which has no probes
 	if stream {
 		timeout = t.Conf.UDPStream.Load()
 	}
