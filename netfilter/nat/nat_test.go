@@ -9,7 +9,6 @@ import (
 	"barewire/netfilter/nat"
 	"barewire/skb"
 	"barewire/skb/header"
-	"barewire/skb/skbtest"
 )
 
 // device is a network device by its index.
@@ -33,11 +32,10 @@ type box struct {
 	now   int64
 	rules map[netfilter.Point]netfilter.Func
 	masq  header.Addr // address of the device masqueraded by
-	taken int         // of the random numbers
 }
 
 func newBox(t testing.TB) *box {
-	x := &box{TB: t, now: 1, rules: map[netfilter.Point]netfilter.Func{}, cache: skbtest.New(t, skb.PageConfig{})}
+	x := &box{TB: t, now: 1, rules: map[netfilter.Point]netfilter.Func{}, cache: newCache(t)}
 	rnd := rand.New(rand.NewPCG(1, 2))
 	x.ct = conntrack.NewTable(conntrack.Config{Now: func() int64 { return x.now }, Max: 100000, Buckets: 1024,
 		Rand: func(b []byte) {
