@@ -65,7 +65,7 @@ func FuzzIn(f *testing.F) {
 		w.Each(func(c *Conn) bool {
 			c.AppendProc(nil)
 			if r, ok := c.nodes[Original].tuple.Invert(); !ok || r != c.nodes[Reply].tuple {
-				t.Errorf("tuples do not belong together: %+v", c.nodes)
+				t.Errorf("tuples do not belong together: %+v %+v", c.nodes[0].tuple, c.nodes[1].tuple)
 			}
 			listed++
 			return true
