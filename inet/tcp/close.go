@@ -180,7 +180,7 @@ func (s *Sock) orphaned(old uint32) {
 			return
 		}
 	}
-	if s.State() != Close && t.tooManyOrphans(0) {
+	if s.State() != Close && (t.tooManyOrphans(0) || s.outOfMemory()) {
 		s.refresh()
 		s.sendActiveReset()
 		s.setState(Close)

@@ -262,12 +262,14 @@ func (s *Sock) queueInOrder(b *skb.Buff) {
 		s.ack.pending |= ackNoMem | ackNow
 		s.scheduleAck()
 		s.wake(wakeData)
-		if b.Len() > 0 {
+		if b.Len() > 0 && s.rq.Len() > 0 {
 			s.tcp.inc(mib.TCPRcvQDrop)
 			discard(b, skb.ProtoMem)
 			return
 		}
-		s.forceRx(b) // a FIN alone costs nothing more
+		// A FIN alone costs nothing more, and with nothing to read the
+		// connection would stand still.
+		s.forceRx(b)
 	}
 	cb := rx(b)
 	n, fin := b.Len(), cb.flags&header.TCPFin != 0
@@ -335,7 +337,7 @@ func (s *Sock) mergeTail() {
 	tc.end = cb.end
 	tc.flags |= cb.flags
 	tc.charge += cb.charge
-	s.tcp.memory.Uncharge(int64(cb.real))
+	s.tcp.memFree(int64(cb.real))
 	b.Consume()
 }
 
@@ -365,6 +367,7 @@ func (s *Sock) rcvFull() bool {
 
 // fin is what a FIN does (Linux: tcp_fin; RFC 9293 section 3.10.7.4, eighth).
 func (s *Sock) fin() {
+	s.SetFlag(flagDone, true)
 	s.scheduleAck()
 	s.StoreShutdown(sock.RcvShutdown)
 	switch s.State() {

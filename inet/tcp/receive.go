@@ -102,12 +102,6 @@ func (s *Sock) space() int { return s.winFromSpace(max(s.space0(), 0)) }
 // fullSpace is tcp_full_space.
 func (s *Sock) fullSpace() int { return s.winFromSpace(s.ReceiveBuffer()) }
 
-// underPressure is tcp_under_memory_pressure.
-func (s *Sock) underPressure() bool {
-	m := s.tcp.memory
-	return m.Used() > m.Limit()/3*2
-}
-
 // rxTruesize is what a received segment counts against SO_RCVBUF.
 // The window follows from it, so it is what Linux counts for a packet that came
 // over a TUN device, or any driver that copies: struct sk_buff, and a data area
@@ -139,9 +133,14 @@ func (s *Sock) chargeRx(b *skb.Buff) bool {
 		}
 	}
 	real := b.Truesize()
-	if !s.tcp.memory.Charge(int64(real)) {
-		return false
+	for !s.memMay(real, true) {
+		if len(s.ofo.q) == 0 {
+			return false
+		}
+		s.dropLastOfo()
+		s.numSacks = 0
 	}
+	s.tcp.memory.ForceCharge(int64(real))
 	cb.charge, cb.real = uint32(c), uint32(real)
 	s.rmem += c
 	return true
@@ -160,7 +159,7 @@ func (s *Sock) forceRx(b *skb.Buff) {
 func (s *Sock) unchargeRx(b *skb.Buff) {
 	cb := rx(b)
 	s.rmem -= int(cb.charge)
-	s.tcp.memory.Uncharge(int64(cb.real))
+	s.tcp.memFree(int64(cb.real))
 	cb.charge, cb.real = 0, 0
 }
 
@@ -179,11 +178,7 @@ func (s *Sock) prune(need int) bool {
 	if len(s.ofo.q) > 0 {
 		s.tcp.inc(mib.OfoPruned)
 		for len(s.ofo.q) > 0 && s.rmem+need > s.ReceiveBuffer()-s.ReceiveBuffer()>>3 {
-			i := len(s.ofo.q) - 1
-			b := s.ofo.q[i]
-			s.ofo.remove(i)
-			s.unchargeRx(b)
-			b.Free(skb.TCPOFODrop)
+			s.dropLastOfo()
 		}
 		// What was SACKed is gone: the peer will notice (RFC 2018 section 8).
 		s.numSacks = 0
@@ -196,10 +191,19 @@ func (s *Sock) prune(need int) bool {
 	return false
 }
 
+// dropLastOfo takes the segment out of order that will be needed last.
+func (s *Sock) dropLastOfo() {
+	i := len(s.ofo.q) - 1
+	b := s.ofo.q[i]
+	s.ofo.remove(i)
+	s.unchargeRx(b)
+	b.Free(skb.TCPOFODrop)
+}
+
 // clampWindow is tcp_clamp_window.
 func (s *Sock) clampWindow() {
 	most := int(s.tcp.conf.rmem[2].Load())
-	if s.ReceiveBuffer() < most && !s.Flag(sock.FlagRcvBufLock) && !s.underPressure() {
+	if s.ReceiveBuffer() < most && !s.Flag(sock.FlagRcvBufLock) && !s.underPressure() && s.tcp.memBelowLow() {
 		s.StoreRcvBuf(min(s.rmem, most))
 	}
 	if s.rmem > s.ReceiveBuffer() {

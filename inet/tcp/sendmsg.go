@@ -46,7 +46,7 @@ func (s *Sock) chargeMove(b, c *skb.Buff) {
 func (s *Sock) freeTx(b *skb.Buff) {
 	c := int(tx(b).charge)
 	s.wmemQueued -= c
-	s.tcp.memory.Uncharge(int64(c))
+	s.tcp.memFree(int64(c))
 	tx(b).charge = 0
 	b.Consume()
 }
@@ -82,7 +82,7 @@ func (s *Sock) dropFrag() {
 
 // memoryFree reports whether more may be written (Linux: sk_stream_memory_free).
 func (s *Sock) memoryFree() bool {
-	return s.wmemQueued < s.SendBuffer() && s.notsentOK(0) && s.tcp.memory.Used() < s.tcp.memory.Limit()
+	return s.wmemQueued < s.SendBuffer() && s.notsentOK(0)
 }
 
 // notsentOK is __tcp_stream_memory_free: TCP_NOTSENT_LOWAT.
@@ -118,7 +118,7 @@ func (s *Sock) checkSpace() {
 // newSpace grows the send buffer with the window (Linux: tcp_new_space,
 // tcp_should_expand_sndbuf).
 func (s *Sock) newSpace() {
-	if s.Flag(sock.FlagSndBufLock) || s.underPressure() || s.inFlight() >= s.cwnd {
+	if s.Flag(sock.FlagSndBufLock) || s.underPressure() || !s.tcp.memBelowLow() || s.inFlight() >= s.cwnd {
 		return
 	}
 	s.sndbufExpand()
@@ -249,7 +249,10 @@ func (s *Sock) sendRest(m *sock.Msg, skip, flags int, stamping uint32) (int, err
 				continue
 			}
 		}
-		n := s.fill(b, &it, want)
+		if want = s.wmemSchedule(want); want > 0 {
+			want = s.fill(b, &it, want)
+		}
+		n := want
 		if n == 0 {
 			if len(b.Frags()) == skb.MaxFrags {
 				tx(b).eor = true // its slots are used up: the next segment begins
@@ -322,6 +325,9 @@ func (s *Sock) sendError(_, _ int, err error) error {
 // headers.
 func (s *Sock) newSegment(n int) *skb.Buff {
 	s.slowStartAfterIdleCheck()
+	if !s.memMay(wmemOverhead, false) {
+		return nil
+	}
 	b := s.tcp.cache.Alloc(frontRoom)
 	if b == nil {
 		return nil

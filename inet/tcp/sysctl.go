@@ -158,23 +158,7 @@ func (t *TCP) register() {
 				return nil
 			},
 		},
-		sysctl.Entry{
-			Name: "net.ipv4.tcp_mem",
-			// As Linux derives them: min and pressure below the one limit that
-			// is kept.
-			Get: func() string {
-				limit := t.memory.Limit() / memPage
-				return fmt.Sprintf("%d\t%d\t%d", limit/2, limit/3*2, limit)
-			},
-			Set: func(s string) error {
-				l, err := sysctl.Ints(s, 3)
-				if err != nil || l[0] < 0 || l[1] < 0 || l[2] < 0 || l[2] > 1<<40 {
-					return syscall.EINVAL
-				}
-				t.memory.SetLimit(l[2] * memPage)
-				return nil
-			},
-		},
+		t.memEntry(),
 		sysctl.Entry{
 			Name: "net.ipv4.tcp_congestion_control",
 			Get:  func() string { return t.congDflt.Load().name },

@@ -102,6 +102,7 @@ type TCP struct {
 	stats  *mib.TCP
 	ext    *[len(mib.MIB{}.TCPExt)]mib.Counter
 	memory *sock.Memory
+	mem    memLimits
 
 	conf conf
 	tab  hashinfo
@@ -132,6 +133,7 @@ func New(n *ip.Net, c Config) (*TCP, error) {
 	t := &TCP{ip: n, dev: n.Dev, clock: n.Dev.Clock(), timers: n.Dev.Timers(), cache: n.Dev.SKB(),
 		stats: &n.MIB.TCP, ext: &n.MIB.TCPExt, memory: sock.NewMemory(c.Memory)}
 	t.conf.setDefaults()
+	t.setMem(c.Memory)
 	t.tab.init(t)
 	t.secr.init(n.Dev)
 	t.tsq.init(t)

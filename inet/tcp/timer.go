@@ -175,7 +175,7 @@ func (s *Sock) outOfResources(doReset bool) bool {
 	if s.SoftError() != 0 {
 		shift++
 	}
-	if s.tcp.tooManyOrphans(shift) {
+	if s.tcp.tooManyOrphans(shift) || s.outOfMemory() {
 		if s.tcp.now()-s.lsndtime <= timeWaitLen || s.sndWnd == 0 && s.packetsOut == 0 {
 			doReset = true
 		}
@@ -190,7 +190,7 @@ func (s *Sock) outOfResources(doReset bool) bool {
 }
 
 func (t *TCP) tooManyOrphans(shift int) bool {
-	return t.orphans.Load()<<shift > int64(t.conf.maxOrphans.Load()) || t.memory.Used() > t.memory.Limit()
+	return t.orphans.Load()<<shift > int64(t.conf.maxOrphans.Load())
 }
 
 // orphanRetries is tcp_orphan_retries.
