@@ -253,8 +253,8 @@ func (t *Table) tcpReset(c *Conn, s *tcpState, d Dir, h header.TCP) (next TCPSta
 		next = s.state
 	}
 	st := c.Status()
-	if s.lastDir != d && h.AckSeq() == s.lastEnd &&
-		(st&SeenReply != 0 && s.last == segSyn || st&Assured == 0 && s.last == segAck) {
+	if h.AckSeq() == s.lastEnd &&
+		(st&SeenReply != 0 && s.last == segSyn && s.lastDir != d || st&Assured == 0 && s.last == segAck) {
 		return next, false, true // refuses a segment we ignored
 	}
 	if s.state == TCPSynSent && s.last == segAck && s.lastDir == Reply && seq == s.lastAck {
