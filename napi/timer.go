@@ -244,3 +244,16 @@ func (w *Timers) collect() {
 		}
 	}
 }
+
+// Len returns how many timers are pending. It looks at each: for the tests
+// that look for timers left behind.
+func (w *Timers) Len() (n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i := range w.buckets {
+		for t := w.buckets[i].head; t != nil; t = t.next {
+			n++
+		}
+	}
+	return n
+}
