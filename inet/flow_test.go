@@ -37,6 +37,25 @@ func TestFlow_established_shortWayBothDirections(t *testing.T) {
 	}
 }
 
+// TestFlow_rule_takesOver: only what the rule says takes the short way.
+func TestFlow_rule_takesOver(t *testing.T) {
+	h, in, _ := natRouter(t, 64, 2, false)
+	rule := "*filter\n-A FORWARD -d 192.0.3.9 -m conntrack --ctstate ESTABLISHED -j FLOWOFFLOAD\nCOMMIT\n"
+	if status, _, stderr := h.NF().Run([]string{"iptables-restore"}, []byte(rule)); status != 0 {
+		t.Fatalf("%s", stderr)
+	}
+	pass(h.net, in, 8)
+	if n := h.NF().Flow.Count(); n != 1 {
+		t.Errorf("%d flows", n)
+	}
+	if n := h.NF().Flow.Packets.Load(); n != 3 {
+		t.Errorf("%d packets took the short way", n)
+	}
+	if _, out, _ := h.NF().Run([]string{"iptables-save", "-t", "filter"}, nil); !strings.Contains(string(out), "-j FLOWOFFLOAD\n") {
+		t.Errorf("saved as\n%s", out)
+	}
+}
+
 func TestFlow_ends(t *testing.T) {
 	h, in, _ := flowRouter(t, 64, 2, true)
 	f := h.NF().Flow

@@ -38,6 +38,7 @@ func (f *NF) newTables() {
 		UseConntrack: f.UseConntrack,
 		NAT:          f.NAT,
 		Reject:       f.Reject,
+		Flow:         f.Flow,
 		NATRules: func(fn netfilter.Func) {
 			if fn != nil {
 				stopNAT = f.UseNAT(fn)

@@ -3,6 +3,7 @@ package xtables
 import (
 	"barewire/netfilter"
 	"barewire/netfilter/conntrack"
+	"barewire/netfilter/flow"
 	"barewire/netfilter/nat"
 	"barewire/netfilter/reject"
 	"barewire/skb"
@@ -115,4 +116,5 @@ type Env struct {
 	// NATRules makes fn what decides over new connections, nil for nothing.
 	NATRules func(fn netfilter.Func)
 	Reject   *reject.Engine
+	Flow     *flow.Table
 }

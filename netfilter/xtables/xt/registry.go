@@ -10,7 +10,7 @@ var matches = []*xtables.Def{
 
 // targets are all there are. read-only
 var targets = []*xtables.Def{
-	checksumTarget, classifyTarget, connmarkTarget, ctTarget, dnatTarget, dscpTarget, ecnTarget, logTarget,
+	checksumTarget, classifyTarget, connmarkTarget, ctTarget, dnatTarget, dscpTarget, ecnTarget, flowTarget, logTarget,
 	markTarget, masqueradeTarget, netmapTarget, nflogTarget, nfqueueTarget, notrackTarget, redirectTarget,
 	rejectTarget, snatTarget, tcpmssTarget, tcpoptstripTarget, teeTarget, tosTarget, traceTarget, ttlTarget,
 }
