@@ -33,17 +33,28 @@ type shellCommand struct {
 
 const prompt = "router# "
 
+// commandsWord is what help comes to: the interpreter's own help lists what any
+// shell has.
+const commandsWord = "commands"
+
+func ownHelp(_ context.Context, argv []string) ([]string, error) {
+	if len(argv) == 1 && argv[0] == "help" {
+		return []string{commandsWord}, nil
+	}
+	return argv, nil
+}
+
 // newShell makes a shell with the router's commands. They have no input but what
 // is redirected: the console is the shell's own.
 func newShell(r *router, out io.Writer) (*shell, error) {
 	s := &shell{out: out}
 	s.commands = map[string]shellCommand{
-		"help":      {"what there is", s.help},
-		"cat":       {"cat FILE...: print files, such as /proc/net/route", catCommand},
-		"dmesg":     {"what the kernel said", dmesgCommand},
-		"leases":    {"the hosts the DHCP server knows", r.leasesCommand},
-		"conntrack": {"conntrack -L|-C|-F|-S [-p PROTO] [-s ADDRESS] [-d ADDRESS]: the connections", r.conntrackCommand},
-		"poweroff":  {"end", func(interp.HandlerContext, []string) int { r.stop(); return 0 }},
+		commandsWord: {"what there is", s.help},
+		"cat":        {"cat FILE...: print files, such as /proc/net/route", catCommand},
+		"dmesg":      {"what the kernel said", dmesgCommand},
+		"leases":     {"the hosts the DHCP server knows", r.leasesCommand},
+		"conntrack":  {"conntrack -L|-C|-F|-S [-p PROTO] [-s ADDRESS] [-d ADDRESS]: the connections", r.conntrackCommand},
+		"poweroff":   {"end", func(interp.HandlerContext, []string) int { r.stop(); return 0 }},
 	}
 	for name, help := range map[string]string{
 		"iptables":         "iptables [-t TABLE] -A|-C|-D|-I|-L|-S|-F|... : the rules",
@@ -54,7 +65,7 @@ func newShell(r *router, out io.Writer) (*shell, error) {
 		s.commands[name] = shellCommand{help, func(h interp.HandlerContext, argv []string) int { return kernelCommand(r.kernel, h, argv) }}
 	}
 	var err error
-	s.runner, err = interp.New(interp.StdIO(nil, out, out), interp.ExecHandlers(func(interp.ExecHandlerFunc) interp.ExecHandlerFunc { return s.exec }))
+	s.runner, err = interp.New(interp.StdIO(nil, out, out), interp.CallHandler(ownHelp), interp.ExecHandlers(func(interp.ExecHandlerFunc) interp.ExecHandlerFunc { return s.exec }))
 	return s, err
 }
 
@@ -102,6 +113,7 @@ func (s *shell) help(h interp.HandlerContext, _ []string) int {
 		names = append(names, name)
 	}
 	sort.Strings(names)
+	fmt.Fprintln(h.Stdout, "a shell's language (loops, pipes, < and >), and these commands:")
 	for _, name := range names {
 		fmt.Fprintf(h.Stdout, "%-17s %s\n", name, s.commands[name].help)
 	}

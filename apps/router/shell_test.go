@@ -43,6 +43,7 @@ func TestShell_commands(t *testing.T) {
 		`iptables-restore`,
 		`iptables-save | cat > ` + rules,
 		`reboot`,
+		`help`,
 		`echo $(`,
 		`)`,
 		`if`,
@@ -65,7 +66,7 @@ func TestShell_commands(t *testing.T) {
 	if got := strings.Join(k.calls, "|"); got != strings.Join(want, "|") {
 		t.Errorf("the kernel was told %q", k.calls)
 	}
-	for _, want := range []string{"line 3: no\nstatus 2\n", "iptables-restore: give it a file", "reboot: not found; try help"} {
+	for _, want := range []string{"line 3: no\nstatus 2\n", "iptables-restore: give it a file", "reboot: not found; try help", "\nleases            the hosts the DHCP server knows\n"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in %q", want, out.String())
 		}
