@@ -20,7 +20,7 @@ type needs [numFields][]Constraint
 
 // compiler makes the indexes of a table.
 type compiler struct {
-	names map[string]uint32
+	names *names
 	ix    *index
 	rules []needs // by number
 }
@@ -46,7 +46,7 @@ func (cp *compiler) compile(rules []rule) *index {
 		}
 		list = append(list, int32(i))
 	}
-	cp.ix.root, _ = cp.build(list, avail)
+	cp.ix.root = cp.build(list, avail)
 	cp.rules = nil
 	if cp.ix.fields == 0 {
 		return nil // nothing to tell them apart by
@@ -73,12 +73,7 @@ func (cp *compiler) harvest(r *rule, n *needs) {
 		if !has {
 			return
 		}
-		id, ok := cp.names[name]
-		if !ok {
-			id = uint32(len(cp.names) + 1)
-			cp.names[name] = id
-		}
-		n[f] = exact(id)
+		n[f] = exact(cp.names.add(name))
 	}
 	dev(FieldIn, e.in, e.test&(testIn|testInPrefix) == testIn && e.inv&InvIn == 0)
 	dev(FieldOut, e.out, e.test&(testOut|testOutPrefix) == testOut && e.inv&InvOut == 0)
@@ -128,10 +123,9 @@ type keyed struct {
 
 // build makes the tree of a list of rules, which may be told apart by the fields
 // of avail.
-func (cp *compiler) build(list []int32, avail uint16) (ref, span) {
-	sp := span{list[0], list[len(list)-1]}
+func (cp *compiler) build(list []int32, avail uint16) ref {
 	if len(list) == 1 {
-		return refSingle | ref(list[0]), sp
+		return refSingle | ref(list[0])
 	}
 	best, bestCost := numFields, 0.8*float64(len(list))
 	if len(list) > leafMax {
@@ -145,9 +139,9 @@ func (cp *compiler) build(list []int32, avail uint16) (ref, span) {
 		}
 	}
 	if best == numFields {
-		return cp.leaf(list), sp
+		return cp.leaf(list)
 	}
-	return cp.split(list, best, avail&^(1<<best)), sp
+	return cp.split(list, best, avail&^(1<<best))
 }
 
 func (cp *compiler) leaf(list []int32) ref {
@@ -206,7 +200,7 @@ func run(l []keyed) int {
 func (cp *compiler) split(list []int32, f Field, avail uint16) ref {
 	cp.ix.fields |= 1 << f
 	l, rest := cp.entries(list, f)
-	n := node{field: f, allIn: span{list[0], list[len(list)-1]}}
+	n := node{field: f, last: list[len(list)-1]}
 	if f >= FieldSport {
 		n.all = cp.leaf(list)
 	}
@@ -215,48 +209,48 @@ func (cp *compiler) split(list []int32, f Field, avail uint16) ref {
 		for end < len(l) && l[end].mask == l[0].mask {
 			end++
 		}
-		if len(n.kids) == masksMax-1 && end < len(l) {
+		if len(n.groups) == masksMax-1 && end < len(l) {
 			for _, k := range l { // the last masks are not worth a table
 				rest = append(rest, k.rule)
 			}
 			break
 		}
-		n.kids = append(n.kids, cp.group(l[:end], f, avail))
+		n.groups = append(n.groups, cp.group(l[:end], avail))
 		l = l[end:]
 	}
 	if len(rest) > 0 {
 		slices.Sort(rest)
-		r, sp := cp.build(slices.Compact(rest), avail)
-		n.kids = append(n.kids, child{r, sp})
+		n.rest = cp.build(slices.Compact(rest), avail)
 	}
 	cp.ix.nodes = append(cp.ix.nodes, n)
 	return refNode | ref(len(cp.ix.nodes)-1)
 }
 
 // group makes the hash table of the entries l, which have one mask.
-func (cp *compiler) group(l []keyed, f Field, avail uint16) child {
+func (cp *compiler) group(l []keyed, avail uint16) group {
 	keys := 0
 	for i := 0; i < len(l); i += run(l[i:]) {
 		keys++
 	}
 	size := bits.Len(uint(2*keys - 1))
-	g := group{field: f, mask: l[0].mask, shift: uint8(32 - size), slots: make([]slot, 1<<size)}
-	all := span{l[0].rule, l[0].rule}
+	bitSize := max(size+2, 6)
+	g := group{mask: l[0].mask, shift: uint8(32 - size), slots: make([]slot, 1<<size),
+		bitsShift: uint8(32 - bitSize), bits: make([]uint64, 1<<(bitSize-6))}
 	for len(l) > 0 {
 		n := run(l)
 		list := make([]int32, n)
 		for i := range list {
 			list[i] = l[i].rule
 		}
-		r, sp := cp.build(list, avail)
-		all.add(sp)
-		i := l[0].key * 0x9e3779b1 >> g.shift
+		h := l[0].key * golden
+		b := h >> g.bitsShift
+		g.bits[b/64] |= 1 << (b % 64)
+		i := h >> g.shift
 		for g.slots[i].ref != 0 {
 			i = (i + 1) & uint32(len(g.slots)-1)
 		}
-		g.slots[i] = slot{l[0].key, r, sp}
+		g.slots[i] = slot{l[0].key, cp.build(list, avail), list[n-1]}
 		l = l[n:]
 	}
-	cp.ix.groups = append(cp.ix.groups, g)
-	return child{refGroup | ref(len(cp.ix.groups)-1), all}
+	return g
 }

@@ -29,156 +29,184 @@ const indexHead = 4
 // index is the index of one chain.
 type index struct {
 	nodes  []node
-	groups []group
 	lists  []int32 // of rule numbers: a length, then so many
 	root   ref
-	names  map[string]uint32 // devices of the table, from 1
-	fields uint16            // those asked for
+	names  *names
+	fields uint16 // those asked for
 }
 
 // ref says where to go on: in the upper two bits what it is, in the others its
-// place, or for a single rule its number.
+// place, or for a single rule its number. 0 is nowhere.
 type ref uint32
 
 const (
 	refNode ref = iota << 30
-	refGroup
 	refList
 	refSingle
 	refTag ref = 3 << 30
 )
 
-// span is the numbers of the first and the last rule below something.
-type span struct{ min, max int32 }
-
-func (s *span) add(t span) { s.min, s.max = min(s.min, t.min), max(s.max, t.max) }
-
-// child is one way on from a node.
-type child struct {
-	ref
-	span
-}
-
 // node asks for one field.
 type node struct {
-	kids  []child
-	all   ref // every rule below, for packets cut short; of late fields
-	allIn span
-	field Field
+	field  Field
+	last   int32 // the number of the last rule below
+	all    ref   // every rule below, for packets cut short; of late fields
+	rest   ref   // the rules that do not care
+	groups []group
 }
 
-// group is the rules of a node that need a value under one mask.
+// group is the rules of a node that need a value under one mask. Most values
+// are in no rule: bits, one for each of many hashes, tells that from little
+// memory.
 type group struct {
-	field Field
-	shift uint8
-	mask  uint32
-	slots []slot // a power of two, at most half full
+	mask             uint32
+	shift, bitsShift uint8
+	bits             []uint64 // a power of two of bits, at most an eighth of them set
+	slots            []slot   // a power of two, at most half full
 }
 
 type slot struct {
-	key uint32
-	ref ref // to a node, list or single; refNode 0 is an empty slot
-	span
+	key  uint32
+	ref  ref
+	last int32 // the number of the last rule below
 }
+
+const golden = 0x9e3779b1 // spreads keys over the upper bits
 
 func (g *group) find(key uint32) *slot {
 	key &= g.mask
-	for i := key * 0x9e3779b1 >> g.shift; ; i = (i + 1) & uint32(len(g.slots)-1) {
-		s := &g.slots[i]
-		if s.ref == 0 {
-			return nil
-		}
-		if s.key == key {
+	h := key * golden
+	if b := h >> g.bitsShift; g.bits[b/64]>>(b%64)&1 == 0 {
+		return nil
+	}
+	for i := h >> g.shift; ; i++ {
+		s := &g.slots[i&uint32(len(g.slots)-1)]
+		if s.key == key || s.ref == 0 {
 			return s
 		}
 	}
 }
 
-// item is a place in the tree a packet has reached. No rule before at is below.
-type item struct {
-	at  int32
-	ref ref
-	end uint32 // of a list
+// cursor is a list of rules the packet can match, from number at on.
+type cursor struct {
+	at       int32
+	pos, end uint32 // what follows in index.lists
 }
 
 // search is a packet's way through an index.
 type search struct {
-	ix     *index
-	next   int // the number up to which rules have been named
-	heap   []item
-	keys   [numFields]uint32
-	keyed  uint16 // which keys are right; cleared when the packet changes
-	noPort bool
-	cut    bool
+	ix      *index
+	next    int      // the number up to which rules have been named
+	cursors []cursor // a heap by number
+	keys    [numFields]uint32
+	keyed   uint16 // which keys are right; cleared when the packet changes
+	noPort  bool
+	cut     bool
 }
 
-func (s *search) push(at int32, r ref, end uint32) {
-	h := append(s.heap, item{at, r, end})
+func (s *search) push(c cursor) {
+	h := append(s.cursors, c)
 	i := len(h) - 1
 	for i > 0 {
 		up := (i - 1) / 2
-		if h[up].at <= at {
+		if h[up].at <= c.at {
 			break
 		}
 		h[i], i = h[up], up
 	}
-	h[i] = item{at, r, end}
-	s.heap = h
+	h[i] = c
+	s.cursors = h
 }
 
-// sink puts it in place of the first item and restores the order.
-func (s *search) sink(it item) {
-	h, i := s.heap, 0
+// step moves the first cursor on, and restores the order.
+func (s *search) step() {
+	h := s.cursors
+	c := h[0]
+	if c.pos < c.end {
+		c.at = s.ix.lists[c.pos]
+		c.pos++
+	} else {
+		n := len(h) - 1
+		c = h[n]
+		h = h[:n]
+		s.cursors = h
+		if n == 0 {
+			return
+		}
+	}
+	i := 0
 	for {
-		c := 2*i + 1
-		if c >= len(h) {
+		k := 2*i + 1
+		if k >= len(h) {
 			break
 		}
-		if c+1 < len(h) && h[c+1].at < h[c].at {
-			c++
+		if k+1 < len(h) && h[k+1].at < h[k].at {
+			k++
 		}
-		if h[c].at >= it.at {
+		if h[k].at >= c.at {
 			break
 		}
-		h[i], i = h[c], c
+		h[i], i = h[k], k
 	}
-	h[i] = it
+	h[i] = c
 }
 
-func (s *search) pop() {
-	n := len(s.heap) - 1
-	it := s.heap[n]
-	s.heap = s.heap[:n]
-	if n > 0 {
-		s.sink(it)
+// collect enters the lists below r that have rules from next on.
+func (s *search) collect(r ref, next int32) {
+	for r != 0 {
+		switch r & refTag {
+		case refSingle:
+			if at := int32(r &^ refTag); at >= next {
+				s.push(cursor{at: at})
+			}
+			return
+		case refList:
+			s.list(uint32(r&^refTag), next)
+			return
+		}
+		n := &s.ix.nodes[r]
+		if n.last < next {
+			return
+		}
+		if n.field >= FieldSport {
+			if s.cut && (n.field == FieldMark || !s.noPort) {
+				r = n.all
+				continue
+			}
+			if s.noPort && n.field != FieldMark {
+				r = n.rest
+				continue
+			}
+		}
+		key := s.keys[n.field]
+		for i := range n.groups {
+			if sl := n.groups[i].find(key); sl != nil && sl.ref != 0 && sl.last >= next {
+				s.collect(sl.ref, next)
+			}
+		}
+		r = n.rest
 	}
 }
 
-// add enters a place with rules of the span from next on.
-func (s *search) add(r ref, sp span, next int32) {
-	if sp.max < next {
-		return
-	}
-	at := max(sp.min, next)
-	if r&refTag != refList {
-		s.push(at, r, 0)
-		return
-	}
-	pos := uint32(r &^ refTag)
-	end := pos + 1 + uint32(s.ix.lists[pos])
+func (s *search) list(pos uint32, next int32) {
+	l := s.ix.lists
+	end := pos + 1 + uint32(l[pos])
 	pos++
-	if sp.min < next { // the first of the list that is not behind us
+	if l[end-1] < next {
+		return
+	}
+	if l[pos] < next { // the first that is not behind us
 		lo, hi := pos, end
 		for lo < hi {
-			if m := (lo + hi) / 2; s.ix.lists[m] < next {
+			if m := (lo + hi) / 2; l[m] < next {
 				lo = m + 1
 			} else {
 				hi = m
 			}
 		}
-		pos, at = lo, s.ix.lists[lo]
+		pos = lo
 	}
-	s.push(at, refList|ref(pos), end)
+	s.push(cursor{l[pos], pos + 1, end})
 }
 
 // findIndexed is find by the index.
@@ -193,55 +221,58 @@ func (p *Packet) findIndexed(c *chain, next int) int {
 	}
 	ix, s := c.index, &p.walk.search
 	if s.ix != ix || s.next != next || s.keyed&ix.fields != ix.fields {
-		s.ix, s.heap = ix, s.heap[:0]
+		s.ix, s.cursors = ix, s.cursors[:0]
 		p.keys(ix)
-		s.add(ix.root, span{indexHead, int32(len(c.rules) - 1)}, int32(next))
+		s.collect(ix.root, int32(next))
 	}
-	for len(s.heap) > 0 {
-		it := s.heap[0]
-		switch it.ref & refTag {
-		case refNode:
-			s.pop()
-			n := &ix.nodes[it.ref]
-			switch late := n.field >= FieldSport; {
-			case late && s.cut && (n.field == FieldMark || !s.noPort):
-				s.add(n.all, n.allIn, int32(next))
-			default:
-				for i := range n.kids {
-					s.add(n.kids[i].ref, n.kids[i].span, int32(next))
-				}
-			}
-		case refGroup:
-			s.pop()
-			g := &ix.groups[it.ref&^refTag]
-			if s.noPort && (g.field == FieldSport || g.field == FieldDport) {
-				continue
-			}
-			if sl := g.find(s.keys[g.field]); sl != nil {
-				s.add(sl.ref, sl.span, int32(next))
-			}
-		default:
-			if pos := uint32(it.ref&^refTag) + 1; it.ref&refTag == refList && pos < it.end {
-				s.sink(item{ix.lists[pos], refList | ref(pos), it.end})
-			} else {
-				s.pop()
-			}
-			i := int(it.at)
-			if i < next {
-				continue // named twice
-			}
-			next = i + 1
-			if c.rules[i].match(p) {
-				s.next = next
-				return i
-			}
-			if p.Hotdrop {
-				return -1
-			}
+	for len(s.cursors) > 0 {
+		i := int(s.cursors[0].at)
+		s.step()
+		if i < next {
+			continue // named twice
+		}
+		next = i + 1
+		if c.rules[i].match(p) {
+			s.next = next
+			return i
+		}
+		if p.Hotdrop {
+			return -1
 		}
 	}
 	s.ix = nil
 	return -1
+}
+
+// names are the devices rules of a table name, by numbers from 1.
+type names struct {
+	byName map[string]uint32
+	few    []string // in order of numbers, while there are few
+}
+
+const fewNames = 8
+
+func (n *names) add(name string) uint32 {
+	id, ok := n.byName[name]
+	if !ok {
+		id = uint32(len(n.byName) + 1)
+		n.byName[name] = id
+		n.few = append(n.few, name)
+	}
+	return id
+}
+
+// id returns the number of a device, 0 for one that no rule names.
+func (n *names) id(name string) uint32 {
+	if len(n.few) > fewNames {
+		return n.byName[name]
+	}
+	for i := range n.few {
+		if n.few[i] == name {
+			return uint32(i + 1)
+		}
+	}
+	return 0
 }
 
 // keys reads the fields an index asks for from the packet.
@@ -255,10 +286,10 @@ func (p *Packet) keys(ix *index) {
 	k := &s.keys
 	k[FieldSrc], k[FieldDst], k[FieldProto], k[FieldMark] = uint32(p.Src), uint32(p.Dst), uint32(p.Proto), p.B.Mark
 	if need&(1<<FieldIn) != 0 {
-		k[FieldIn] = ix.names[p.In]
+		k[FieldIn] = ix.names.id(p.In)
 	}
 	if need&(1<<FieldOut) != 0 {
-		k[FieldOut] = ix.names[p.Out]
+		k[FieldOut] = ix.names.id(p.Out)
 	}
 	if need&(1<<FieldSport|1<<FieldDport|1<<FieldMark) != 0 {
 		p.portKeys(s)

@@ -114,7 +114,7 @@ func load(env *Env, c *Config, gen uint64) (*snapshot, error) {
 		}
 	}
 	if !env.Linear {
-		cp := compiler{names: map[string]uint32{}}
+		cp := compiler{names: &names{byName: map[string]uint32{}}}
 		for _, cc := range chains {
 			cc.index = cp.compile(cc.rules)
 		}
