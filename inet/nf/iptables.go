@@ -20,6 +20,7 @@ func (f *NF) newIptables() {
 	env := f.Tables.Env()
 	env.Sets = ipset.New(env.Now, env.Random, ipset.Services{
 		Port: xt.ServicePort, Proto: xtables.ProtoNumber, Name: xtables.ProtoName})
+	env.ReversePath, env.BPF = f.reversePath, newBPF
 	f.Iptables = iptables.New(iptables.Config{
 		Tables: f.Tables,
 		Find:   findExtension,

@@ -79,6 +79,12 @@ func (s *Sets) Get(name string) (r *Ref, ok bool) {
 	return &Ref{s, sl}, true
 }
 
+// Has reports whether there is a set of that name.
+func (s *Sets) Has(name string) bool {
+	_, err := s.find(name)
+	return err == nil
+}
+
 // Put lets go.
 func (r *Ref) Put() {
 	r.s.mu.Lock()

@@ -167,7 +167,7 @@ func (x *Iptables) parse(argv []string, table string, restore bool, warn io.Writ
 	p := &parser{x: x, restore: restore, warn: warn}
 	p.g = getopt{argv: argv, short: shortOptions, long: longOptions, optind: 1}
 	p.c.table, p.ctx.Table = table, table
-	p.ctx.Resolve = x.cfg.Resolve
+	p.ctx.Env, p.ctx.Resolve = x.cfg.Tables.Env(), x.cfg.Resolve
 	for err == nil {
 		id := p.g.next()
 		if id == optEnd {

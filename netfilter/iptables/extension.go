@@ -118,7 +118,7 @@ func better(a, b, written string) bool {
 // instances returns the matches and the target of a rule: those that were
 // parsed for the first one, and new ones from the same options for the rest.
 func (c *command) instances(x *Iptables, first bool) (matches []xtables.MatchUse, def *xtables.Def, target xtables.Target, err *Error) {
-	ctx := xtables.ParseContext{Table: c.table, Proto: c.entry.Proto,
+	ctx := xtables.ParseContext{Env: x.cfg.Tables.Env(), Table: c.table, Proto: c.entry.Proto,
 		InvProto: c.entry.Inv&xtables.InvProto != 0, Resolve: x.cfg.Resolve}
 	for _, u := range c.uses {
 		live := u.live

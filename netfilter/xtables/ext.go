@@ -135,6 +135,8 @@ type ParseContext struct {
 	Table    string
 	Proto    uint8 // of -p so far, 0 if none
 	InvProto bool
+	// Env is the instance the rule is for.
+	Env *Env
 	// Resolve looks up a host name; nil where there is no resolver.
 	Resolve func(host string) ([]uint32, error)
 

@@ -18,6 +18,7 @@ var canon = []struct { // read-only
 	{regexp.MustCompile(`(Error occurred at line: \d+), column: \d+`), "$1"},
 	{regexp.MustCompile(`( failed), column \d+: .*`), "$1"},
 	{regexp.MustCompile(`(line \d+), column \d+`), "$1"},
+	{regexp.MustCompile(`(?m)^Warning: cannot open /etc/xtables/connlabel.conf.*\n`), ""},
 	{regexp.MustCompile(`initval 0x[0-9a-f]+`), "initval"},
 	{regexp.MustCompile(`Size in memory: \d+`), "Size in memory"},
 }

@@ -14,6 +14,7 @@ import (
 	"barewire/netfilter/iptables"
 	"barewire/netfilter/xtables"
 	"barewire/netfilter/xtables/xt"
+	"barewire/skb"
 )
 
 // Result is what a command left.
@@ -48,7 +49,14 @@ func NewWorld() *World {
 	}
 	w.Sets = ipset.New(now, random, ipset.Services{Port: xt.ServicePort, Proto: xtables.ProtoNumber, Name: xtables.ProtoName})
 	env := &xtables.Env{
-		Extra:  xtables.Extra{Sets: w.Sets},
+		Extra: xtables.Extra{
+			Sets: w.Sets,
+			// No packet comes by to ask these.
+			ReversePath: func(*skb.Buff, netfilter.State, bool, bool, bool) bool { return true },
+			BPF: func([]xtables.BPFInsn) (func(*skb.Buff) uint32, error) {
+				return func(*skb.Buff) uint32 { return 0 }, nil
+			},
+		},
 		Now:    now,
 		Wall:   func() int64 { return time.Now().UnixNano() },
 		Random: random,

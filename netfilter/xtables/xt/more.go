@@ -6,9 +6,10 @@ import "barewire/netfilter/xtables"
 // own in [xtables.Env], or are rarely seen. read-only
 var (
 	moreMatches = []*xtables.Def{
-		ahDef, espDef, recentDef, statisticDef, stringDef, timeDef, u32Def,
+		ahDef, bpfDef, connbytesDef, connlabelDef, connlimitDef, dccpDef, devgroupDef, ecnDef, espDef, helperDef,
+		pkttypeDef, quotaDef, recentDef, rpfilterDef, sctpDef, setDef, statisticDef, stringDef, tcpmssDef, timeDef, u32Def,
 	}
-	moreTargets = []*xtables.Def{}
+	moreTargets = []*xtables.Def{setTargetDef}
 )
 
 // ServicePort returns the port of a service by its name, for protocols that

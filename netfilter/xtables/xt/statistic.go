@@ -14,8 +14,8 @@ var statisticDef = &xtables.Def{ // read-only
 	Options: []xtables.Option{
 		{Name: "mode", ID: 0, Args: 1},
 		{Name: "probability", ID: 1, Args: 1, Invert: true},
-		{Name: "every", ID: 2, Args: 1, Invert: true, Excl: 1 << 1, Also: 1 << 3},
-		{Name: "packet", ID: 3, Args: 1, Excl: 1 << 1, Also: 1 << 2},
+		{Name: "every", ID: 2, Args: 1, Invert: true, Excl: 1 << 1},
+		{Name: "packet", ID: 3, Args: 1, Excl: 1 << 1},
 	},
 	NewMatch: func() xtables.Match { return new(statisticMatch) },
 }
@@ -71,7 +71,11 @@ func (m *statisticMatch) Done(*xtables.ParseContext) error {
 	switch {
 	case !m.nth && m.asked&(1<<1) == 0:
 		return errors.New("--probability must be specified when using random mode")
-	case m.nth && m.asked&(1<<2|1<<3) != 1<<2|1<<3:
+	case m.nth && m.asked&(1<<2|1<<3) == 1<<2:
+		return errors.New("statistic: option \"--every\" also requires \"--packet\".\n")
+	case m.nth && m.asked&(1<<2|1<<3) == 1<<3:
+		return errors.New("statistic: option \"--packet\" also requires \"--every\".\n")
+	case m.nth && m.asked&(1<<2|1<<3) == 0:
 		return errors.New("--every and --packet must be specified when using nth mode")
 	case m.nth && m.packet >= m.every:
 		return errors.New("the --packet p must be 0 <= p <= n-1")
