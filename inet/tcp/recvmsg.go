@@ -17,7 +17,7 @@ func (s *Sock) RecvMsg(m *sock.Msg, flags int) (int, error) {
 	}
 	s.lock()
 	n, err := s.recvLocked(m, flags)
-	inq, wants := s.readable(), s.inq
+	inq, wants := s.inqHint(), s.inq
 	s.unlock()
 	if err == nil && wants && n >= 0 {
 		var p [4]byte
@@ -25,6 +25,16 @@ func (s *Sock) RecvMsg(m *sock.Msg, flags int) (int, error) {
 		m.PutCmsg(syscall.SOL_TCP, tcpCmInq, p[:])
 	}
 	return n, err
+}
+
+// inqHint is what TCP_INQ tells: the bytes that wait, a FIN counted, so that the
+// program reads once more (Linux: tcp_inq_hint).
+func (s *Sock) inqHint() int {
+	n := int(s.rcvNxt - s.copied)
+	if n == 0 && s.Flag(flagDone) {
+		n = 1
+	}
+	return n
 }
 
 func putInt32(p []byte, v int) {
