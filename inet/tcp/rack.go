@@ -62,7 +62,8 @@ func (s *Sock) rackTimeout(b *skb.Buff, reo int64) int64 {
 
 // rackDetectLoss marks what was sent long enough before something delivered
 // and returns when to look again, 0 for never (Linux: tcp_rack_detect_loss; RFC
-// 8985 section 6.2 step 5).
+// 8985 section 6.2 step 5). Linux has a list by time of transmission; here the
+// queue by sequence is looked at as far as the latest segment delivered.
 func (s *Sock) rackDetectLoss() int64 {
 	reo := s.rackReoWnd()
 	again := int64(0)
@@ -74,6 +75,11 @@ func (s *Sock) rackDetectLoss() int64 {
 			continue
 		}
 		if !sentAfter(r.mstamp, b.Tstamp, r.endSeq, cb.end) {
+			if cb.sacked&everRetrans == 0 {
+				// Whatever follows was sent later still, the first time and,
+				// if there was one, the second.
+				break
+			}
 			continue
 		}
 		if left := s.rackTimeout(b, reo); left <= 0 {
