@@ -52,6 +52,12 @@ func NewWire(kind WireKind) (conn FrameConn, end Backend, err error) {
 	return conn, wireEnd{kind, there}, nil
 }
 
+// NewCable returns the two ends of a cable between two guests.
+func NewCable() (a, b Backend, err error) {
+	here, there, err := socketPair(syscall.SOCK_DGRAM)
+	return wireEnd{Dgram, here}, wireEnd{Dgram, there}, err
+}
+
 type wireEnd struct {
 	kind WireKind
 	f    *os.File

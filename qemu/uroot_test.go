@@ -281,20 +281,18 @@ func TestURoot_tcpdump(t *testing.T) {
 	}
 }
 
-// u-root's ntpdate asks a server of ours for the time (RFC 5905), which is another
-// year's, and sets the clock of the image: its own message is of that year.
-func TestURoot_ntpdate(t *testing.T) {
-	server, cable, _ := hops(t, 1)
+// serveTime answers NTP clients in a namespace (RFC 5905): it is now then.
+func serveTime(t *testing.T, ns *Namespace, then time.Time) {
+	t.Helper()
 	var conn net.PacketConn
-	if err := server.Do(func() (err error) {
-		conn, err = net.ListenPacket("udp4", "10.8.0.1:123")
+	if err := ns.Do(func() (err error) {
+		conn, err = net.ListenPacket("udp4", ":123")
 		return err
 	}); err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	t.Cleanup(func() { conn.Close() })
 	began := time.Now()
-	then := time.Date(2035, 7, 8, 9, 10, 11, 0, time.UTC)
 	go func() {
 		stamp := func(b []byte, at time.Time) {
 			binary.BigEndian.PutUint32(b, uint32(at.Unix()+2208988800)) // of era 0, from 1900
@@ -319,6 +317,13 @@ func TestURoot_ntpdate(t *testing.T) {
 			conn.WriteTo(a, from)
 		}
 	}()
+}
+
+// u-root's ntpdate asks a server of ours for the time (RFC 5905), which is another
+// year's, and sets the clock of the image: its own message is of that year.
+func TestURoot_ntpdate(t *testing.T) {
+	server, cable, _ := hops(t, 1)
+	serveTime(t, server, time.Date(2035, 7, 8, 9, 10, 11, 0, time.UTC))
 	urootRun{command: "core/ntpdate", params: hopsParam, args: "-verbose", nic: cable,
 		files: []string{"etc/ntp.conf", "driftfile /x\nserver 10.8.0.1 iburst\n"}, want: []string{
 			`Found 1 servers`, `^2035/07/08 09:1\d:\d\d adjust time server 10\.8\.0\.1 offset \+\d{9,}\.\d+ sec$`}}.run(t)
