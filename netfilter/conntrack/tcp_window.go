@@ -51,7 +51,7 @@ type tcpState struct {
 const maxAckWindow = 66000
 
 func before(a, b uint32) bool { return int32(a-b) < 0 }
-func after(a, b uint32) bool  { return int32(a-b) > 0 }
+func after(a, b uint32) bool  { return before(b, a) } // of numbers half the circle apart both hold, as in Linux
 
 // segEnd returns the sequence number behind a segment; n is its payload.
 func segEnd(h header.TCP, n int) uint32 {
