@@ -158,8 +158,10 @@ func (c *mconn) wantSynchronized(state int, closed bool, g mseg) verdict {
 		return same
 	case g.ack == "ancient" || g.ack == "old" && c.una == c.iss+1: // RFC 5961 section 5.2
 		same.answer = "ack"
-		if state == tcp.Established && g.flags == mAck && g.seq == "at" {
-			same.data = g.n // the short way of Linux looks at the ACK last
+		if state == tcp.Established && g.flags == mAck && g.seq == "at" && c.una != c.nxt {
+			// The short way of Linux, open while a page of the sock's memory is
+			// in use, looks at the ACK last.
+			same.data = g.n
 		}
 		return same
 	case g.ack == "nxt":

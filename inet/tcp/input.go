@@ -58,7 +58,7 @@ func (s *Sock) rcvEstablished(b *skb.Buff) {
 				return
 			}
 			// Data in order, for a receiver.
-			if b.Len()-n <= s.space0() && !(s.rmem+rxTruesize(b) > s.ReceiveBuffer()) && s.chargeRx(b) {
+			if !after(cb.end, s.rcvNxt+s.receiveWindow()) && s.chargeFast(b) {
 				if n == header.TCPMinLen+tsOptLen && s.rcvNxt == s.rcvWup {
 					s.storeTSRecent()
 				}
@@ -310,35 +310,8 @@ func (s *Sock) queueRcv(b *skb.Buff) {
 	cb := rx(b)
 	s.rcvNxt = cb.end
 	s.bytesRecv += uint64(b.Len())
+	s.foldCharge(b)
 	s.rq.PushBack(b)
-}
-
-// mergeTail copies a small segment at the end of the queue behind the one before
-// it, where its page has room, so that a peer who sends little at a time does
-// not hold a page for each (Linux: tcp_try_coalesce). What they count against
-// the receive buffer stays, and with it the window. The segment is gone
-// afterwards: nobody may still look at it.
-func (s *Sock) mergeTail() {
-	const small = 512
-	b := s.rq.Tail()
-	if b == nil || b.Len() > small || b.Tstamp != 0 {
-		return
-	}
-	t := b.Prev()
-	if t == nil || b.Len() > t.Tailroom() {
-		return
-	}
-	cb, tc := rx(b), rx(t)
-	if tc.end != cb.seq || (tc.flags|cb.flags)&header.TCPFin != 0 || !t.Coalesce(b) {
-		return
-	}
-	s.rq.Remove(b)
-	s.tcp.inc(mib.TCPRcvCoalesce)
-	tc.end = cb.end
-	tc.flags |= cb.flags
-	tc.charge += cb.charge
-	s.tcp.memFree(int64(cb.real))
-	b.Consume()
 }
 
 // dataReady tells the reader if there is enough for it (Linux: tcp_data_ready).

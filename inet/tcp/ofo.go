@@ -32,7 +32,9 @@ func (s *Sock) ofoQueue(b *skb.Buff) {
 				s.unchargeRx(b)
 				s.dsackSet(seq, end)
 				discard(b, skb.TCPOFOMerge)
-				s.sackNew(seq, end)
+				if s.isSack() {
+					s.sackNew(seq, end)
+				}
 				return
 			}
 			if after(seq, pc.seq) {
@@ -48,7 +50,16 @@ func (s *Sock) ofoQueue(b *skb.Buff) {
 			}
 		}
 	}
-	s.ofo.insert(i, b)
+	if i > 0 && s.tryCoalesce(s.ofo.q[i-1], b) {
+		i--
+		if s.isSack() {
+			s.growWindow(b, true)
+		}
+		s.coalesced(b)
+		b = nil
+	} else {
+		s.ofo.insert(i, b)
+	}
 	for i+1 < len(s.ofo.q) {
 		n := s.ofo.q[i+1]
 		nc := rx(n)
@@ -68,7 +79,10 @@ func (s *Sock) ofoQueue(b *skb.Buff) {
 	if s.isSack() {
 		s.sackNew(seq, end)
 	}
-	s.growWindow(b, false)
+	// Without SACK the window stays, so that the ACKs are duplicates.
+	if b != nil && s.isSack() {
+		s.growWindow(b, false)
+	}
 }
 
 // ofoDrain moves what is in order now to the receive queue (Linux:

@@ -1,8 +1,6 @@
 package tcp
 
 import (
-	"barewire/inet/mib"
-	"barewire/inet/sock"
 	"barewire/skb"
 	"barewire/skb/header"
 )
@@ -106,109 +104,31 @@ func (s *Sock) fullSpace() int { return s.winFromSpace(s.ReceiveBuffer()) }
 // The window follows from it, so it is what Linux counts for a packet that came
 // over a TUN device, or any driver that copies: struct sk_buff, and a data area
 // of the allocator's next size for headroom, packet and shared info.
-func rxTruesize(b *skb.Buff) int {
-	const skBuff, shinfo, small = 256, 320, 704
-	n := b.Len() - b.NetworkOffset() + skb.Pad + shinfo
+func rxTruesize(b *skb.Buff) int { return skBuffSize + dataSize(usedSize(b)) }
+
+// usedSize is what of the data area is used.
+func usedSize(b *skb.Buff) int { return b.Len() - b.NetworkOffset() + skb.Pad + shinfoSize }
+
+// Sizes of what Linux allocates for a packet, on a machine of 64 bits.
+const (
+	skBuffSize = 256 // struct sk_buff
+	shinfoSize = 320 // struct skb_shared_info
+	smallHead  = 704 // SKB_SMALL_HEAD_CACHE_SIZE
+)
+
+// dataSize is what a data area of n bytes takes from Linux's allocator.
+func dataSize(n int) int {
 	switch {
-	case n <= small:
-		return skBuff + small
+	case n <= smallHead:
+		return smallHead
 	case n <= 4096:
 		size := 1024
 		for size < n {
 			size <<= 1
 		}
-		return skBuff + size
+		return size
 	}
-	return skBuff + (n+4095)&^4095
-}
-
-// chargeRx takes a segment's memory (Linux: tcp_try_rmem_schedule). False
-// means that there is no room even after pruning.
-func (s *Sock) chargeRx(b *skb.Buff) bool {
-	cb := rx(b)
-	c := rxTruesize(b)
-	if s.rmem+c > s.ReceiveBuffer() && s.rmem > 0 {
-		if !s.prune(c) {
-			return false
-		}
-	}
-	real := b.Truesize()
-	for !s.memMay(real, true) {
-		if len(s.ofo.q) == 0 {
-			return false
-		}
-		s.dropLastOfo()
-		s.numSacks = 0
-	}
-	s.tcp.memory.ForceCharge(int64(real))
-	cb.charge, cb.real = uint32(c), uint32(real)
-	s.rmem += c
-	return true
-}
-
-// forceRx takes it whatever there is.
-func (s *Sock) forceRx(b *skb.Buff) {
-	cb := rx(b)
-	c, real := rxTruesize(b), b.Truesize()
-	s.tcp.memory.ForceCharge(int64(real))
-	cb.charge, cb.real = uint32(c), uint32(real)
-	s.rmem += c
-}
-
-// unchargeRx gives it back.
-func (s *Sock) unchargeRx(b *skb.Buff) {
-	cb := rx(b)
-	s.rmem -= int(cb.charge)
-	s.tcp.memFree(int64(cb.real))
-	cb.charge, cb.real = 0, 0
-}
-
-// prune makes room in the receive buffer (Linux: tcp_prune_queue): of what
-// came out of order the last goes first, since it is needed last.
-func (s *Sock) prune(need int) bool {
-	s.tcp.inc(mib.PruneCalled)
-	if s.rmem >= s.ReceiveBuffer() {
-		s.clampWindow()
-	} else if s.underPressure() {
-		s.rcvSSThr = min(s.rcvSSThr, uint32(4*s.advMSS))
-	}
-	if s.rmem+need <= s.ReceiveBuffer() {
-		return true
-	}
-	if len(s.ofo.q) > 0 {
-		s.tcp.inc(mib.OfoPruned)
-		for len(s.ofo.q) > 0 && s.rmem+need > s.ReceiveBuffer()-s.ReceiveBuffer()>>3 {
-			s.dropLastOfo()
-		}
-		// What was SACKed is gone: the peer will notice (RFC 2018 section 8).
-		s.numSacks = 0
-	}
-	if s.rmem <= s.ReceiveBuffer() {
-		return true
-	}
-	s.tcp.inc(mib.RcvPruned)
-	s.pred = predict{}
-	return false
-}
-
-// dropLastOfo takes the segment out of order that will be needed last.
-func (s *Sock) dropLastOfo() {
-	i := len(s.ofo.q) - 1
-	b := s.ofo.q[i]
-	s.ofo.remove(i)
-	s.unchargeRx(b)
-	b.Free(skb.TCPOFODrop)
-}
-
-// clampWindow is tcp_clamp_window.
-func (s *Sock) clampWindow() {
-	most := int(s.tcp.conf.rmem[2].Load())
-	if s.ReceiveBuffer() < most && !s.Flag(sock.FlagRcvBufLock) && !s.underPressure() && s.tcp.memBelowLow() {
-		s.StoreRcvBuf(min(s.rmem, most))
-	}
-	if s.rmem > s.ReceiveBuffer() {
-		s.rcvSSThr = min(s.winClamp, uint32(2*s.advMSS))
-	}
+	return (n + 4095) &^ 4095
 }
 
 // What arriving segments teach.

@@ -459,7 +459,9 @@ type rxCB struct {
 	_             [2]uint64 // ip
 	charge        uint32    // against the receive buffer
 	real          uint32    // against the protocol's memory
+	room          uint16    // what could be put behind it without a larger charge
 	hasTS         bool
+	folded        bool // it costs nothing, since it fits behind the one before
 }
 
 func rx(b *skb.Buff) *rxCB { return (*rxCB)(unsafe.Pointer(&b.CB)) }
