@@ -182,7 +182,7 @@ func (s *Sock) simpleRetransmit() {
 	if !s.isSack() && s.sackedOut > 0 {
 		s.resetRenoSack()
 	}
-	if s.State() == SynSent {
+	if s.State() == SynSent && s.fastopen.synData { // its SYN may be what is too large
 		mss = -1
 	}
 	for i := range s.wq.sent() {
