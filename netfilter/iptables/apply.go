@@ -48,7 +48,6 @@ func (s *session) table(name string) *tableEdit {
 	if cfg == nil {
 		return nil
 	}
-	s.x.load(name)
 	t := &tableEdit{cfg: cfg.Clone(), chains: map[string]*xtables.Chain{}, refs: map[string]int{}}
 	for _, c := range t.cfg.Chains {
 		t.chains[c.Name] = c
@@ -70,10 +69,11 @@ func (s *session) dirty() (l []*xtables.Config) {
 	return l
 }
 
-// zeroed sets counters to zero that live on in rules which stay. It is called
-// after the tables were replaced.
-func (s *session) zeroed() {
+// done is called when the tables were replaced. It sets counters to zero that
+// live on in rules which stay.
+func (s *session) done() {
 	for _, t := range s.tables {
+		s.x.load(t.cfg.Name)
 		for _, c := range t.zero {
 			c.Set(0, 0)
 		}

@@ -12,11 +12,6 @@ const idsPerUse = 64
 // use begins an extension, and makes its options known to getopt: behind those
 // of the command, before those of the extensions there already are.
 func (p *parser) use(d *xtables.Def) {
-	for _, u := range p.c.uses {
-		if u.def == d {
-			u.done = true
-		}
-	}
 	first := optExtFirst + len(p.c.uses)*idsPerUse
 	p.c.uses = append(p.c.uses, &use{def: d, live: d.NewUse(), at: p.g.at})
 	n := len(longOptions)

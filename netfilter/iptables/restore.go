@@ -392,7 +392,7 @@ func (r *restore) commit(stdin io.Reader, prog string, stderr io.Writer, test bo
 		return refused.Status
 	}
 	if !test {
-		r.zeroed()
+		r.done()
 	}
 	return 0
 }

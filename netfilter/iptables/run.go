@@ -40,7 +40,7 @@ func (x *Iptables) runCommand(argv []string, stdout, stderr io.Writer) int {
 		refused.print(stderr, prog)
 		return refused.Status
 	}
-	s.zeroed()
+	s.done()
 	return 0
 }
 

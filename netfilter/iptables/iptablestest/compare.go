@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// canon makes equal what may differ: dates, sizes and random numbers, and the
+// canon makes equal what may differ: dates, the time that is left, sizes and random numbers, and the
 // columns of errors, which only we name.
 var canon = []struct { // read-only
 	from *regexp.Regexp
@@ -19,6 +19,7 @@ var canon = []struct { // read-only
 	{regexp.MustCompile(`( failed), column \d+: .*`), "$1"},
 	{regexp.MustCompile(`(line \d+), column \d+`), "$1"},
 	{regexp.MustCompile(`(?m)^Warning: cannot open /etc/xtables/connlabel.conf.*\n`), ""},
+	{regexp.MustCompile(`(?m)^((?:add |[0-9a-z]).* timeout )[1-9]\d*`), "${1}N"},
 	{regexp.MustCompile(`initval 0x[0-9a-f]+`), "initval"},
 	{regexp.MustCompile(`Size in memory: \d+`), "Size in memory"},
 }
