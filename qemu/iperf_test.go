@@ -91,9 +91,9 @@ func TestIperf_realClient(t *testing.T) {
 	}{
 		{"good", nil, 0.01, [][]string{{"-t", "2"}, {"-t", "2", "-R"}, {"-t", "2", "-P", "4"}, {"-t", "1", "--bidir"},
 			{"-n", "20M", "-R", "-C", "bbr"}, {"-u", "-b", "10M", "-t", "1"}, {"-u", "-b", "10M", "-t", "1", "-R"}}},
-		{"loss", &impairment{loss: 0.01, delay: 10 * time.Millisecond, seed: 5}, 0.06, [][]string{{"-t", "2"}, {"-t", "2", "-R"}, {"-t", "2", "-R", "-P", "4"}}},
+		{"loss", &impairment{loss: 0.01, delay: 10 * time.Millisecond, seed: 5}, 0.06, [][]string{{"-t", "2", "-C", "cubic"}, {"-t", "2", "-C", "cubic", "-R"}, {"-t", "2", "-C", "bbr", "-R"}, {"-t", "2", "-R", "-P", "4"}}},
 		// What overtakes looks lost at first. Linux sends a fifth again here.
-		{"disorder", &impairment{loss: 0.01, delay: 10 * time.Millisecond, reorder: 0.05, seed: 5}, 0.4, [][]string{{"-t", "2"}, {"-t", "2", "-R"}}},
+		{"disorder", &impairment{loss: 0.01, delay: 10 * time.Millisecond, reorder: 0.05, seed: 5}, 0.4, [][]string{{"-t", "2", "-C", "cubic"}, {"-t", "2", "-C", "cubic", "-R"}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			ns := needNamespace(t, "iperf")

@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -266,8 +267,11 @@ func TestWeb_manyConnections(t *testing.T) {
 	}
 }
 
-// curl and OpenSSL, which are not Go's, as clients.
-func TestWeb_curlAndOpenSSL(t *testing.T) {
+// wrkSays are the lines of wrk that the test looks at.
+var wrkSays = regexp.MustCompile(`(?m)^ *(\d+) requests in .*|^Requests/sec: .*|^ *Socket errors: .*|^ *Non-2xx .*`)
+
+// curl, OpenSSL and wrk, which are not Go's, as clients.
+func TestWeb_curlOpenSSLAndWrk(t *testing.T) {
 	ns := needNamespace(t, "curl")
 	tap, err := ns.Tap("tap0", hostNet)
 	if err != nil {
@@ -312,6 +316,23 @@ func TestWeb_curlAndOpenSSL(t *testing.T) {
 		cmd.Stdin = strings.NewReader("GET / HTTP/1.0\r\nHost: example.com\r\n\r\n")
 		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "<p>hello</p>") {
 			t.Errorf("%v\n%s", err, out)
+		}
+	})
+	t.Run("wrk", func(t *testing.T) {
+		if _, err := exec.LookPath("wrk"); err != nil {
+			t.Skip(err)
+		}
+		for _, url := range []string{"http://" + guestIP.String() + "/", "https://" + guestIP.String() + "/", "http://" + guestIP.String() + "/big.bin"} {
+			out, err := ns.Run(30*time.Second, "wrk", "-t", "2", "-c", "40", "-d", "2s", "--timeout", "10s", url)
+			if err != nil {
+				t.Fatal(err)
+			}
+			said := wrkSays.FindAllStringSubmatch(out, -1)
+			if len(said) != 2 || said[0][1] == "" || said[0][1] == "0" {
+				t.Errorf("%s:\n%s", url, out)
+				continue
+			}
+			t.Logf("%s: %s; %s", url, strings.TrimSpace(said[0][0]), said[1][0])
 		}
 	})
 }
