@@ -201,6 +201,7 @@ type duel struct {
 	h    *host
 	echo *sock.Socket
 	noID int
+	sent [][]byte // by us, for the last frames fed
 }
 
 func newDuel(t *testing.T) *duel {
@@ -249,7 +250,8 @@ func (d *duel) feed(name string, frames ...[]byte) {
 	}
 	d.h.run()
 	var answers []string
-	for _, f := range d.h.port.take() {
+	d.sent = d.h.port.take()
+	for _, f := range d.sent {
 		if a := describe(f); a != "" {
 			answers = append(answers, a)
 		}

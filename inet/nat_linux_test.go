@@ -16,6 +16,7 @@ import (
 	"barewire/skb/header"
 )
 
+var natSeeds = flag.Uint64("natseeds", 2, "seeds of TestLinux_nat_randomPackets")
 var natConns = flag.Uint("natconns", 20, "connections for each rule of TestLinux_nat")
 
 // natDuel is a duel of two routers with the same rules.
@@ -145,6 +146,163 @@ func TestLinux_nat_sameRewriting(t *testing.T) {
 		d.feed(fmt.Sprint("exhausted ", i), d.ip(17, c+i, s, udpOf(c+i, s, 3000, 53, 20)))
 		d.feed(fmt.Sprint("exhausted, another server ", i), d.ip(17, c+i, s+i, udpOf(c+i, s+i, 3000, 53, 20)))
 	}
+}
+
+// TestLinux_nat_randomPackets: any packets, answers to them and errors about them,
+// in fragments and with wrong sums, through rules of every kind. No two sources
+// have a port in common, so that nothing is left to chance.
+func TestLinux_nat_randomPackets(t *testing.T) {
+	d := newNATDuel(t)
+	files := [][]string{
+		{"nat -A POSTROUTING -s 10.1.0.0/16 -o tap0 -j MASQUERADE"},
+		{"nat -A POSTROUTING -s 10.1.0.0/24 -j SNAT --to-source 198.51.100.1-198.51.100.4 --persistent", "nat -A PREROUTING -d 203.0.113.0/24 -p tcp -j DNAT --to-destination 10.1.1.1-10.1.1.9"},
+		{"nat -A PREROUTING -d 203.0.113.0/24 -j NETMAP --to 10.1.0.0/24", "nat -A POSTROUTING -s 10.1.0.0/24 -j NETMAP --to 198.51.100.0/24"},
+		{"nat -A PREROUTING -d 203.0.113.0/26 -j DNAT --to-destination 10.1.0.7", "nat -A POSTROUTING -d 10.1.0.0/16 -j SNAT --to-source 198.51.100.9",
+			"nat -A PREROUTING -p udp --dport 53 -j REDIRECT --to-ports 7"},
+		{"nat -A POSTROUTING -s 10.1.0.0/16 -j SNAT --to-source 198.51.100.1", "filter -A FORWARD -m conntrack --ctstate INVALID -j DROP",
+			"filter -A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT", "filter -A FORWARD -s 10.1.0.0/16 -j ACCEPT", "filter -A FORWARD -j REJECT"},
+		{"nat -A POSTROUTING -s 10.1.0.0/16 -j SNAT --to-source 198.51.100.1", "raw -A PREROUTING -p tcp -j CT --notrack", "filter -A FORWARD -p tcp --dport 80 -j REJECT --reject-with tcp-reset"},
+		{"nat -A PREROUTING -m conntrack --ctstate NEW -d 203.0.113.0/24 -j DNAT --to-destination 10.1.0.3", "filter -A FORWARD -m conntrack --ctstate DNAT -j ACCEPT",
+			"filter -A FORWARD -m conntrack --ctorigdst 8.8.0.0/16 -j REJECT --reject-with icmp-host-prohibited"},
+		{"nat -A INPUT -p udp --dport 7 -j SNAT --to-source 192.0.2.2", "nat -A OUTPUT -p icmp -j ACCEPT", "nat -A POSTROUTING -j ACCEPT"},
+		{"mangle -A PREROUTING -p udp -j MARK --set-mark 7", "nat -A POSTROUTING -m mark --mark 7 -j SNAT --to-source 198.51.100.3", "mangle -A POSTROUTING -j TTL --ttl-set 33"},
+	}
+	for n, rules := range files {
+		d.rules(rules...)
+		for seed := range uint64(*natSeeds) {
+			g := &natTraffic{d: d, rnd: rand.New(rand.NewPCG(seed, uint64(n)))}
+			for i := range 40 {
+				name, frames := g.next()
+				d.feed(fmt.Sprintf("rules %d, seed %d, packet %d: %s", n, seed, i, name), frames...)
+				g.note(d.sent)
+			}
+			if t.Failed() {
+				t.Fatalf("rules %q", rules)
+			}
+		}
+	}
+}
+
+// natTraffic makes packets, some of them of those that came out before.
+type natTraffic struct {
+	d    *natDuel
+	rnd  *rand.Rand
+	seen [][]byte // that came out, as IP packets
+	sent [][]byte // that went in
+}
+
+func (g *natTraffic) note(frames [][]byte) {
+	for _, f := range frames {
+		if header.Ethernet(f).Type() == header.EthPIP && len(f) > 14+28 {
+			g.seen = append(g.seen, f[14:])
+		}
+	}
+}
+
+func (g *natTraffic) next() (string, [][]byte) {
+	r := g.rnd
+	switch k := r.IntN(10); {
+	case k < 3 && len(g.seen) > 0: // an answer
+		p := g.seen[r.IntN(len(g.seen))]
+		h := header.IPv4(p)
+		q := append([]byte(nil), p[h.HeaderLen():]...)
+		if h.IsFragment() || len(q) < 8 {
+			break
+		}
+		switch h.Protocol() {
+		case header.ProtoTCP, header.ProtoUDP:
+			if len(q) < 20 && h.Protocol() == header.ProtoTCP {
+				break
+			}
+			q[0], q[1], q[2], q[3] = q[2], q[3], q[0], q[1]
+			if h.Protocol() == header.ProtoTCP && len(q) >= 20 {
+				seq, ack := binary.BigEndian.Uint32(q[8:]), binary.BigEndian.Uint32(q[4:])+1
+				binary.BigEndian.PutUint32(q[4:], seq)
+				binary.BigEndian.PutUint32(q[8:], ack)
+				q[13] = []byte{0x12, 0x10, 0x18, 0x11, 0x14, 0x04}[r.IntN(6)]
+			}
+		case header.ProtoICMP:
+			if q[0] == header.ICMPEcho {
+				q[0] = 0
+			}
+		}
+		return "answer", g.wrap(h.Protocol(), h.Dst(), h.Src(), q)
+	case k < 5 && len(g.seen) > 0: // an error
+		p := g.seen[r.IntN(len(g.seen))]
+		h := header.IPv4(p)
+		t := []byte{3, 3, 3, 11, 12, 4, 5}[r.IntN(7)]
+		quote := append([]byte(nil), p[:min(len(p), 20+r.IntN(600))]...)
+		if len(quote) < 20 {
+			break
+		}
+		return fmt.Sprintf("error %d", t), g.wrap(1, []header.Addr{ip4(9, 9, 9, 9), h.Dst()}[r.IntN(2)], h.Src(), icmpError(t, byte(r.IntN(5)), 1400, quote))
+	case k < 6 && len(g.sent) > 0:
+		return "again", [][]byte{g.sent[r.IntN(len(g.sent))]}
+	}
+	from, to := r.IntN(36), r.IntN(100)
+	src := ip4(10, 1, byte(from/12), byte(from%12))
+	if from >= 24 {
+		src = ip4(8, 8, 1, byte(from))
+	}
+	var dst header.Addr
+	switch {
+	case to < 30:
+		dst = ip4(8, 8, 8, byte(to%3))
+		to %= 3
+	case to < 40:
+		dst, to = hostIP, 30
+	case to < 50:
+		dst, to = ip4(198, 51, 100, 1), 31
+	default:
+		dst = ip4(203, 0, 113, byte(to))
+	}
+	sport := uint16(2048 + (from*100+to)*4 + r.IntN(4))
+	dport := []uint16{53, 80, 7, 4000}[r.IntN(4)]
+	var l4 []byte
+	proto := []uint8{17, 17, 6, 6, 1, 99}[r.IntN(6)]
+	n := []int{0, 1, 40, 700, 2000}[r.IntN(5)]
+	switch proto {
+	case 17:
+		l4 = udpOf(src, dst, sport, dport, n)
+		if r.IntN(6) == 0 {
+			l4[6], l4[7] = 0, 0
+		}
+	case 6:
+		flags := []uint8{header.TCPSyn, header.TCPSyn, header.TCPAck, header.TCPAck | header.TCPFin, header.TCPRst, 0, 0x3f}[r.IntN(7)]
+		l4 = tcpSegmentOf(src, dst, header.TCPFields{SrcPort: sport, DstPort: dport, Seq: uint32(r.IntN(3)), Ack: uint32(r.IntN(3)), Flags: flags}, string(randomBytes(min(n, 1000))))
+	case 1:
+		l4 = icmpEcho(sport, 1, randomBytes(min(n, 1000)))
+	case 99:
+		l4 = randomBytes(n/2 + 1)
+	}
+	if r.IntN(12) == 0 {
+		l4[len(l4)-1] ^= 1 // whose checksum is wrong
+	}
+	if r.IntN(30) == 0 {
+		l4 = l4[:r.IntN(min(len(l4), 24))]
+	}
+	return fmt.Sprintf("protocol %d, %d bytes", proto, len(l4)), g.wrap(proto, src, dst, l4)
+}
+
+// wrap puts the IP header in front, with the checksum of the transport header
+// made right where that is no business of what is tested, and cuts what is long.
+func (g *natTraffic) wrap(proto uint8, src, dst header.Addr, l4 []byte) [][]byte {
+	r := g.rnd
+	if len(l4) > 1400 {
+		return fragmentsOfProto(proto, src, dst, uint16(r.Uint32()), l4)
+	}
+	f := g.d.ip(proto, src, dst, l4, func(h header.IPv4) {
+		switch r.IntN(20) {
+		case 0:
+			h.SetTTL(byte(r.IntN(3)))
+		case 1:
+			h.SetFragField(header.IPDF)
+		case 2:
+			h[1] = byte(r.Uint32())
+		}
+	})
+	g.sent = append(g.sent, f)
+	return [][]byte{f}
 }
 
 // TestLinux_nat_chosenPorts: where Linux draws the port, ours is out of the same
@@ -376,7 +534,11 @@ func sctpInit() []byte {
 
 // fragmentsOf cuts an IP payload of protocol UDP.
 func fragmentsOf(src, dst header.Addr, id uint16, data []byte) [][]byte {
-	l := fragments(id, 17, data, 1480)
+	return fragmentsOfProto(17, src, dst, id, data)
+}
+
+func fragmentsOfProto(proto uint8, src, dst header.Addr, id uint16, data []byte) [][]byte {
+	l := fragments(id, proto, data, 1480)
 	for _, f := range l {
 		h := header.IPv4(f[14:])
 		binary.BigEndian.PutUint32(h[12:], uint32(src))

@@ -95,7 +95,8 @@ func (t *TCP) sendResetMD5(b *skb.Buff, s *Sock, key *md5Key) {
 	cb, rt := rx(b), ip.RtableOf(b)
 	in := header.IPv4(b.NetworkHeader())
 	h := header.TCP(b.TransportHeader())
-	p := reply{md5: key, key: tuple{laddr: in.Dst(), raddr: in.Src(), lport: h.DstPort(), rport: h.SrcPort()}, flags: header.TCPRst}
+	p := reply{md5: key, key: tuple{laddr: in.Dst(), raddr: in.Src(), lport: h.DstPort(), rport: h.SrcPort()}, flags: header.TCPRst,
+		tos: in.TOS() &^ 3} // that of the segment, without ECN
 	if cb.flags&header.TCPAck != 0 {
 		p.seq = cb.ack
 	} else {
