@@ -116,9 +116,13 @@ func testFiles(pkg string) (files []vm.File, err error) {
 		return nil, err
 	}
 	add := func(name, file string) error {
+		info, err := os.Stat(file)
+		if err != nil {
+			return err
+		}
 		data, err := os.ReadFile(file)
 		if err == nil {
-			files = append(files, vm.File{Name: name, Data: data})
+			files = append(files, vm.File{Name: name, Data: data, Time: info.ModTime()})
 		}
 		return err
 	}
