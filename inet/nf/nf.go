@@ -22,6 +22,7 @@ type NF struct {
 
 	track  tracking
 	log    logPointer
+	nflog  nflogPointer
 	closed []func() // undone by Close, last first
 }
 

@@ -31,6 +31,7 @@ func (f *NF) newTables() {
 			}
 			dev.Logf("%s", line)
 		},
+		NFLog:        f.toNFLog,
 		AddrType:     f.addrType,
 		RouteMe:      func(b *skb.Buff, _ netfilter.State) bool { return f.IP.RouteMeHarder(b) == nil },
 		PathMTU:      f.pathMTU,

@@ -44,10 +44,14 @@ type Expect struct {
 	SavedPort uint16
 	Dir       Dir
 
+	id      uint32
 	expires int64
 	next    *Expect
 	listed  bool
 }
+
+// ID returns a number that tells it from others.
+func (e *Expect) ID() uint32 { return e.id }
 
 // Expires returns the time left in ns, not less than 0.
 func (e *Expect) Expires() int64 { return max(e.expires-e.Master.table.now(), 0) }
@@ -151,6 +155,7 @@ func (t *Table) Expect(e *Expect) error {
 			}
 			return syscall.EMFILE
 		}
+		e.id = t.ids.Add(1)
 		e.expires = now + p.Timeout
 		e.listed = true
 		e.next = s.m[e.key()]

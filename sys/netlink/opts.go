@@ -45,6 +45,7 @@ func (s *Sock) SetSockOpt(level, name int, val []byte) error {
 		} else {
 			s.groups.And(^uint64(1 << (v - 1)))
 		}
+		s.changed()
 		return nil
 	}
 	if name == nlListenAll && v != 0 {

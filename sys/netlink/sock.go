@@ -96,12 +96,19 @@ func parseAddr(sa []byte) (port, groups uint32, err error) {
 
 // Release ends the socket.
 func (s *Sock) Release() error {
+	bound, port := s.isBound(), s.Port()
 	s.t.remove(s)
 	s.mu.Lock()
 	s.closed = true
 	s.queue, s.rmem, s.dump = nil, 0, nil
 	s.mu.Unlock()
 	s.Destroy()
+	if s.groups.Load() != 0 {
+		s.changed()
+	}
+	if bound && s.p.Closed != nil {
+		s.p.Closed(port)
+	}
 	return nil
 }
 
@@ -130,8 +137,16 @@ func (s *Sock) Bind(sa []byte) error {
 	for {
 		old := s.groups.Load()
 		if s.groups.CompareAndSwap(old, old&^0xffffffff|uint64(groups)) {
+			s.changed()
 			return nil
 		}
+	}
+}
+
+// changed tells the protocol that its groups have other members.
+func (s *Sock) changed() {
+	if s.p.Changed != nil {
+		s.p.Changed()
 	}
 }
 

@@ -24,6 +24,13 @@ type Protocol struct {
 	// Rcv answers a request, in the sender's context. Its error is acknowledged
 	// as a syscall.Errno, after what it put on the socket with Request.Reply.
 	Rcv func(r *Request) error
+	// Changed is called after sockets joined or left groups, or ended with
+	// some: HasListeners may say something else than before. It may be called
+	// though nothing changed. Nil for nobody.
+	Changed func()
+	// Closed is called when the socket of a port ended (Linux:
+	// NETLINK_URELEASE). Nil for nobody.
+	Closed func(port uint32)
 }
 
 // Table is the netlink sockets of one namespace.
@@ -164,6 +171,20 @@ func (t *Table) lookup(proto int, port uint32) *Sock {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	return t.ports[portKey{proto, port}]
+}
+
+// Unicast sends msg from the kernel to the socket of a port (Linux:
+// nlmsg_unicast). It does not block. ECONNREFUSED when there is no such socket,
+// EAGAIN when it has no room; its reader then learns so from ENOBUFS.
+func (t *Table) Unicast(proto int, port uint32, msg []byte) error {
+	k := t.lookup(proto, port)
+	if k == nil {
+		return syscall.ECONNREFUSED
+	}
+	if !k.deliver(message{data: msg}) {
+		return syscall.EAGAIN
+	}
+	return nil
 }
 
 // HasListeners reports whether a socket is in a group (Linux:

@@ -1,0 +1,463 @@
+package nfnetlink
+
+import (
+	"encoding/binary"
+	"sync"
+	"syscall"
+
+	"barewire/napi"
+	"barewire/netfilter"
+	"barewire/skb"
+	"barewire/skb/header"
+	"barewire/sys/netlink"
+)
+
+// Messages and attributes of nfnetlink_queue (Linux:
+// include/uapi/linux/netfilter/nfnetlink_queue.h).
+const (
+	queuePacket       = 0
+	queueVerdict      = 1
+	queueConfig       = 2
+	queueVerdictBatch = 3
+
+	nfqaPacketHdr  = 1
+	nfqaVerdictHdr = 2
+	nfqaMark       = 3
+	nfqaTimestamp  = 4
+	nfqaInDev      = 5
+	nfqaOutDev     = 6
+	nfqaHWAddr     = 9
+	nfqaPayload    = 10
+	nfqaCapLen     = 13
+	nfqaSkbInfo    = 14
+
+	nfqaCfgCmd    = 1
+	nfqaCfgParams = 2
+	nfqaCfgMaxLen = 3
+	nfqaCfgMask   = 4
+	nfqaCfgFlags  = 5
+
+	queueFailOpen = 1 // of the flags
+	queueFlagsAll = 1<<6 - 1
+	queueFlagsOK  = queueFailOpen | 4 // GSO: super-packets come whole, as always here
+
+	skbCsumNotReady = 1 // of nfqaSkbInfo
+	skbGSO          = 2
+)
+
+// queueMaxLen is how many packets wait for a verdict by default (Linux:
+// NFQNL_QMAX_DEFAULT). Beyond it a packet is dropped, or goes on with
+// queueFailOpen. queueMaxMax bounds what a program may ask for: packets hold
+// pages.
+const (
+	queueMaxLen = 1024
+	queueMaxMax = 65536
+)
+
+// queueTable is the queues of NFQUEUE.
+type queueTable struct {
+	mu     sync.Mutex
+	queues map[uint16]*queue
+	done   []decided // packets whose verdict came
+	timer  napi.Timer
+	ready  bool // timer is set up
+}
+
+// queue is one a program is bound to (Linux: struct nfqnl_instance). Guarded by
+// the table's lock.
+type queue struct {
+	port    uint32
+	mode    uint8
+	most    uint32
+	flags   uint32
+	maxLen  int
+	nextID  uint32
+	waiting map[uint32]queued
+	dropped uint64
+}
+
+// queued is a packet that waits for its verdict (Linux: struct nf_queue_entry).
+type queued struct {
+	b  *skb.Buff
+	s  netfilter.State
+	at netfilter.Place
+}
+
+// decided is one that has it.
+type decided struct {
+	queued
+	v netfilter.Verdict
+}
+
+var queuePolicy = &netlink.Policy{Items: []netlink.PolicyItem{ // read-only
+	nfqaCfgCmd: {Kind: netlink.Unspec, Len: 4}, nfqaCfgParams: {Kind: netlink.Unspec, Len: 5},
+	nfqaCfgMaxLen: {Kind: netlink.U32}, nfqaCfgMask: {Kind: netlink.U32}, nfqaCfgFlags: {Kind: netlink.U32},
+}}
+
+var verdictPolicy = &netlink.Policy{Items: []netlink.PolicyItem{ // read-only
+	nfqaVerdictHdr: {Kind: netlink.Unspec, Len: 8}, nfqaMark: {Kind: netlink.U32}, nfqaPayload: {},
+}}
+
+func (t *Table) queueCommands() map[uint8]command {
+	return map[uint8]command{
+		queuePacket:       {policy: queuePolicy},
+		queueConfig:       {policy: queuePolicy, do: t.configQueue},
+		queueVerdict:      {policy: verdictPolicy, do: t.verdict},
+		queueVerdictBatch: {policy: verdictPolicy, do: t.verdictBatch},
+	}
+}
+
+// configQueue is nfqnl_recv_config.
+func (t *Table) configQueue(r *request) error {
+	a, q := r.attrs, &t.queue
+	if a.Has(nfqaCfgCmd) {
+		switch cmd := a[nfqaCfgCmd][0]; cmd {
+		case cfgPFBind, cfgPFBind + 1:
+			return nil // of old
+		}
+	}
+	if a.Has(nfqaCfgFlags) {
+		if !a.Has(nfqaCfgMask) {
+			return syscall.EINVAL
+		}
+		if set := a.BE32(nfqaCfgFlags) & a.BE32(nfqaCfgMask); set&^queueFlagsAll != 0 || set&^queueFlagsOK != 0 {
+			return syscall.EOPNOTSUPP
+		}
+	}
+	q.mu.Lock()
+	i := q.queues[r.resID]
+	if i != nil && i.port != r.Port() {
+		q.mu.Unlock()
+		return syscall.EPERM
+	}
+	if a.Has(nfqaCfgCmd) {
+		switch a[nfqaCfgCmd][0] {
+		case cfgBind:
+			if i != nil {
+				q.mu.Unlock()
+				return syscall.EBUSY
+			}
+			if len(q.queues) >= maxGroups {
+				q.mu.Unlock()
+				return syscall.ENOMEM
+			}
+			if !q.ready {
+				if err := t.nf.IP.Hooks.SetQueueHandler(t.enqueue); err != nil {
+					q.mu.Unlock()
+					return err
+				}
+				q.queues = make(map[uint16]*queue)
+				q.timer.Init(t.nf.IP.Dev.Timers(), func(*napi.Timer) { t.reinject() })
+				q.ready = true
+			}
+			i = &queue{port: r.Port(), mode: copyNone, most: maxCopy, maxLen: queueMaxLen, waiting: make(map[uint32]queued)}
+			q.queues[r.resID] = i
+		case cfgUnbind:
+			q.mu.Unlock()
+			if i == nil {
+				return syscall.ENODEV
+			}
+			t.endQueues(func(n uint16, _ *queue) bool { return n == r.resID })
+			return nil
+		default:
+			q.mu.Unlock()
+			return syscall.EOPNOTSUPP
+		}
+	}
+	defer q.mu.Unlock()
+	if i == nil {
+		return syscall.ENODEV
+	}
+	if a.Has(nfqaCfgParams) {
+		p := a[nfqaCfgParams]
+		if p[4] > copyPacket {
+			return syscall.EINVAL
+		}
+		i.mode, i.most = p[4], binary.BigEndian.Uint32(p)
+		if i.most == 0 || i.most > maxCopy {
+			i.most = maxCopy
+		}
+	}
+	if a.Has(nfqaCfgMaxLen) {
+		i.maxLen = int(min(a.BE32(nfqaCfgMaxLen), queueMaxMax))
+	}
+	if a.Has(nfqaCfgFlags) {
+		mask := a.BE32(nfqaCfgMask)
+		i.flags = i.flags&^mask | a.BE32(nfqaCfgFlags)&mask
+	}
+	return nil
+}
+
+// enqueue is the queue handler of the hooks (Linux: nfqnl_enqueue_packet).
+func (t *Table) enqueue(b *skb.Buff, s netfilter.State, at netfilter.Place, v netfilter.Verdict) bool {
+	q := &t.queue
+	q.mu.Lock()
+	i := q.queues[v.QueueNum()]
+	if i == nil {
+		q.mu.Unlock()
+		return false
+	}
+	if len(i.waiting) >= i.maxLen {
+		i.dropped++
+		open := i.flags&queueFailOpen != 0
+		q.mu.Unlock()
+		if open {
+			t.nf.IP.Hooks.Reinject(b, s, at, netfilter.Accept)
+		} else {
+			b.Free(skb.NetfilterDrop)
+		}
+		return true
+	}
+	if i.mode == copyPacket && !b.IsGSO() && !b.ChecksumHelp() {
+		q.mu.Unlock()
+		return false
+	}
+	i.nextID++
+	id, port := i.nextID, i.port
+	msg := t.queueMessage(i, v.QueueNum(), id, b, s)
+	i.waiting[id] = queued{b, s, at}
+	q.mu.Unlock()
+	// The packet is not ours any more: a quick program may have decided.
+	if t.nl.Unicast(syscall.NETLINK_NETFILTER, port, msg) == nil {
+		return true
+	}
+	q.mu.Lock()
+	_, still := i.waiting[id]
+	delete(i.waiting, id)
+	i.dropped++
+	q.mu.Unlock()
+	if still {
+		b.Free(skb.NetfilterDrop)
+	}
+	return true
+}
+
+// queueMessage is nfqnl_build_packet_message.
+func (t *Table) queueMessage(i *queue, num uint16, id uint32, b *skb.Buff, s netfilter.State) []byte {
+	var w netlink.Builder
+	begin(&w, subQueue, queuePacket, 0, syscall.AF_INET, num)
+	var hdr [8]byte // with a byte of padding the length does not count
+	binary.BigEndian.PutUint32(hdr[:], id)
+	binary.BigEndian.PutUint16(hdr[4:], header.EthPIP)
+	hdr[6] = byte(s.Point)
+	w.Attr(nfqaPacketHdr, hdr[:7]...)
+	if s.In != nil {
+		w.AttrBE32(nfqaInDev, uint32(s.In.Ifindex()))
+	}
+	if s.Out != nil {
+		w.AttrBE32(nfqaOutDev, uint32(s.Out.Ifindex()))
+	}
+	if b.Mark != 0 {
+		w.AttrBE32(nfqaMark, b.Mark)
+	}
+	if s.In != nil {
+		putHWAddr(&w, nfqaHWAddr, b)
+	}
+	if s.Point <= netfilter.Forward {
+		t.putTime(&w, nfqaTimestamp)
+	}
+	info := uint32(0)
+	if b.IPSummed == skb.ChecksumPartial {
+		info |= skbCsumNotReady
+	}
+	if b.IsGSO() {
+		info |= skbGSO
+	}
+	if info != 0 {
+		w.AttrBE32(nfqaSkbInfo, info)
+	}
+	if i.mode == copyPacket {
+		n := min(b.Len(), int(i.most))
+		if n < b.Len() {
+			w.AttrBE32(nfqaCapLen, uint32(b.Len()))
+		}
+		putPayload(&w, nfqaPayload, b, n)
+	}
+	w.End()
+	return w.Bytes()
+}
+
+// bound returns the queue a verdict is for (Linux: verdict_instance_lookup); the
+// lock is held.
+func (q *queueTable) bound(r *request) (*queue, error) {
+	i := q.queues[r.resID]
+	switch {
+	case i == nil:
+		return nil, syscall.ENODEV
+	case i.port != r.Port():
+		return nil, syscall.EPERM
+	}
+	return i, nil
+}
+
+// verdictOf reads NFQA_VERDICT_HDR.
+func verdictOf(a netlink.Attrs) (v netfilter.Verdict, id uint32, err error) {
+	if !a.Has(nfqaVerdictHdr) {
+		return 0, 0, syscall.EINVAL
+	}
+	v, id = netfilter.Verdict(a.BE32(nfqaVerdictHdr)), binary.BigEndian.Uint32(a[nfqaVerdictHdr][4:])
+	switch v.Kind() {
+	case netfilter.Drop, netfilter.Accept, netfilter.Repeat, netfilter.Queue:
+		return v, id, nil
+	}
+	return 0, 0, syscall.EINVAL
+}
+
+// verdict is nfqnl_recv_verdict: what becomes of a packet, with another mark or
+// other bytes perhaps. It goes on in softirq context.
+func (t *Table) verdict(r *request) error {
+	v, id, err := verdictOf(r.attrs)
+	if err != nil {
+		return err
+	}
+	q := &t.queue
+	q.mu.Lock()
+	i, err := q.bound(r)
+	if err != nil {
+		q.mu.Unlock()
+		return err
+	}
+	p, ok := i.waiting[id]
+	if !ok {
+		q.mu.Unlock()
+		return syscall.ENOENT
+	}
+	delete(i.waiting, id)
+	q.mu.Unlock()
+	if v.Kind() != netfilter.Drop {
+		if r.attrs.Has(nfqaPayload) {
+			if n := t.mangle(p.b, r.attrs[nfqaPayload]); n != nil {
+				p.b = n
+			} else {
+				v = netfilter.Drop
+			}
+		}
+		if r.attrs.Has(nfqaMark) {
+			p.b.Mark = r.attrs.BE32(nfqaMark)
+		}
+	}
+	t.decide(decided{p, v})
+	return nil
+}
+
+// verdictBatch is nfqnl_recv_verdict_batch: one verdict for all up to a number.
+func (t *Table) verdictBatch(r *request) error {
+	v, most, err := verdictOf(r.attrs)
+	if err != nil {
+		return err
+	}
+	q := &t.queue
+	q.mu.Lock()
+	i, err := q.bound(r)
+	if err != nil {
+		q.mu.Unlock()
+		return err
+	}
+	var l []decided
+	for id := range i.waiting {
+		if int32(id-most) <= 0 {
+			l = append(l, decided{i.waiting[id], v})
+			delete(i.waiting, id)
+		}
+	}
+	q.mu.Unlock()
+	if len(l) == 0 {
+		return syscall.ENOENT
+	}
+	for n := range l {
+		if r.attrs.Has(nfqaMark) {
+			l[n].b.Mark = r.attrs.BE32(nfqaMark)
+		}
+	}
+	t.decide(l...)
+	return nil
+}
+
+// mangle makes a packet with other bytes (Linux: nfqnl_mangle). Nil, with the old
+// one left, when they are no packet or memory ran out.
+func (t *Table) mangle(b *skb.Buff, data []byte) *skb.Buff {
+	h, ok := header.ParseIPv4(data)
+	if !ok || h.TotalLen() > len(data) {
+		return nil
+	}
+	n := b.Cache().Alloc(skb.MaxHeader + len(data))
+	if n == nil {
+		return nil
+	}
+	n.CopyMeta(b)
+	n.IPSummed = skb.ChecksumNone
+	n.Reserve(skb.MaxHeader)
+	n.PutData(data)
+	n.ResetNetworkHeader()
+	n.SetTransportHeader(h.HeaderLen())
+	n.Sk = nil
+	b.Consume()
+	return n
+}
+
+// decide has packets go on from softirq context.
+func (t *Table) decide(l ...decided) {
+	q := &t.queue
+	q.mu.Lock()
+	q.done = append(q.done, l...)
+	q.mu.Unlock()
+	q.timer.Mod(t.nf.IP.Dev.Clock().Now())
+}
+
+// reinject has them go on.
+func (t *Table) reinject() {
+	q := &t.queue
+	q.mu.Lock()
+	l := q.done
+	q.done = nil
+	q.mu.Unlock()
+	for _, p := range l {
+		if p.v.Kind() == netfilter.Queue {
+			if !t.enqueue(p.b, p.s, p.at, p.v) {
+				p.b.Free(skb.NetfilterDrop)
+			}
+			continue
+		}
+		t.nf.IP.Hooks.Reinject(p.b, p.s, p.at, p.v.Kind())
+	}
+}
+
+// endQueues ends the queues for which match says so, and drops what waits there
+// (Linux: instance_destroy).
+func (t *Table) endQueues(match func(num uint16, i *queue) bool) {
+	q := &t.queue
+	var l []*skb.Buff
+	q.mu.Lock()
+	for num, i := range q.queues {
+		if match(num, i) {
+			for _, p := range i.waiting {
+				l = append(l, p.b)
+			}
+			delete(q.queues, num)
+		}
+	}
+	q.mu.Unlock()
+	for _, b := range l {
+		b.Free(skb.NetfilterDrop)
+	}
+}
+
+func (t *Table) queueClosed(port uint32) {
+	t.endQueues(func(_ uint16, i *queue) bool { return i.port == port })
+}
+
+func (t *Table) closeQueue() {
+	t.endQueues(func(uint16, *queue) bool { return true })
+	q := &t.queue
+	q.mu.Lock()
+	ready, l := q.ready, q.done
+	q.ready, q.done = false, nil
+	q.mu.Unlock()
+	for _, p := range l {
+		p.b.Free(skb.NetfilterDrop)
+	}
+	if ready {
+		q.timer.Del()
+		t.nf.IP.Hooks.SetQueueHandler(nil)
+	}
+}
