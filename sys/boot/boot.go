@@ -183,7 +183,7 @@ func (b *booting) netInit() bool {
 // netlink makes the sockets of AF_NETLINK: configuration, and the families of
 // generic netlink.
 func (b *booting) netlink() error {
-	_, g, err := b.route(b.Inet)
+	_, g, _, err := b.route(b.Inet)
 	if err != nil {
 		return err
 	}

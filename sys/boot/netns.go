@@ -8,6 +8,7 @@ import (
 	"barewire/skb"
 	"barewire/sys"
 	"barewire/sys/genl"
+	"barewire/sys/nfnetlink"
 	"barewire/sys/rtnetlink"
 )
 
@@ -41,7 +42,7 @@ func (b *booting) newNet() (sys.Namespace, error) {
 		end()
 		return sys.Namespace{}, err
 	}
-	rt, _, err := b.route(in)
+	rt, _, filter, err := b.route(in)
 	if err != nil {
 		in.Close()
 		end()
@@ -54,16 +55,17 @@ func (b *booting) newNet() (sys.Namespace, error) {
 		b.bringHome(n)
 		b.nets.remove(n)
 		rt.Close()
+		filter.Close()
 		in.Close()
 		end()
 	}}, nil
 }
 
 // route makes the namespace's sockets of AF_NETLINK.
-func (b *booting) route(in *inet.Net) (*rtnetlink.Route, *genl.Table, error) {
+func (b *booting) route(in *inet.Net) (*rtnetlink.Route, *genl.Table, *nfnetlink.Table, error) {
 	rt, err := rtnetlink.New(in)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	rt.FindNet = func(fd bool, n uint32) (*napi.Net, error) {
 		if fd {
@@ -71,9 +73,13 @@ func (b *booting) route(in *inet.Net) (*rtnetlink.Route, *genl.Table, error) {
 		}
 		return b.Kernel.NetOfProcess(n)
 	}
-	g, err := genl.New(rt.Netlink())
 	b.nets.add(in.Dev(), rt)
-	return rt, g, err
+	g, err := genl.New(rt.Netlink())
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	filter, err := nfnetlink.New(rt.Netlink(), in.NF())
+	return rt, g, filter, err
 }
 
 // nets are the namespaces there are, so that what knows the number of one that

@@ -14,6 +14,7 @@ import (
 	"barewire/napi"
 	"barewire/skb"
 	"barewire/sys"
+	"barewire/sys/nfnetlink"
 	"barewire/sys/rtnetlink"
 )
 
@@ -40,6 +41,7 @@ type Instance struct {
 	inet   *inet.Net
 	net    *napi.Net
 	route  *rtnetlink.Route
+	filter *nfnetlink.Table
 	closed sync.Once
 	stop   chan struct{}
 	done   chan struct{}
@@ -83,6 +85,10 @@ func New(c Config) (*Instance, error) {
 		i.Close()
 		return nil, fmt.Errorf("embed: %w", err)
 	}
+	if i.filter, err = nfnetlink.New(i.route.Netlink(), i.inet.NF()); err != nil {
+		i.Close()
+		return nil, fmt.Errorf("embed: %w", err)
+	}
 	i.kernel = sys.New(sys.Config{
 		Clock:      c.Clock,
 		WallClock:  func() (int64, int32) { t := napi.WallNow(c.Clock); return t / 1e9, int32(t % 1e9) },
@@ -102,6 +108,9 @@ func (i *Instance) Close() {
 	i.closed.Do(func() {
 		if i.route != nil {
 			i.route.Close()
+		}
+		if i.filter != nil {
+			i.filter.Close()
 		}
 		if i.inet != nil {
 			i.inet.Close()
