@@ -32,18 +32,24 @@ func (cp *compiler) compile(rules []rule) *index {
 	}
 	cp.ix = &index{names: cp.names, nodes: make([]node, 1), lists: []int32{0}}
 	cp.rules = make([]needs, len(rules))
+	const narrow = 1<<FieldSrc | 1<<FieldDst | 1<<FieldSport | 1<<FieldDport
 	var avail uint16
-	list := make([]int32, 0, len(rules)-indexHead)
+	inHead := true
+	list := make([]int32, 0, len(rules))
 	for i := range rules {
-		if i < indexHead {
-			continue
-		}
-		cp.harvest(&rules[i], &cp.rules[i])
-		for f := range cp.rules[i] {
-			if cp.rules[i][f] != nil {
-				avail |= 1 << f
+		n := &cp.rules[i]
+		cp.harvest(&rules[i], n)
+		var has uint16
+		for f := range n {
+			if n[f] != nil {
+				has |= 1 << f
 			}
 		}
+		if inHead = inHead && i < headMax && has&narrow == 0; inHead {
+			cp.ix.head = i + 1
+			continue
+		}
+		avail |= has
 		list = append(list, int32(i))
 	}
 	cp.ix.root = cp.build(list, avail)
@@ -233,23 +239,27 @@ func (cp *compiler) group(l []keyed, avail uint16) group {
 		keys++
 	}
 	size := bits.Len(uint(2*keys - 1))
-	bitSize := max(size+2, 6)
-	g := group{mask: l[0].mask, shift: uint8(32 - size), slots: make([]slot, 1<<size),
-		bitsShift: uint8(32 - bitSize), bits: make([]uint64, 1<<(bitSize-6))}
+	bitSize := max(size+3, 6)
+	g := group{mask: l[0].mask, shift: uint8(32 - size), slotMask: 1<<size - 1, slots: uint32(len(cp.ix.slots)),
+		bitsShift: uint8(32 - bitSize), bits: uint32(len(cp.ix.bits))}
+	cp.ix.slots = append(cp.ix.slots, make([]slot, 1<<size)...)
+	cp.ix.bits = append(cp.ix.bits, make([]uint64, 1<<(bitSize-6))...)
 	for len(l) > 0 {
 		n := run(l)
 		list := make([]int32, n)
 		for i := range list {
 			list[i] = l[i].rule
 		}
+		r := cp.build(list, avail) // before the slot, which it may move
 		h := l[0].key * golden
 		b := h >> g.bitsShift
-		g.bits[b/64] |= 1 << (b % 64)
+		cp.ix.bits[g.bits+b/64] |= 1 << (b % 64)
+		slots := cp.ix.slots[g.slots : g.slots+g.slotMask+1]
 		i := h >> g.shift
-		for g.slots[i].ref != 0 {
-			i = (i + 1) & uint32(len(g.slots)-1)
+		for slots[i].ref != 0 {
+			i = (i + 1) & g.slotMask
 		}
-		g.slots[i] = slot{l[0].key, cp.build(list, avail), list[n-1]}
+		slots[i] = slot{l[0].key, r, list[n-1]}
 		l = l[n:]
 	}
 	return g

@@ -22,15 +22,19 @@ import (
 // that wants to read it. For it the nodes that ask for ports or mark lead to
 // all their rules.
 
-// indexHead is how many rules at the start of a chain are tried before the
-// index is asked: often the first of all accepts what is ESTABLISHED.
-const indexHead = 4
+// headMax is how many rules at the start of a chain may be tried before the
+// index is asked: often the first of all accepts what is ESTABLISHED. They end
+// where the first rule stands that asks for an address or a port.
+const headMax = 8
 
 // index is the index of one chain.
 type index struct {
 	nodes  []node
-	lists  []int32 // of rule numbers: a length, then so many
+	slots  []slot   // of all groups
+	bits   []uint64 // likewise
+	lists  []int32  // of rule numbers: a length, then so many
 	root   ref
+	head   int // so many rules are tried first
 	names  *names
 	fields uint16 // those asked for
 }
@@ -48,21 +52,23 @@ const (
 
 // node asks for one field.
 type node struct {
-	field  Field
-	last   int32 // the number of the last rule below
-	all    ref   // every rule below, for packets cut short; of late fields
-	rest   ref   // the rules that do not care
 	groups []group
+	last   int32 // the number of the last rule below
+	rest   ref   // the rules that do not care
+	all    ref   // every rule below, for packets cut short; of late fields
+	field  Field
 }
 
 // group is the rules of a node that need a value under one mask. Most values
-// are in no rule: bits, one for each of many hashes, tells that from little
+// are in no rule: bits, one for each of many hashes, tell that from little
 // memory.
 type group struct {
-	mask             uint32
-	shift, bitsShift uint8
-	bits             []uint64 // a power of two of bits, at most an eighth of them set
-	slots            []slot   // a power of two, at most half full
+	mask      uint32
+	bits      uint32 // where in index.bits its words begin
+	bitsShift uint8  // of the hash, for the bit
+	shift     uint8  // for the slot
+	slots     uint32 // where in index.slots it begins
+	slotMask  uint32 // their number, a power of two, less one
 }
 
 type slot struct {
@@ -73,14 +79,11 @@ type slot struct {
 
 const golden = 0x9e3779b1 // spreads keys over the upper bits
 
-func (g *group) find(key uint32) *slot {
-	key &= g.mask
-	h := key * golden
-	if b := h >> g.bitsShift; g.bits[b/64]>>(b%64)&1 == 0 {
-		return nil
-	}
+// find returns the slot of a masked key that the bits allow, by its hash: an
+// empty one if they were wrong.
+func (ix *index) find(g *group, key, h uint32) *slot {
 	for i := h >> g.shift; ; i++ {
-		s := &g.slots[i&uint32(len(g.slots)-1)]
+		s := &ix.slots[g.slots+i&g.slotMask]
 		if s.key == key || s.ref == 0 {
 			return s
 		}
@@ -178,9 +181,16 @@ func (s *search) collect(r ref, next int32) {
 				continue
 			}
 		}
-		key := s.keys[n.field]
+		key, bits := s.keys[n.field], s.ix.bits
 		for i := range n.groups {
-			if sl := n.groups[i].find(key); sl != nil && sl.ref != 0 && sl.last >= next {
+			g := &n.groups[i]
+			k := key & g.mask
+			h := k * golden
+			b := h >> g.bitsShift
+			if bits[g.bits+b/64]>>(b%64)&1 == 0 {
+				continue
+			}
+			if sl := s.ix.find(g, k, h); sl.ref != 0 && sl.last >= next {
 				s.collect(sl.ref, next)
 			}
 		}
@@ -211,7 +221,8 @@ func (s *search) list(pos uint32, next int32) {
 
 // findIndexed is find by the index.
 func (p *Packet) findIndexed(c *chain, next int) int {
-	for ; next < indexHead; next++ {
+	ix, s := c.index, &p.walk.search
+	for ; next < ix.head; next++ {
 		if c.rules[next].match(p) {
 			return next
 		}
@@ -219,7 +230,6 @@ func (p *Packet) findIndexed(c *chain, next int) int {
 			return -1
 		}
 	}
-	ix, s := c.index, &p.walk.search
 	if s.ix != ix || s.next != next || s.keyed&ix.fields != ix.fields {
 		s.ix, s.cursors = ix, s.cursors[:0]
 		p.keys(ix)

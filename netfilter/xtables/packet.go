@@ -35,8 +35,8 @@ type Packet struct {
 	// Line is memory for lines of the log, used again and again.
 	Line []byte
 
-	scratch [128]byte
 	walk    walkState
+	scratch [128]byte
 }
 
 // Hook returns the hook point the packet is at.

@@ -25,6 +25,7 @@ type Tables struct {
 type table struct {
 	kind   *kind
 	parent *Tables
+	hook   netfilter.Func
 	cur    atomic.Pointer[snapshot]
 	remove [netfilter.NumPoints]func()
 }
@@ -36,6 +37,7 @@ func New(hooks *netfilter.Hooks, env *Env) *Tables {
 	t.pool.New = func() any { return new(Packet) }
 	for i := range kinds {
 		tb := &table{kind: &kinds[i], parent: t}
+		tb.hook = tb.hookFunc()
 		s, err := load(t.env, NewConfig(kinds[i].name), 0)
 		if err != nil {
 			panic(err) // an empty table has nothing to refuse

@@ -20,38 +20,41 @@ type walkState struct {
 	search search
 }
 
-// hook is the table at a hook point (Linux: ipt_do_table, and ipt_mangle_out
-// around it).
-func (tb *table) hook(b *skb.Buff, s netfilter.State) netfilter.Verdict {
-	snap := tb.cur.Load()
-	c := snap.entry[s.Point]
-	if c == nil || !snap.inUse {
-		return netfilter.Accept
+// hookFunc returns the table as a hook (Linux: ipt_do_table, and ipt_mangle_out
+// around it). A literal and no method value: that would hand all arguments on
+// once more.
+func (tb *table) hookFunc() netfilter.Func {
+	return func(b *skb.Buff, s netfilter.State) netfilter.Verdict {
+		snap := tb.cur.Load()
+		c := snap.entry[s.Point]
+		if c == nil || !snap.inUse {
+			return netfilter.Accept
+		}
+		t := tb.parent
+		p := t.pool.Get().(*Packet)
+		p.B, p.State, p.Env, p.Table, p.Hotdrop = b, s, t.env, tb.kind.name, false
+		v := Accept
+		switch {
+		case p.Reload():
+			p.In, p.Out = "", ""
+			if s.In != nil {
+				p.In = s.In.Name()
+			}
+			if s.Out != nil {
+				p.Out = s.Out.Name()
+			}
+			if s.Point == netfilter.LocalOut && tb.kind.reroute {
+				v = p.runReroute(c)
+			} else {
+				v = p.run(c)
+			}
+		case s.Point != netfilter.LocalOut: // a raw socket may send what it likes
+			v = Drop
+		}
+		p.State.Sk = nil // what else it points to lives as long as the instance
+		t.pool.Put(p)
+		return netfilter.Verdict(v)
 	}
-	t := tb.parent
-	p := t.pool.Get().(*Packet)
-	p.B, p.State, p.Env, p.Table, p.Hotdrop = b, s, t.env, tb.kind.name, false
-	v := Accept
-	switch {
-	case p.Reload():
-		p.In, p.Out = "", ""
-		if s.In != nil {
-			p.In = s.In.Name()
-		}
-		if s.Out != nil {
-			p.Out = s.Out.Name()
-		}
-		if s.Point == netfilter.LocalOut && tb.kind.reroute {
-			v = p.runReroute(c)
-		} else {
-			v = p.run(c)
-		}
-	case s.Point != netfilter.LocalOut: // a raw socket may send what it likes
-		v = Drop
-	}
-	p.B, p.State, p.IP = nil, netfilter.State{}, nil
-	t.pool.Put(p)
-	return netfilter.Verdict(v)
 }
 
 // runReroute is run for locally made packets, whose route is looked up again
