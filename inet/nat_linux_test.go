@@ -16,8 +16,8 @@ import (
 	"barewire/skb/header"
 )
 
-var natSeeds = flag.Uint64("natseeds", 2, "seeds of TestLinux_nat_randomPackets")
-var natConns = flag.Uint("natconns", 20, "connections for each rule of TestLinux_nat")
+var natSeeds = flag.Uint64("natseeds", 1, "seeds of TestLinux_nat_randomPackets")
+var natConns = flag.Uint("natconns", 8, "connections for each rule of TestLinux_nat")
 
 // natDuel is a duel of two routers with the same rules.
 type natDuel struct{ *duel }

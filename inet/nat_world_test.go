@@ -84,10 +84,15 @@ func (w *natWorld) finish() {
 
 // TestNAT_world_tcpBothWays: transfers through the translation over a bad wire:
 // every byte arrives, and the table follows the connections to their end.
+// With a flow table they take the short way in between.
 func TestNAT_world_tcpBothWays(t *testing.T) {
-	for seed := range uint64(4) {
+	for seed := range uint64(8) {
 		synctest.Test(t, func(t *testing.T) {
-			w := newNATWorld(t, seed, hosted.WireConfig{Seed: seed, Loss: 0.02 * float64(seed), Delay: 5 * time.Millisecond, Reorder: 0.05, ReorderBy: 3 * time.Millisecond})
+			w := newNATWorld(t, seed, hosted.WireConfig{Seed: seed, Loss: 0.01 * float64(seed), Delay: 5 * time.Millisecond, Reorder: 0.05, ReorderBy: 3 * time.Millisecond})
+			offload := seed%2 != 0
+			if offload {
+				check(t, w.router.Dev().Sysctl().Set("net.netfilter.nf_flowtable", "1"))
+			}
 			l := w.tcp(w.server)
 			check(t, l.Bind(sockaddr(0, 80)))
 			check(t, l.Listen(5))
@@ -145,7 +150,13 @@ func TestNAT_world_tcpBothWays(t *testing.T) {
 			if x := w.router.NF().Conntrack.Stat.InsertFailed.Load(); x != 0 {
 				t.Errorf("%d insertions failed", x)
 			}
+			if n := w.router.NF().Flow.Packets.Load(); offload != (n > 100) {
+				t.Errorf("%d packets by the short way", n)
+			}
 			time.Sleep(3 * time.Minute) // TIME_WAIT of both, and of the table
+			if n := w.router.NF().Flow.Count(); n != 0 {
+				t.Errorf("%d flows left", n)
+			}
 			if n := w.router.NF().Conntrack.Count(); n != 0 {
 				t.Errorf("%d connections left:\n%s", n, w.router.NF().Conntrack.Proc(nil))
 			}
