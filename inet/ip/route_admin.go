@@ -83,7 +83,11 @@ func (n *Net) AddRoute(dst netip.Prefix, gw netip.Addr, dev *napi.NetDevice, pre
 		}
 	}
 	if gw.IsValid() {
-		if c.Gateway, ok = header.AddrFrom(gw); !ok || c.Gateway == 0 || n.AddrType(c.Gateway) != fib.Unicast {
+		if c.Gateway, ok = header.AddrFrom(gw); !ok || c.Gateway == 0 {
+			return syscall.EINVAL
+		}
+		// An own address as the gateway means that the destination is on the link.
+		if t := n.AddrType(c.Gateway); t != fib.Unicast && (t != fib.Local || dev == nil) {
 			return syscall.EINVAL
 		}
 		c.Scope = fib.ScopeUniverse

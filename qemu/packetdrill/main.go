@@ -1,7 +1,11 @@
 // Packetdrill runs scripts in the language of packetdrill against this stack, in
 // process and in virtual time, or against the Linux kernel of the machine.
 //
-//	go run ./qemu/packetdrill [-kernel barewire|linux] [-v] [-D name=value] [-o option=value] FILE|DIR...
+//	go run ./qemu/packetdrill [-kernel barewire|linux] [-v] [-D name=value] [--option=value] FILE|DIR...
+//
+// The options of a script's head may stand on the command line, too, by the names
+// they have there: --local_ip, --tolerance_usecs, --init_scripts and so on; those
+// of the script win.
 //
 // The Linux kernel runs in real time: on a busy machine -tolerance 20ms -tries 3
 // judge it fairly.
@@ -36,11 +40,27 @@ func main() {
 		options = append(options, pdl.Option{Name: "define", Value: s})
 		return nil
 	})
+	flag.Func("define", "`name=value`: as -D", func(s string) error {
+		options = append(options, pdl.Option{Name: "define", Value: s})
+		return nil
+	})
 	flag.Func("o", "`name=value`: an option as at the head of a script, tolerance_usecs=10000", func(s string) error {
 		name, value, _ := strings.Cut(s, "=")
 		options = append(options, pdl.Option{Name: strings.TrimLeft(name, "-"), Value: value})
 		return nil
 	})
+	for _, name := range run.OptionNames {
+		flag.Func(name, "as at the head of a script", func(s string) error {
+			options = append(options, pdl.Option{Name: name, Value: s})
+			return nil
+		})
+	}
+	for _, name := range run.SwitchNames {
+		flag.BoolFunc(name, "as at the head of a script", func(string) error {
+			options = append(options, pdl.Option{Name: name})
+			return nil
+		})
+	}
 	flag.Usage = func() {
 		fmt.Fprintln(os.Stderr, "usage: packetdrill [-kernel barewire|linux] [-v] [-j N] [-D name=value] [-o option=value] FILE|DIR...")
 		flag.PrintDefaults()

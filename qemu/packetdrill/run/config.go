@@ -27,7 +27,18 @@ type Config struct {
 	StrictSegments   bool
 	NonFatalPacket   bool
 	NonFatalSyscall  bool
+	InitScripts      []string // files of shell commands to run first
 }
+
+// OptionNames are the options of a script that have a value, and SwitchNames
+// those that may have none. read-only.
+var (
+	OptionNames = []string{"ip_version", "tolerance_usecs", "tolerance_percent", "bind_port", "connect_port", "local_ip", "gateway_ip", "netmask_ip",
+		"remote_ip", "mtu", "tcp_ts_tick_usecs", "init_scripts", "speed", "mss", "code_command", "code_format", "code_sockopt", "non_fatal",
+		"wire_client_dev", "wire_server_dev", "wire_server_ip", "wire_server_at", "wire_server_port", "so_filename", "so_flags"}
+	SwitchNames = []string{"tcp_ts_ecr_scaled", "strict_segments", "verbose", "debug", "dry_run", "send_omit_free", "is_anyip", "wire_client", "wire_server",
+		"persistent_tun_dev"}
+)
 
 // NewConfig reads the options of a script. Options that name the other ways of
 // running a script are passed over; what cannot be had is a *pdl.Unsupported.
@@ -96,10 +107,14 @@ func (c *Config) option(name, value string) (err error) {
 	case "strict_segments":
 		c.StrictSegments = true
 	case "non_fatal":
-		c.NonFatalPacket = strings.Contains(value, "packet")
-		c.NonFatalSyscall = strings.Contains(value, "syscall")
+		c.NonFatalPacket = value == "" || strings.Contains(value, "packet")
+		c.NonFatalSyscall = value == "" || strings.Contains(value, "syscall")
+	case "init_scripts":
+		c.InitScripts = strings.Split(value, ",")
 	case "define", "verbose", "debug", "dry_run", "speed", "mss", "code_command", "code_format", "code_sockopt", "send_omit_free", "is_anyip",
-		"wire_client_dev", "wire_server_dev", "wire_server_ip", "wire_server_at", "wire_server_port":
+		"persistent_tun_dev", "so_filename", "so_flags":
+	case "wire_client", "wire_server", "wire_client_dev", "wire_server_dev", "wire_server_ip", "wire_server_at", "wire_server_port":
+		return &pdl.Unsupported{Line: 1, What: "--" + name + ": a wire between two machines"}
 	default:
 		return &pdl.Unsupported{Line: 1, What: "--" + name}
 	}

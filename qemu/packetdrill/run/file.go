@@ -30,9 +30,18 @@ type Judge struct {
 	Options []pdl.Option
 }
 
-// usual are the words that scripts for both versions of IP are run with.
-func usual() map[string]string {
-	return map[string]string{"CMSG_LEVEL_IP": "SOL_IP", "CMSG_TYPE_RECVERR": "IP_RECVERR"}
+// usual are the words that scripts are run with: what stands for either version
+// of IP, and the Fast Open cookies that belong to the addresses and to the keys
+// a1a1a1a1-b2b2b2b2-c3c3c3c3-d4d4d4d4 and zero.
+func usual(options []pdl.Option) map[string]string {
+	words := map[string]string{"CMSG_LEVEL_IP": "SOL_IP", "CMSG_TYPE_RECVERR": "IP_RECVERR",
+		"TFO_COOKIE": "de4f234f0f433a55", "TFO_COOKIE_ZERO": "d95a2bac7ce83432"}
+	for _, o := range options {
+		if o.Name == "local_ip" && o.Value == "192.168.0.1" {
+			words["TFO_COOKIE"], words["TFO_COOKIE_ZERO"] = "3021b9d889017eeb", "b7c12350a90dc8f5"
+		}
+	}
+	return words
 }
 
 // File runs the script in a file. What the runner does not know of the language
@@ -54,7 +63,7 @@ func (j Judge) once(name string) error {
 	if err != nil {
 		return err
 	}
-	defines := usual()
+	defines := usual(j.Options)
 	for _, o := range j.Options {
 		if name, value, ok := strings.Cut(o.Value, "="); ok && o.Name == "define" {
 			defines[name] = value

@@ -3,6 +3,7 @@ package run
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"barewire/qemu/packetdrill/pdl"
@@ -46,6 +47,14 @@ func Script(k Kernel, c Config, s *pdl.Script, dir string) error {
 }
 
 func (r *runner) script() (err error) {
+	for _, name := range r.InitScripts {
+		if name, err = filepath.Abs(name); err == nil {
+			err = r.k.Command("'"+name+"'", r.dir)
+		}
+		if err != nil {
+			return fmt.Errorf("--init_scripts: %w", err)
+		}
+	}
 	if r.s.Init != "" {
 		if err := r.k.Command(r.s.Init, r.dir); err != nil {
 			return fmt.Errorf("first commands: %w", err)

@@ -69,6 +69,8 @@ var commands = map[string]func(s *shell, hc interp.HandlerContext, args []string
 	"tc":             (*shell).tc,
 	"ethtool":        func(*shell, interp.HandlerContext, []string) error { return nil }, // offloads: the TUN device has none
 	"sleep":          (*shell).sleep,
+	"dd":             (*shell).dd,
+	"truncate":       (*shell).truncate,
 	"cat":            (*shell).cat,
 	"grep":           (*shell).grep,
 	"nstat":          func(*shell, interp.HandlerContext, []string) error { return nil }, // its history is nobody's business
@@ -122,6 +124,14 @@ type file struct {
 	buf   bytes.Buffer
 }
 
+// zeros is /dev/zero.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
 func (f *file) Write(p []byte) (int, error) { return f.buf.Write(p) }
 
 func (f *file) Close() error {
@@ -136,6 +146,8 @@ func (s *shell) open(_ context.Context, path string, flag int, _ os.FileMode) (i
 	switch {
 	case path == "/dev/null":
 		return &file{Reader: strings.NewReader("")}, nil
+	case path == "/dev/zero" && !writing:
+		return &file{Reader: io.LimitReader(zeros{}, maxFile)}, nil
 	case strings.HasPrefix(path, "/proc/sys/") && writing:
 		return &file{Reader: strings.NewReader(""), write: func(text string) error { return s.b.setSysctl(path, text) }}, nil
 	case strings.HasPrefix(path, "/proc/sys/"):
@@ -146,6 +158,9 @@ func (s *shell) open(_ context.Context, path string, flag int, _ os.FileMode) (i
 		if show, ok := s.b.in.Net().Proc().Lookup(name); ok {
 			return &file{Reader: bytes.NewReader(show(nil))}, nil
 		}
+	}
+	if writing {
+		return s.b.outputFile(path), nil
 	}
 	return nil, &pdl.Unsupported{What: "file " + path}
 }
