@@ -50,12 +50,9 @@ func (t *Table) Create(n *NewConn) (*Conn, error) {
 		c.SetHelper(n.Helper)
 	}
 	if c.Proto() == ProtoTCP {
-		// Windows nobody saw cannot be checked.
+		// The windows are learned from the first packets.
 		c.proto.tcp.state = min(n.TCP, TCPSynSent2)
 		c.proto.tcp.last = segNone
-		for d := range c.proto.tcp.seen {
-			c.proto.tcp.seen[d].flags = tcpSackOK | tcpLiberal
-		}
 	}
 	c.SetLabels(n.Labels, n.Labels)
 	c.status.Store(n.Status&settable | Confirmed)

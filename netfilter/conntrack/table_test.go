@@ -221,7 +221,7 @@ func TestEvents_toldInOrder(t *testing.T) {
 		"    [NEW] udp      17 30 " + sides + " [UNREPLIED] " + answer,
 		" [UPDATE] udp      17 30 " + sides + " " + answer,
 		" [UPDATE] udp      17 30 " + sides + " " + answer + " mark=3",
-		"[DESTROY] udp      17 " + sides + " " + answer + " mark=3",
+		"[DESTROY] udp      17 30 " + sides + " " + answer + " mark=3",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("told\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

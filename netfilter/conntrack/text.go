@@ -93,7 +93,7 @@ func (c *Conn) AppendProc(b []byte) []byte {
 	return l.str("use=2\n")
 }
 
-// head is protocol, time left and state.
+// head is protocol, with left the time that is left, and state.
 func (c *Conn) head(l line, left bool) line {
 	proto := c.Proto()
 	l = append(l.pad(protoName(proto), 8), ' ').num(uint64(proto))
@@ -101,7 +101,7 @@ func (c *Conn) head(l line, left bool) line {
 	if left && c.Status()&Offload == 0 {
 		l = append(l.num(uint64(c.Expires()/int64(time.Second))), ' ')
 	}
-	if !left || c.Status()&Offload != 0 {
+	if c.Status()&Offload != 0 {
 		return l
 	}
 	switch proto {
@@ -155,7 +155,7 @@ func (c *Conn) AppendEvent(b []byte, ev Event) []byte {
 	l := line(b)
 	switch {
 	case ev&EventDestroy != 0:
-		l = c.head(l.str("[DESTROY] "), false)
+		l = c.head(l.str("[DESTROY] "), c.Expires() >= int64(time.Second))
 	case ev&(EventNew|EventRelated) != 0:
 		l = c.head(l.str("    [NEW] "), true)
 	default:

@@ -111,7 +111,7 @@ func (t *Table) getExpect(r *request) error {
 	if err != nil {
 		return err
 	}
-	r.Reply(func(b *netlink.Builder) { fillExpect(b, expNew, 0, e) })
+	r.Reply(func(b *netlink.Builder) { fillExpect(b, expNew, netlink.FlagMulti, e) })
 	return nil
 }
 

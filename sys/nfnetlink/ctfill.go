@@ -45,6 +45,9 @@ func fillEvent(b *netlink.Builder, c *conntrack.Conn, ev conntrack.Event) {
 	b.AttrBE32(ctaID, c.ID())
 	b.AttrBE32(ctaStatus, c.Status())
 	if ev&conntrack.EventDestroy != 0 {
+		if c.Expires() >= int64(time.Second) {
+			fillTimeout(b, c)
+		}
 		fillCounters(b, c, false)
 		fillTimes(b, c)
 		fillProtoinfo(b, c, true)

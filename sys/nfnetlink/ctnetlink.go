@@ -84,7 +84,7 @@ func (t *Table) getConn(r *request) error {
 		return syscall.ENOENT
 	}
 	zero := uint8(r.Type) == ctGetZero
-	r.Reply(func(b *netlink.Builder) { fillConn(b, c, 0, zero) })
+	r.Reply(func(b *netlink.Builder) { fillConn(b, c, netlink.FlagMulti, zero) })
 	return nil
 }
 
@@ -124,6 +124,7 @@ func (t *Table) newConn(r *request) error {
 		if err := t.change(r, c); err != nil {
 			return err
 		}
+		c.Note(conntrack.EventReply | configured)
 		c.Deliver()
 		return nil
 	}
@@ -135,6 +136,11 @@ func (t *Table) newConn(r *request) error {
 	}
 	return t.createConn(r)
 }
+
+// configured is what Linux tells of whenever a program made or changed a
+// connection, whether it is so or not.
+const configured = conntrack.EventAssured | conntrack.EventHelper | conntrack.EventProtoInfo |
+	conntrack.EventSeqAdj | conntrack.EventMark | conntrack.EventSynproxy
 
 // createConn is ctnetlink_create_conntrack.
 func (t *Table) createConn(r *request) error {
@@ -194,7 +200,11 @@ func (t *Table) createConn(r *request) error {
 	if err != nil {
 		return err
 	}
-	c.Note(conntrack.EventNew)
+	began := conntrack.EventNew
+	if n.Master != nil {
+		began = conntrack.EventRelated
+	}
+	c.Note(began | configured)
 	c.Deliver()
 	return nil
 }
@@ -235,7 +245,7 @@ func (t *Table) fillStatsCPU(b *netlink.Builder, cpu int) {
 // getStats is ctnetlink_stat_ct.
 func (t *Table) getStats(r *request) error {
 	r.Reply(func(b *netlink.Builder) {
-		begin(b, subConntrack, ctGetStats, 0, 0, 0)
+		begin(b, subConntrack, ctGetStats, netlink.FlagMulti, 0, 0)
 		b.AttrBE32(ctaStatsGlobalEntries, uint32(t.nf.Conntrack.Count()))
 		b.AttrBE32(ctaStatsGlobalMax, uint32(t.nf.Conntrack.Conf.Max.Load()))
 		b.End()

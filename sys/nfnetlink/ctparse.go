@@ -163,9 +163,10 @@ func (r *request) filter() (*ctFilter, error) {
 	return f, nil
 }
 
-// any reports whether the filter leaves something out.
+// any reports whether the program asked for a part only. As in Linux a network
+// protocol is one, though there is no other.
 func (f *ctFilter) any() bool {
-	return f.markMask != 0 || f.statMask != 0 || f.hasZone || f.flags != [2]uint32{}
+	return f.family != 0 || f.markMask != 0 || f.statMask != 0 || f.hasZone || f.flags != [2]uint32{}
 }
 
 // matches is ctnetlink_filter_match.
@@ -284,7 +285,7 @@ func (r *request) tcpState() (s conntrack.TCPState, ok bool, err error) {
 		return 0, false, err
 	}
 	if s = conntrack.TCPState(a.U8(ctaTCPState)); s > conntrack.TCPSynSent2 {
-		return 0, false, syscall.EINVAL
+		return 0, false, syscall.ERANGE
 	}
 	return s, true, nil
 }
