@@ -1,0 +1,19 @@
+module barewire/qemu/bench
+
+go 1.26.8
+
+require (
+	barewire v0.0.0-00010101000000-000000000000
+	github.com/u-root/u-root v0.16.0
+	github.com/vishvananda/netlink v1.3.0
+	golang.org/x/sys v0.49.0
+)
+
+require (
+	github.com/dustin/go-humanize v1.1.0 // indirect
+	github.com/pierrec/lz4/v4 v4.1.22 // indirect
+	github.com/u-root/uio v0.0.0-20240224005618-d2acac8f3701 // indirect
+	github.com/vishvananda/netns v0.0.4 // indirect
+)
+
+replace barewire => ../..
