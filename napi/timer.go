@@ -61,6 +61,9 @@ func (t *Timer) Expires() int64 {
 	return t.expires
 }
 
+// At returns the time that Mod was given last, for who alone calls Mod.
+func (t *Timer) At() int64 { return t.expires }
+
 // Pending reports whether the timer is set and has not gone off.
 func (t *Timer) Pending() bool {
 	t.w.mu.Lock()

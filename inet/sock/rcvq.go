@@ -159,7 +159,7 @@ func (sk *Sock) QueueRcv(b *skb.Buff) QueueResult {
 		return QueueFull
 	}
 	q.rmem += charge
-	b.CB[0] = sk.drops.Load() // for SO_RXQ_OVFL
+	b.CB[0] = uint64(sk.drops.Load()) // for SO_RXQ_OVFL
 	q.list.PushBack(b)
 	q.n.Add(1)
 	q.mu.Unlock()

@@ -78,7 +78,9 @@ type Config struct {
 // Sock is the packet half of a socket (Linux: struct sock). Protocols embed
 // it. Use Init before anything else.
 type Sock struct {
-	Family, Type, Protocol int
+	Family, Type uint16
+	hasPeek      bool
+	Protocol     int
 
 	clock   napi.Clock
 	backlog func(b *skb.Buff)
@@ -90,7 +92,6 @@ type Sock struct {
 	owner ownerLock
 	rx    rxQueue
 	wmem  atomic.Int64 // truesize of packets sent and not yet freed
-	drops atomic.Uint64
 
 	state    atomic.Uint32
 	flags    atomic.Uint32
@@ -99,6 +100,7 @@ type Sock struct {
 	softErr  atomic.Uint32 // last error that did not end anything
 	rcvbuf   atomic.Int32
 	sndbuf   atomic.Int32
+	drops    atomic.Uint32
 	rcvtimeo atomic.Int64 // ns, 0 for ever
 	sndtimeo atomic.Int64
 	lowat    atomic.Int32
@@ -108,7 +110,6 @@ type Sock struct {
 	linger   atomic.Int64 // seconds<<1 | on
 	filter   atomic.Pointer[filterBox]
 	peekOff  atomic.Int32 // -1 while SO_PEEK_OFF is off
-	hasPeek  bool
 	cpu      atomic.Int32 // SO_INCOMING_CPU
 	busyPoll atomic.Int32
 	txTime   atomic.Uint64 // SO_TXTIME as the program gave it
@@ -120,12 +121,12 @@ type Sock struct {
 	stampingNew atomic.Bool
 	tskey       atomic.Uint32 // number of the next packet whose times are wanted
 	zckey       atomic.Uint32 // number of the next send with MSG_ZEROCOPY
+	noSpace     atomic.Bool   // somebody waits for write space
 	lastStamp   atomic.Int64  // wall clock ns for SIOCGSTAMP, or stampNone and so on
 
-	noSpace atomic.Bool // somebody waits for write space
-	notify  atomic.Pointer[func(uint16)]
-	rdWait  waitQueue
-	wrWait  waitQueue
+	notify atomic.Pointer[func(uint16)]
+	rdWait waitQueue
+	wrWait waitQueue
 
 	// ReusePortFilter installs the selector of a group of socks that share a
 	// port (SO_ATTACH_REUSEPORT_CBPF); a nil filter takes it off. Nil when the
@@ -139,7 +140,7 @@ type Sock struct {
 
 // Init prepares sk with Linux's defaults (sock_init_data).
 func (sk *Sock) Init(c Config) {
-	sk.Family, sk.Type, sk.Protocol = c.Family, c.Type, c.Protocol
+	sk.Family, sk.Type, sk.Protocol = uint16(c.Family), uint16(c.Type), c.Protocol
 	sk.clock, sk.backlog, sk.memory = c.Clock, c.Backlog, c.Memory
 	sk.stream = c.Stream
 	sk.state.Store(StateClose)
@@ -193,7 +194,7 @@ func (sk *Sock) SetPriority(p uint32) { sk.priority.Store(p) }
 func (sk *Sock) Mark() uint32 { return sk.mark.Load() }
 
 // Drops returns how many packets this sock refused (Linux: sk_drops).
-func (sk *Sock) Drops() uint64 { return sk.drops.Load() }
+func (sk *Sock) Drops() uint64 { return uint64(sk.drops.Load()) }
 
 // IsShutdown reports whether a direction, RcvShutdown or SendShutdown, is
 // closed.

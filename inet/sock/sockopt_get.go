@@ -73,11 +73,11 @@ func (s *Socket) getSockOpt(name int, buf []byte) (int, error) {
 	case soReusePort:
 		flag(FlagReusePort)
 	case syscall.SO_TYPE:
-		v = sk.Type
+		v = int(sk.Type)
 	case soProtocol:
-		v = sk.Protocol
+		v = int(sk.Protocol)
 	case soDomain:
-		v = sk.Family
+		v = int(sk.Family)
 	case syscall.SO_ERROR:
 		if err := sk.TakeError(); err != nil {
 			v = int(err.(syscall.Errno))

@@ -42,7 +42,7 @@ func (r *request) makeSock(b *skb.Buff, h header.TCP) (s *Sock, overflow bool) {
 	s.SetIdent(id)
 	s.SeedID()
 	s.CacheRoute(id, rt, k.laddr, t.ip.FIB.Generation())
-	s.order = uint64(t.hashTuple(k))
+	s.order = t.hashTuple(k)
 	if r.opt != nil {
 		s.SetSendOptions(r.opt)
 	}
@@ -79,7 +79,9 @@ func (r *request) makeSock(b *skb.Buff, h header.TCP) (s *Sock, overflow bool) {
 		s.synackSent = 0
 	}
 	s.inheritMD5(l, k.raddr)
-	s.savedSyn = r.savedSyn
+	if r.savedSyn != nil {
+		s.mutableRare().savedSyn = r.savedSyn
+	}
 	s.opt.mssClamp = int(r.mss)
 	s.ecnChild(r)
 	s.syncMSS(rt.MTU())
@@ -89,15 +91,15 @@ func (r *request) makeSock(b *skb.Buff, h header.TCP) (s *Sock, overflow bool) {
 	s.BHLock()
 	s.parent = l
 	s.e = entry{key: *k, dev: r.e.dev}
-	s.tab = &s.e
+	s.hashed = true
 	t.tab.inheritPort(s, k.lport, k.laddr)
 	old := &r.e
 	if r.loose {
 		old = nil
 	}
-	if !t.tab.insert(s.tab, old) {
+	if !t.tab.insert(&s.e, old) {
 		// Somebody else answered the request, or the listener closed.
-		s.tab = nil
+		s.hashed = false
 		s.discardNew()
 		return nil, false
 	}
@@ -125,10 +127,8 @@ func (s *Sock) discardNew() {
 func (s *Sock) inherit(l *Sock) {
 	s.Sock.Inherit(&l.Sock)
 	s.SetState(Close)
-	s.userMSS, s.nonagle, s.userTimeout, s.linger2 = l.userMSS, l.nonagle, l.userTimeout, l.linger2
-	s.keepTime, s.keepIntvl, s.keepProbes = l.keepTime, l.keepIntvl, l.keepProbes
-	s.rtoMin, s.rtoMax, s.delackMax = l.rtoMin, l.rtoMax, l.delackMax
-	s.notsentLow, s.inq = l.notsentLow, l.inq
+	s.inheritParams(l)
+	s.nonagle, s.inq = l.nonagle, l.inq
 	s.scaling = l.scaling
 	if l.congSet {
 		s.ca, s.congSet = l.ca, true

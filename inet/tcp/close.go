@@ -336,7 +336,7 @@ func (s *Sock) afterDisconnect() {
 	s.opt = optState{}
 	s.sndUna, s.sndNxt = s.writeSeq, s.writeSeq
 	s.numSacks, s.hasDup = 0, false
-	clear(s.recvSacks[:])
+	s.clearRecvSacks()
 	s.bytesSent, s.bytesAcked, s.bytesRecv, s.bytesRetrans = 0, 0, 0, 0
 	s.dsackDups, s.reordSeen = 0, 0
 	s.recovery.rack = rack{}

@@ -39,12 +39,12 @@ const (
 // fastopenState is Fast Open's part of a sock.
 type fastopenState struct {
 	queue    atomic.Pointer[fastopenQueue] // of a listener; nil if it takes none
-	noCookie atomic.Bool                   // TCP_FASTOPEN_NO_COOKIE
 	rsk      atomic.Pointer[request]       // of a child whose SYN-ACK is not answered (fastopen_rsk)
+	noCookie atomic.Bool                   // TCP_FASTOPEN_NO_COOKIE
 
+	deferConnect atomic.Bool  // connect was called; the SYN waits for data
 	req          *fastopenReq // our SYN is being made, or waited for
 	connect      bool         // TCP_FASTOPEN_CONNECT
-	deferConnect atomic.Bool  // connect was called; the SYN waits for data
 	syn, synExp  bool         // our SYN had the option, the experimental one
 	synData      bool         // and data
 	dataAcked    bool         // which was acknowledged (syn_data_acked)

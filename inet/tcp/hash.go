@@ -155,9 +155,9 @@ func (h *hashinfo) unhash(s *Sock) {
 	if s.State() == Listen {
 		h.unlisten(s)
 	}
-	if s.tab != nil {
-		h.remove(s.tab)
-		s.tab = nil
+	if s.hashed {
+		h.remove(&s.e)
+		s.hashed = false
 	}
 }
 

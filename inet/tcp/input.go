@@ -187,6 +187,7 @@ func (s *Sock) dsackSet(start, end uint32) {
 		s.tcp.inc(mib.TCPDSACKOfoSent)
 	}
 	s.hasDup = true
+	s.needSackLists()
 	s.sackDup = sackBlock{start, end}
 }
 

@@ -27,12 +27,16 @@ func (t *TCP) rcv(b *skb.Buff) {
 	}
 	t.stats.InSegs.Add(1)
 	if !b.MayPull(header.TCPMinLen) {
-		t.inError(b, skb.HdrTrunc)
+		discard(b, skb.HdrTrunc) // no error to Linux
 		return
 	}
 	hl := int(b.Data()[12]>>4) * 4
-	if hl < header.TCPMinLen || !b.MayPull(hl) {
+	if hl < header.TCPMinLen {
 		t.inError(b, skb.PktTooSmall)
+		return
+	}
+	if !b.MayPull(hl) {
+		discard(b, skb.HdrTrunc)
 		return
 	}
 	in := header.IPv4(b.NetworkHeader())
@@ -349,7 +353,7 @@ func (s *Sock) connect(sa ip.Sockaddr) error {
 		s.SetState(Close)
 		return syscall.EADDRNOTAVAIL
 	}
-	s.tab = e
+	s.hashed = true
 	s.SetIdent(&id)
 	rt, _, errno = s.rebuildRoute(&id) // now with the port
 	if errno == 0 {
@@ -364,7 +368,7 @@ func (s *Sock) connect(sa ip.Sockaddr) error {
 			}
 		}
 		s.SeedID()
-		s.order = uint64(t.hashTuple(k))
+		s.order = t.hashTuple(k)
 		if s.repairing() {
 			s.repairConnect(rt)
 			return nil

@@ -137,7 +137,8 @@ func (s *Sock) ofoPurge() {
 // sackNew puts what just came first in the blocks to send (Linux:
 // tcp_sack_new_ofo_skb; RFC 2018 section 4).
 func (s *Sock) sackNew(seq, end uint32) {
-	n := s.numSacks
+	s.needSackLists()
+	n := int(s.numSacks)
 	for i := range n {
 		x := &s.sacks[i]
 		if !after(seq, x.end) && !before(end, x.start) {
@@ -166,14 +167,14 @@ func (s *Sock) sackNew(seq, end uint32) {
 	}
 	copy(s.sacks[1:], s.sacks[:n])
 	s.sacks[0] = sackBlock{seq, end}
-	s.numSacks = n + 1
+	s.numSacks = uint8(n + 1)
 }
 
 // sackMerge joins blocks the first one has grown into (Linux:
 // tcp_sack_maybe_coalesce).
 func (s *Sock) sackMerge() {
 	first := &s.sacks[0]
-	for i := 1; i < s.numSacks; {
+	for i := 1; i < int(s.numSacks); {
 		x := s.sacks[i]
 		if !after(x.start, first.end) && !before(x.end, first.start) {
 			if before(x.start, first.start) {
@@ -204,5 +205,5 @@ func (s *Sock) sackRemove() {
 			k++
 		}
 	}
-	s.numSacks = k
+	s.numSacks = uint8(k)
 }

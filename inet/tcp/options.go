@@ -214,7 +214,7 @@ func (s *Sock) establishedOptions(o *outOpts, tsval uint32) {
 		o.ts, o.tsval, o.tsecr = true, tsval, s.opt.tsRecent
 		o.size += tsOptLen
 	}
-	n := s.numSacks
+	n := int(s.numSacks)
 	if s.hasDup {
 		n++
 	}

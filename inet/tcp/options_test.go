@@ -96,7 +96,7 @@ func TestSequence_around_wraps(t *testing.T) {
 
 func TestModelTimeout_fifteenRetransmissions_924seconds(t *testing.T) {
 	s := &Sock{}
-	s.rtoMax = 120 * sec
+	s.params = &params{rtoMax: 120 * sec}
 	// What Documentation/networking/ip-sysctl says of tcp_retries2.
 	if got := s.modelTimeout(15, 200*ms); got != 924600*ms {
 		t.Errorf("%d ms", got/ms)

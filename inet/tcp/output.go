@@ -139,7 +139,7 @@ func (s *Sock) queueXmit(b *skb.Buff, h header.TCP, id *ip.Ident, segs int) erro
 }
 
 // order32 is the flow's hash for multiqueue devices.
-func (s *Sock) order32() uint32 { return uint32(s.order) }
+func (s *Sock) order32() uint32 { return s.order }
 
 // putChecksum leaves the checksum to the device, or to the cutting of a
 // super-packet, and computes it otherwise (Linux: tcp_v4_send_check).

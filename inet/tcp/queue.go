@@ -14,16 +14,16 @@ import (
 // walking it stays within few cache lines.
 type sendQueue struct {
 	q    []*skb.Buff
-	head int
-	nrtx int // segments sent
+	head int32
+	nrtx int32 // segments sent
 }
 
-func (w *sendQueue) len() int           { return len(w.q) - w.head }
+func (w *sendQueue) len() int           { return len(w.q) - int(w.head) }
 func (w *sendQueue) empty() bool        { return w.len() == 0 }
-func (w *sendQueue) at(i int) *skb.Buff { return w.q[w.head+i] }
+func (w *sendQueue) at(i int) *skb.Buff { return w.q[int(w.head)+i] }
 
 // sent returns the number of segments that were sent.
-func (w *sendQueue) sent() int { return w.nrtx }
+func (w *sendQueue) sent() int { return int(w.nrtx) }
 
 // rtxHead returns the first segment that was sent, nil if none waits.
 func (w *sendQueue) rtxHead() *skb.Buff {
@@ -44,7 +44,7 @@ func (w *sendQueue) rtxTail() *skb.Buff {
 // sendHead returns the first segment to send, nil if there is none (Linux:
 // tcp_send_head).
 func (w *sendQueue) sendHead() *skb.Buff {
-	if w.nrtx == w.len() {
+	if w.sent() == w.len() {
 		return nil
 	}
 	return w.q[w.head+w.nrtx]
@@ -52,14 +52,14 @@ func (w *sendQueue) sendHead() *skb.Buff {
 
 // tail returns the last segment not sent yet (Linux: tcp_write_queue_tail).
 func (w *sendQueue) tail() *skb.Buff {
-	if w.nrtx == w.len() {
+	if w.sent() == w.len() {
 		return nil
 	}
 	return w.q[len(w.q)-1]
 }
 
 func (w *sendQueue) push(b *skb.Buff) {
-	if w.head > 32 && w.head*2 > len(w.q) && len(w.q) == cap(w.q) {
+	if w.head > 32 && int(w.head)*2 > len(w.q) && len(w.q) == cap(w.q) {
 		n := copy(w.q, w.q[w.head:])
 		clear(w.q[n:])
 		w.q, w.head = w.q[:n], 0
@@ -69,7 +69,7 @@ func (w *sendQueue) push(b *skb.Buff) {
 
 // insert puts b at index i; sent says on which side of the boundary.
 func (w *sendQueue) insert(i int, b *skb.Buff, sent bool) {
-	w.q = slices.Insert(w.q, w.head+i, b)
+	w.q = slices.Insert(w.q, int(w.head)+i, b)
 	if sent {
 		w.nrtx++
 	}
@@ -82,22 +82,22 @@ func (w *sendQueue) pop() {
 	if w.nrtx > 0 {
 		w.nrtx--
 	}
-	if w.head == len(w.q) {
+	if int(w.head) == len(w.q) {
 		w.q, w.head = w.q[:0], 0
 	}
 }
 
 // remove takes the segment at index i off.
 func (w *sendQueue) remove(i int) {
-	w.q = slices.Delete(w.q, w.head+i, w.head+i+1)
-	if i < w.nrtx {
+	w.q = slices.Delete(w.q, int(w.head)+i, int(w.head)+i+1)
+	if i < w.sent() {
 		w.nrtx--
 	}
 }
 
 // find returns the index of the first sent segment that ends after seq.
 func (w *sendQueue) find(seq uint32) int {
-	lo, hi := 0, w.nrtx
+	lo, hi := 0, w.sent()
 	for lo < hi {
 		m := (lo + hi) / 2
 		if after(tx(w.at(m)).end, seq) {

@@ -41,6 +41,8 @@ type rare struct {
 	queue   uint8 // TCP_REPAIR_QUEUE
 	thin    bool  // TCP_THIN_LINEAR_TIMEOUTS
 	txDelay uint32
+
+	savedSyn []byte // what TCP_SAVE_SYN kept, until TCP_SAVED_SYN asks
 }
 
 func (s *Sock) mutableRare() *rare {

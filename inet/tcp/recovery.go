@@ -20,7 +20,7 @@ type recovery struct {
 	highSeq      uint32 // sndNxt when the state was entered
 	highSack     uint32
 	undoMarker   uint32 // sndUna when retransmission began, 0 when undo is off
-	undoRetrans  int    // retransmissions that were not reported as needless
+	undoRetrans  int32  // retransmissions that were not reported as needless
 	retransStamp int64  // us: first retransmission
 	priorSSThr   uint32
 	priorCwnd    uint32
@@ -28,15 +28,16 @@ type recovery struct {
 	prrOut       uint32
 	reordering   uint32
 	tlpHighSeq   uint32 // sndNxt when the loss probe was sent, 0 if none is out
-	tlpRetrans   bool
-	frto         bool
-	isSackReneg  bool
 	rack         rack
 
+	rtoStamp           int64 // ms
+	totalRTOTime       uint32
 	totalRTO           uint16
 	totalRTORecoveries uint16
-	totalRTOTime       uint32 // ms
-	rtoStamp           int64  // ms
+
+	tlpRetrans  bool
+	frto        bool
+	isSackReneg bool
 }
 
 // clearRetrans is tcp_clear_retrans.
@@ -58,7 +59,7 @@ func (s *Sock) setCAState(st uint8) {
 // initUndo is tcp_init_undo.
 func (s *Sock) initUndo() {
 	s.undoMarker = s.sndUna
-	s.undoRetrans = int(s.retransOut)
+	s.undoRetrans = int32(s.retransOut)
 	if s.tlpHighSeq != 0 && s.tlpRetrans {
 		s.undoRetrans++
 	}
@@ -120,7 +121,7 @@ func (s *Sock) enterLoss() {
 		s.markLost(b)
 	}
 	if reneg {
-		clear(s.recvSacks[:])
+		s.clearRecvSacks()
 	}
 	if s.caState <= caDisorder || !after(s.highSeq, s.sndUna) || s.caState == caLoss && s.retransmits == 0 {
 		s.priorSSThr = s.currentSSThr()

@@ -133,6 +133,6 @@ func (s *Sock) retransmit(i int, n uint32) error {
 	if s.undoRetrans < 0 {
 		s.undoRetrans = 0
 	}
-	s.undoRetrans += int(segs(s.wq.at(i)))
+	s.undoRetrans += int32(segs(s.wq.at(i)))
 	return err
 }

@@ -88,7 +88,7 @@ func (s *Sock) checkDsack(ack uint32, bl []sackBlock, priorUna uint32, st *sackS
 	}
 	t.add(mib.TCPDSACKRecvSegs, int(dups))
 	if s.undoMarker != 0 && s.undoRetrans > 0 && !after(b0.end, priorUna) && after(b0.end, s.undoMarker) {
-		s.undoRetrans = max(0, s.undoRetrans-int(dups))
+		s.undoRetrans = max(0, s.undoRetrans-int32(dups))
 	}
 	return true
 }
@@ -143,6 +143,7 @@ func (s *Sock) sacktag(b *skb.Buff, opt []byte, priorUna uint32, st *sackState) 
 		}
 		used = append(used, x)
 	}
+	s.needSackLists()
 	slices.SortFunc(used, func(a, b sackBlock) int { return int(int32(a.start - b.start)) })
 	for _, x := range used {
 		from := x.start
@@ -246,7 +247,7 @@ func (s *Sock) sackOne(b *skb.Buff, cb *txCB, dup bool, st *sackState) {
 	retrans := cb.sacked & (sackedRetrans | everRetrans | repaired)
 	if dup && retrans != 0 {
 		if s.undoMarker != 0 && s.undoRetrans > 0 && after(cb.end, s.undoMarker) {
-			s.undoRetrans = max(0, s.undoRetrans-int(n))
+			s.undoRetrans = max(0, s.undoRetrans-int32(n))
 		}
 		if cb.sacked&sackedAcked != 0 && before(cb.seq, st.reord) {
 			st.reord = cb.seq

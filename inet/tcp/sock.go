@@ -68,32 +68,28 @@ const (
 type conn struct {
 	ip.Sock
 	tcp *TCP
+	*params
 
 	rto         int64 // ns
-	rtoMin      int64
-	rtoMax      int64
-	delackMax   int64
-	userTimeout int64 // ns, 0 for none
-	synRetries  uint8 // TCP_SYNCNT, 0 for the sysctl
 	pending     uint8 // time*
 	retransmits uint8
 	backoff     uint8
 	probesOut   uint8
+	caState     uint8
+	rtxSet      bool // the timers rtx and dack are set
+	dackSet     bool
 	timeout     int64 // when the write timer is due
 	probesSince int64 // when zero-window probing began, 0 if it has not
 	ack         ackState
 
-	rtx  napi.Timer // retransmission, probing, loss probe, reordering
-	dack napi.Timer
-	// What they are set to, 0 if they are not.
-	rtxAt, dackAt int64
-	keep          *keepTimer // nil until it is needed
-	pmtu          int        // path MTU that mssCache was made for (icsk_pmtu_cookie)
-	extra         *acceptQueue
+	rtx   napi.Timer // retransmission, probing, loss probe, reordering
+	dack  napi.Timer
+	keep  *keepTimer // nil until it is needed
+	pmtu  int        // path MTU that mssCache was made for (icsk_pmtu_cookie)
+	extra *acceptQueue
 
-	ca      *congOps
-	caState uint8
-	caPriv  caPriv
+	ca     *congOps
+	caPriv caPriv
 }
 
 // Sock is a TCP connection or listener (Linux: struct tcp_sock). Everything
@@ -136,6 +132,7 @@ type Sock struct {
 	rateAppLim   bool
 	cwndLimited  bool
 	nonagle      uint8
+	scaling      uint8 // share of rcvbuf that is window, of 256
 	chrono       chrono
 	sentStats    atomic.Pointer[[]byte] // for StampStats without the lock
 	maxPackets   uint32
@@ -144,33 +141,31 @@ type Sock struct {
 	cwndStamp    int64 // ns
 
 	// Receiving, used for every segment.
-	rcvNxt   uint32
-	rcvWup   uint32 // rcvNxt at the last window update sent
-	copied   uint32 // next byte the program reads (copied_seq)
-	rcvWnd   uint32
-	rcvSSThr uint32 // current window clamp
-	winClamp uint32
-	advMSS   int
-	rq       rcvQueue
-	ofo      ofoQueue
-	rmem     int   // truesize on rq and ofo
-	scaling  uint8 // share of rcvbuf that is window, of 256
-	urgData  uint16
-	urgSeq   uint32
-	sndUp    uint32
-	urgMode  bool
-	mstamp   int64 // us: the clock as of this segment
+	rcvNxt       uint32
+	rcvWup       uint32 // rcvNxt at the last window update sent
+	copied       uint32 // next byte the program reads (copied_seq)
+	rcvWnd       uint32
+	rcvSSThr     uint32 // current window clamp
+	winClamp     uint32
+	advMSS       int
+	rq           rcvQueue
+	ofo          ofoQueue
+	rmem         int // truesize on rq and ofo
+	urgSeq       uint32
+	sndUp        uint32
+	urgData      uint16
+	urgMode      bool
+	tsTick       bool
+	pred         predict
+	hasDup       bool   // sackDup is set
+	numSacks     uint8  // blocks of sacks
+	writePending uint16 // calls that wait to write
+	mstamp       int64  // us: the clock as of this segment
 
 	// Timestamps and options.
-	opt       optState
-	tsOffset  uint32
-	tsTick    bool
-	pred      predict
-	sackDup   sackBlock
-	hasDup    bool
-	sacks     [sackBlocks]sackBlock
-	numSacks  int
-	recvSacks [sackBlocks]sackBlock
+	opt        optState
+	tsOffset   uint32
+	*sackLists // nil until something was lost
 
 	// RTT.
 	srtt, mdev, mdevMax, rttvar uint32 // us; srtt is shifted by 3, mdev by 2
@@ -183,20 +178,12 @@ type Sock struct {
 	recovery
 
 	// Life.
-	linger2      int64 // ns: TCP_LINGER2; <0 aborts FIN_WAIT2
-	keepTime     int64 // ns, 0 for the sysctl
-	keepIntvl    int64
-	keepProbes   uint8
-	deferAcc     uint8         // TCP_DEFER_ACCEPT in retransmissions
-	saveSyn      atomic.Uint32 // TCP_SAVE_SYN
-	userMSS      int
 	md5          atomic.Pointer[md5Keys]
-	savedSyn     []byte // what it kept, until TCP_SAVED_SYN asks
-	rcvTstamp    int64  // last segment received, ns
-	notsentLow   uint32
+	rcvTstamp    int64 // last segment received, ns
 	lastOOW      int64
 	fastopen     fastopenState
 	totalRetrans uint32
+	saveSyn      atomic.Uint32 // TCP_SAVE_SYN
 	bytesSent    uint64
 	bytesRetrans uint64
 	bytesAcked   uint64
@@ -209,13 +196,13 @@ type Sock struct {
 	reordSeen    uint32
 	rcvOOO       uint32
 	ecn          uint8
-	inq          bool // TCP_INQ
-	congSet      bool // chosen by the program
-	inBH         bool // lockBH: unlock ends the section
-	connecting   bool // connect waits (SS_CONNECTING)
-	connected    bool // SS_CONNECTED
-	finished     bool // nothing is left to give back
-	writePending int
+	hashed       bool          // e is in the table, which guards this
+	inq          bool          // TCP_INQ
+	congSet      bool          // chosen by the program
+	inBH         bool          // lockBH: unlock ends the section
+	connecting   bool          // connect waits (SS_CONNECTING)
+	connected    bool          // SS_CONNECTED
+	finished     bool          // nothing is left to give back
 	synackSent   int64         // us, 0 if it is no measure of the round trip
 	mtuInfo      atomic.Uint32 // what an ICMP error said, for mtuReduced
 	pub          published
@@ -225,10 +212,10 @@ type Sock struct {
 	frag    *skb.Page // being filled by sendmsg
 	fragOff int
 
-	e     entry  // of the established hash
-	tab   *entry // e while it is there, nil otherwise; guarded by it
+	e     entry // of the established hash
 	bind  binding
 	wakes atomic.Uint32 // events to tell when the lock is given up
+	order uint32        // hash of the connection
 	tsq   tsqState
 	pacer *pacer // nil as long as it need not keep to a rate
 	bbr   *bbr   // of BBR
@@ -237,7 +224,6 @@ type Sock struct {
 	mtup  *mtuSearch // nil until path MTU probing is enabled
 
 	parent *Sock // listener, until accepted
-	order  uint64
 }
 
 // optState is what both sides' options said (Linux: struct
@@ -343,9 +329,7 @@ func (t *TCP) NewSock() *Sock {
 	s.StoreSndBuf(int(t.conf.wmem[1].Load()))
 	s.StoreRcvBuf(int(t.conf.rmem[1].Load()))
 	s.rto = timeoutInit
-	s.rtoMin = int64(t.conf.rtoMinUS.Load()) * 1000
-	s.rtoMax = int64(t.conf.rtoMaxMS.Load()) * ms
-	s.delackMax = delackMax
+	s.params = t.defaultParams()
 	s.mdev = uint32(timeoutInit / 1000)
 	s.rttMin.reset(uint32(s.usecs()/1000), ^uint32(0))
 	s.cwnd = initCwnd

@@ -70,7 +70,7 @@ func (s *Sock) SetSockOpt(level, name int, val []byte) error {
 		if v != 0 && (v < minMSS || v > maxTCPWindowSize) {
 			return syscall.EINVAL
 		}
-		s.userMSS = v
+		s.own().userMSS = v
 	case syscall.TCP_NODELAY:
 		if v != 0 {
 			s.nonagle |= nagleOff | naglePush
@@ -95,7 +95,7 @@ func (s *Sock) SetSockOpt(level, name int, val []byte) error {
 		if v < 1 || v > maxKeepIdle {
 			return syscall.EINVAL
 		}
-		s.keepTime = int64(v) * sec
+		s.own().keepTime = int64(v) * sec
 		if s.Flag(sock.FlagKeepOpen) && !inStates(s.State(), fClose|fListen) {
 			s.keepMod(s.tcp.now() + max(s.keepTime-s.sinceReceived(), 0))
 		}
@@ -103,25 +103,25 @@ func (s *Sock) SetSockOpt(level, name int, val []byte) error {
 		if v < 1 || v > maxKeepIntvl {
 			return syscall.EINVAL
 		}
-		s.keepIntvl = int64(v) * sec
+		s.own().keepIntvl = int64(v) * sec
 	case syscall.TCP_KEEPCNT:
 		if v < 1 || v > maxKeepCount {
 			return syscall.EINVAL
 		}
-		s.keepProbes = uint8(v)
+		s.own().keepProbes = uint8(v)
 	case syscall.TCP_SYNCNT:
 		if v < 1 || v > maxSynCount {
 			return syscall.EINVAL
 		}
-		s.synRetries = uint8(v)
+		s.own().synRetries = uint8(v)
 	case syscall.TCP_LINGER2:
 		switch {
 		case v < 0:
-			s.linger2 = -1
+			s.own().linger2 = -1
 		case int64(v)*sec > finTimeoutMax:
-			s.linger2 = finTimeoutMax
+			s.own().linger2 = finTimeoutMax
 		default:
-			s.linger2 = int64(v) * sec
+			s.own().linger2 = int64(v) * sec
 		}
 	case tcpFastopen:
 		if v < 0 || !inStates(s.State(), fClose|fListen) {
@@ -149,7 +149,7 @@ func (s *Sock) SetSockOpt(level, name int, val []byte) error {
 		}
 		s.saveSyn.Store(uint32(v))
 	case syscall.TCP_DEFER_ACCEPT:
-		s.deferAcc = secsToRetrans(v)
+		s.own().deferAcc = secsToRetrans(v)
 	case syscall.TCP_WINDOW_CLAMP:
 		if v == 0 {
 			if s.State() != Close {
@@ -165,9 +165,9 @@ func (s *Sock) SetSockOpt(level, name int, val []byte) error {
 		if v < 0 {
 			return syscall.EINVAL
 		}
-		s.userTimeout = int64(v) * ms
+		s.own().userTimeout = int64(v) * ms
 	case tcpNotsentLowat:
-		s.notsentLow = uint32(v)
+		s.own().notsentLow = uint32(v)
 		if s.writeable() {
 			s.wake(wakeSpace)
 		}
@@ -184,17 +184,17 @@ func (s *Sock) SetSockOpt(level, name int, val []byte) error {
 		if int64(v)*ms < sec || int64(v) > 120000 {
 			return syscall.EINVAL
 		}
-		s.rtoMax = int64(v) * ms
+		s.own().rtoMax = int64(v) * ms
 	case tcpRTOMin:
 		if !shortTime(v) {
 			return syscall.EINVAL
 		}
-		s.rtoMin = int64(v) * 1000
+		s.own().rtoMin = int64(v) * 1000
 	case tcpDelackMax:
 		if !shortTime(v) {
 			return syscall.EINVAL
 		}
-		s.delackMax = int64(v) * 1000
+		s.own().delackMax = int64(v) * 1000
 	default:
 		return s.setRareOpt(name, v, val)
 	}
@@ -332,12 +332,17 @@ func (s *Sock) GetSockOpt(level, name int, buf []byte) (int, error) {
 	case tcpSaveSyn:
 		v = int(s.saveSyn.Load())
 	case tcpSavedSyn:
-		if len(buf) < len(s.savedSyn) {
+		var syn []byte
+		if s.rare != nil {
+			syn = s.rare.savedSyn
+		}
+		if len(buf) < len(syn) {
 			return 0, syscall.EINVAL
 		}
-		n := copy(buf, s.savedSyn)
-		s.savedSyn = nil
-		return n, nil
+		if syn != nil {
+			s.rare.savedSyn = nil
+		}
+		return copy(buf, syn), nil
 	case syscall.TCP_DEFER_ACCEPT:
 		v = retransToSecs(s.deferAcc)
 	case syscall.TCP_WINDOW_CLAMP:

@@ -103,6 +103,7 @@ type TCP struct {
 	ext    *[len(mib.MIB{}.TCPExt)]mib.Counter
 	memory *sock.Memory
 	mem    memLimits
+	params atomic.Pointer[params] // of new socks
 
 	conf conf
 	tab  hashinfo

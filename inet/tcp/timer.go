@@ -27,16 +27,16 @@ func (s *Sock) resetTimer(what uint8, when int64) {
 // the time on: a timer that goes off too early is set anew then, which costs less
 // than to move it with every ACK.
 func (s *Sock) armRtx(at int64) {
-	if s.rtxAt == 0 || at < s.rtxAt {
-		s.rtxAt = at
+	if !s.rtxSet || at < s.rtx.At() {
+		s.rtxSet = true
 		s.rtx.Mod(at)
 	}
 }
 
 // armDack is armRtx for delackTimer.
 func (s *Sock) armDack(at int64) {
-	if s.dackAt == 0 || at < s.dackAt {
-		s.dackAt = at
+	if !s.dackSet || at < s.dack.At() {
+		s.dackSet = true
 		s.dack.Mod(at)
 	}
 }
@@ -58,7 +58,7 @@ func (s *Sock) stopTimers() {
 	s.pending, s.ack.pending = timeNone, 0
 	s.rtx.Del()
 	s.dack.Del()
-	s.rtxAt, s.dackAt = 0, 0
+	s.rtxSet, s.dackSet = false, false
 	s.keepDel()
 	s.stopPacing()
 	s.stopComp()
@@ -79,7 +79,7 @@ func delackTimer(t *napi.Timer) {
 
 // delackHandler is tcp_delack_timer_handler.
 func (s *Sock) delackHandler() {
-	s.dackAt = 0
+	s.dackSet = false
 	if inStates(s.State(), fClose|fListen) {
 		return
 	}
@@ -124,7 +124,7 @@ func writeTimer(t *napi.Timer) {
 
 // writeHandler is tcp_write_timer_handler.
 func (s *Sock) writeHandler() {
-	s.rtxAt = 0
+	s.rtxSet = false
 	if inStates(s.State(), fClose|fListen) || s.pending == timeNone {
 		return
 	}

@@ -47,7 +47,7 @@ type timewait struct {
 // waits for the peer's FIN (Linux: tcp_time_wait).
 func (s *Sock) timeWait(state uint32, timeout int64) {
 	t := s.tcp
-	if e := s.tab; e != nil && t.tw.Load() < int64(t.conf.maxTW.Load()) {
+	if e := &s.e; s.hashed && t.tw.Load() < int64(t.conf.maxTW.Load()) {
 		w := &timewait{t: t, rcvNxt: s.rcvNxt, sndNxt: s.sndNxt, rcvWnd: s.receiveWindow(),
 			rcvWScale: s.opt.rcvWScale, tos: s.TOS(),
 			tsOffset: s.tsOffset, hasTS: s.opt.tsOK, mark: s.Mark(), priority: s.Priority(), ino: s.Ino(), md5: s.md5Peer()}
@@ -73,7 +73,7 @@ func (s *Sock) timeWait(state uint32, timeout int64) {
 		t.tw.Add(1)
 		w.mu.Lock()
 		if t.tab.insert(&w.e, e) {
-			s.tab = nil
+			s.hashed = false
 			w.timer.Mod(t.now() + timeout)
 			w.mu.Unlock()
 		} else {
