@@ -47,8 +47,9 @@ test: check
 check:
 	@GO="$(GO)" qemu/scripts/check.sh
 
-# Hosted benchmarks: ring, skb, page pool, ping and UDP paths.
+# Hosted benchmarks: ring, skb, page pool, ping, UDP and TCP paths; TCP's throughput over bad links.
 bench:
+	$(GO) test -count=1 -v -run 'TestTCP_throughputTable|TestTCP_bbr' ./inet
 	$(GO) test -run '^$$' -bench . -benchmem ./skb/... ./napi/... ./virtio/... ./inet/... ./sys/... ./board/hosted
 
 # The standard library's own tests on the image; the table goes to docs/std.md, the consoles to build/std.
