@@ -326,3 +326,34 @@ func TestRegister_ports_ownNames(t *testing.T) {
 		}
 	}
 }
+
+// TestFTP_flood_bounded: a client that announces ports without end has one
+// expectation at a time, and many clients not more than the table allows.
+func TestFTP_flood_bounded(t *testing.T) {
+	x := newBox(t, true, helper.Config{})
+	c, s := x.session()
+	for i := range 500 {
+		if _, ok := x.tcp(c, s, header.TCPAck, fmt.Sprintf("PORT 10,0,0,1,%d,%d\r\n", 4+i>>8, i&0xff)); !ok {
+			t.Fatal("dropped")
+		}
+		if n := x.ct.ExpectCount(); n != 1 {
+			t.Fatalf("%d expectations of one connection", n)
+		}
+	}
+	x.tcp(s, c, header.TCPAck, "200 ok\r\n") // the numbers still fit
+	most := int(x.ct.Conf.ExpectMax.Load())
+	drops := 0
+	for i := range 4 * most {
+		l4 := make([]byte, 8, 40)
+		l4 = append(l4, 0, 1, 'f', 0, 'o', 0)
+		header.PutUDP(l4, uint16(5000+i), 69, len(l4))
+		if b, _ := x.send(x.packet(header.ProtoUDP, client, server, l4)); b != nil {
+			b.Consume()
+		} else {
+			drops++
+		}
+	}
+	if n := x.ct.ExpectCount(); n != most || drops != 3*most+1 {
+		t.Errorf("%d expectations, %d requests dropped; there may be %d", n, drops, most)
+	}
+}
