@@ -26,7 +26,7 @@ func (f *NF) newNAT() error {
 		MasqAddr: f.masqAddr,
 		DevAddr:  f.devAddr,
 	})
-	f.onClose(func() { f.NAT.SetRules(nil) })
+	f.onClose(f.NAT.Close)
 	// What is masqueraded ends with the address it has.
 	f.onClose(f.IP.Dev.RegisterNotifier(func(ev napi.Event, dev *napi.NetDevice) {
 		if ev == napi.EventDown {

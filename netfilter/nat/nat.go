@@ -54,17 +54,14 @@ func New(c Config) *NAT {
 // SetRules says what decides over new connections: the nat table, called at
 // PREROUTING, INPUT, OUTPUT and POSTROUTING with the first packet of each. It
 // decides by calling one of SNAT, DNAT, Masquerade, Redirect and Netmap. The
-// first call registers the hooks; nil removes them (Linux:
-// nf_nat_register_fn).
+// first call registers the hooks (Linux: nf_nat_register_fn). With nil new
+// connections stay as they are; those translated before are still, as long as
+// they are tracked.
 func (n *NAT) SetRules(fn netfilter.Func) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if fn == nil {
 		n.rules.Store(nil)
-		for _, f := range n.remove {
-			f()
-		}
-		n.remove = nil
 		return
 	}
 	n.rules.Store(&fn)
@@ -77,6 +74,17 @@ func (n *NAT) SetRules(fn netfilter.Func) {
 		n.Hooks.Register(netfilter.PostRouting, netfilter.PriNATSrc, n.translate),
 		n.Hooks.Register(netfilter.LocalIn, netfilter.PriNATSrc, n.translate),
 	}
+}
+
+// Close removes the hooks.
+func (n *NAT) Close() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.rules.Store(nil)
+	for _, f := range n.remove {
+		f()
+	}
+	n.remove = nil
 }
 
 // manipAt is the end that a hook point may change (Linux: HOOK2MANIP).

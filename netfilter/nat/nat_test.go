@@ -1,6 +1,7 @@
 package nat_test
 
 import (
+	"encoding/binary"
 	"math/rand/v2"
 	"testing"
 
@@ -461,11 +462,23 @@ func TestNull_clash_anotherPort(t *testing.T) {
 	}
 }
 
-func TestHooks_noRules_nothingRegistered(t *testing.T) {
+// TestRules_gone_oldStayTranslated: what was translated goes on when the rules
+// are gone, and new connections stay as they are.
+func TestRules_gone_oldStayTranslated(t *testing.T) {
 	x := newBox(t)
+	x.snat(addr(gw))
+	f := udp(src, 5000, server, 53)
+	got := x.must(f, lan, wan)
 	x.nat.SetRules(nil)
-	if got := x.must(udp(src, 5000, server, 53), lan, wan); got.src != src {
-		t.Errorf("%+v", got)
+	if again := x.must(f, lan, wan); !eq(again, got) {
+		t.Errorf("%+v, was %+v", again, got)
+	}
+	if got := x.must(udp(src, 5001, server, 53), lan, wan); got.src != src {
+		t.Errorf("a new one: %+v", got)
+	}
+	x.nat.Close()
+	if got := x.must(f, lan, wan); got.src != src {
+		t.Errorf("after Close: %+v", got)
 	}
 }
 
@@ -503,5 +516,62 @@ func BenchmarkTranslate(b *testing.B) {
 		p.ResetNF()
 		x.hooks.Run(netfilter.PreRouting, p, lan, nil, nil)
 		x.hooks.Run(netfilter.PostRouting, p, lan, wan, nil)
+	}
+}
+
+// TestPort_ofFinishedConnection_reused: when few tries are left, a connection in
+// TIME_WAIT gives its port to a new one whose numbers are beyond it.
+func TestPort_ofFinishedConnection_reused(t *testing.T) {
+	for _, seq := range []uint32{5000, 500} {
+		x := newBox(t)
+		r := addr(gw)
+		r.Flags |= nat.ProtoSpecified | nat.ProtoRandomAll
+		r.MinPort, r.MaxPort = 2000, 2000
+		x.snat(r)
+		f := flow{proto: header.ProtoTCP, src: src, sport: 4000, dst: server, dport: 80, flags: header.TCPSyn, seq: 1000}
+		got := x.must(f, lan, wan)
+		b := got.back()
+		b.flags, b.seq, b.ack = header.TCPSyn|header.TCPAck, 9000, 1001
+		x.must(b, wan, lan)
+		f.flags, f.seq, f.ack = header.TCPAck, 1001, 9001
+		x.must(f, lan, wan)
+		other := f
+		other.sport, other.flags, other.seq, other.ack = 4001, header.TCPSyn, seq, 0
+		if _, ok := x.pass(other, lan, wan); ok {
+			t.Error("took the port of an open connection")
+		}
+		f.flags = header.TCPFin | header.TCPAck
+		x.must(f, lan, wan)
+		b.flags, b.seq, b.ack = header.TCPFin|header.TCPAck, 9001, 1002
+		x.must(b, wan, lan)
+		f.flags, f.seq, f.ack = header.TCPAck, 1002, 9002
+		x.must(f, lan, wan)
+		if _, ok := x.pass(other, lan, wan); ok != (seq > 1000) {
+			t.Errorf("a connection that begins at %d: passed %v", seq, ok)
+		}
+	}
+}
+
+// BenchmarkNewConnection is the first packet of a connection, translated, out of
+// ten thousand sources, and its end.
+func BenchmarkNewConnection(b *testing.B) {
+	x := newBox(b)
+	x.ct.Resize(1 << 16)
+	x.snat(addr(gw))
+	p := x.packet(udp(src, 5000, server, 53))
+	defer p.Consume()
+	orig := bytesOf(p)
+	b.ReportAllocs()
+	for i := uint32(0); b.Loop(); i++ {
+		copy(p.Data(), orig)
+		binary.BigEndian.PutUint32(p.Data()[12:], uint32(src)+i%10000)
+		binary.BigEndian.PutUint16(p.Data()[20:], uint16(1024+i%50000))
+		p.Data()[26], p.Data()[27] = 0, 0
+		p.ResetNF()
+		x.hooks.Run(netfilter.PreRouting, p, lan, nil, nil)
+		x.hooks.Run(netfilter.PostRouting, p, lan, wan, nil)
+		if i%10000 == 9999 {
+			x.ct.Flush(nil)
+		}
 	}
 }
