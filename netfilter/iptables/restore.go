@@ -147,6 +147,9 @@ func (r *restore) begin(s string) *Error {
 			fmt.Fprintf(r.out, "Flushing chain `%s'\n", ch.Name)
 		}
 		ch.Rules = nil
+		if ch.Builtin { // which counts from the start again, as in Linux
+			ch.Counter = new(xtables.Counter)
+		}
 	}
 	keep := r.cur.cfg.Chains[:0]
 	for _, ch := range r.cur.cfg.Chains {
