@@ -66,6 +66,17 @@ func (d *natDuel) rules(lines ...string) {
 	d.h.NF().Conntrack.Flush(nil)
 }
 
+// iptables runs the command on both.
+func (d *natDuel) iptables(args ...string) {
+	d.Helper()
+	if out, err := d.l.ns.Run(10*time.Second, "iptables-legacy", args...); err != nil {
+		d.Fatalf("%v: %v\n%s", args, err, out)
+	}
+	if status, _, stderr := d.h.NF().Run(append([]string{"iptables"}, args...), nil); status != 0 {
+		d.Fatalf("%v: %s", args, stderr)
+	}
+}
+
 var (
 	inside  = ip4(10, 1, 0, 0)
 	outside = ip4(203, 0, 113, 0)
@@ -139,6 +150,14 @@ func TestLinux_nat_sameRewriting(t *testing.T) {
 	c := inside + 0x101
 	d.feed("hairpin", d.ip(17, c, outside+9, udpOf(c, outside+9, 3000, 53, 20)))
 	d.feed("hairpin, answer", d.ip(17, ip4(10, 1, 9, 1), gw, udpOf(ip4(10, 1, 9, 1), gw, 53, 3000, 20)))
+	// The rule goes, the connection stays.
+	d.rules("nat -A POSTROUTING -s 10.1.0.0/16 -j SNAT --to-source 198.51.100.1", "filter -A FORWARD -m conntrack --ctstate INVALID -j DROP")
+	far := ip4(8, 8, 4, 4)
+	d.feed("before the rule goes", d.ip(17, c, far, udpOf(c, far, 3000, 53, 20)))
+	d.iptables("-t", "nat", "-F")
+	d.feed("after the rule went", d.ip(17, c, far, udpOf(c, far, 3000, 53, 21)))
+	d.feed("after the rule went, back", d.ip(17, far, gw, udpOf(far, gw, 53, 3000, 21)))
+	d.feed("after the rule went, another", d.ip(17, c, far, udpOf(c, far, 3001, 53, 21)))
 	// A port that all have to share, which only one can for each server.
 	d.rules("nat -A POSTROUTING -s 10.1.0.0/16 -p udp -j SNAT --to-source 198.51.100.1:7000")
 	s := ip4(8, 8, 4, 4)
