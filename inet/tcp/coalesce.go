@@ -25,6 +25,9 @@ func (s *Sock) tryCoalesce(to, b *skb.Buff) bool {
 	tc.end = cb.end
 	tc.flags |= cb.flags
 	if !cb.folded {
+		if tc.folded {
+			tc.charge, tc.folded = 0, false
+		}
 		tc.charge += cb.charge
 	}
 	return true

@@ -45,7 +45,8 @@
 //	timewait.go                         TIME_WAIT and FIN_WAIT2 of orphans
 //	state.go                            every state but ESTABLISHED
 //	input.go validate.go                receiving: the fast path, the data queue; the checks before it
-//	demux.go sackcomp.go                the sock before the route; ACKs that are held back
+//	demux.go backlog.go sackcomp.go     the sock before the route; what an owned sock is left; ACKs held back
+//	prune.go coalesce.go                room in the receive buffer; small segments together
 //	receive.go ofo.go urg.go rcvspace.go  ACK policy, buffers; out of order and SACK blocks; urgent data; window growth
 //	ack.go rtt.go minmax.go             acknowledgments, RTT and RTO
 //	sack.go recovery.go rack.go         scoreboard, recovery machine with F-RTO, RACK-TLP
@@ -61,9 +62,19 @@
 //	listen.go close.go                  bind, listen, accept; connect, shutdown, close
 //	misc.go                             small queues, ECN
 //
+// # Receiving in bulk
+//
+// Segments of one flow that arrive in one poll come as one (napi, GRO). Who reads
+// while a connection is busy finds the rest on the backlog, coalesced. The
+// prequeue of older Linux, on which a waiting reader did the protocol's work
+// itself, is not there, as in Linux since 4.15: what it saved, a wake-up for every
+// segment, the end of the poll saves.
+//
+// tcp_adv_win_scale is kept without a use, as in Linux since 6.6: which share of
+// the buffer is window follows from what segments cost.
+//
 // # Not yet
 //
-// Merging of large received and of SACKed segments, collapse of what waits out of order in small pieces, metrics
-// kept per destination, SOF_TIMESTAMPING_OPT_STATS, AccECN, repair,
+// Merging of SACKed segments in the send queue, metrics kept per destination, SOF_TIMESTAMPING_OPT_STATS, AccECN, repair,
 // SO_REUSEPORT selectors.
 package tcp

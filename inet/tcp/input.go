@@ -385,7 +385,9 @@ func (s *Sock) ackSndCheck() {
 	rcvd := s.rcvNxt - s.rcvWup
 	if rcvd > uint32(s.ack.rcvMSS) && (int(s.rcvNxt-s.copied) < s.Lowat() || s.computeWindow() >= s.rcvWnd) ||
 		s.inQuickack() || s.ack.pending&ackNow != 0 {
-		s.sendAck()
+		if !s.deferAck() {
+			s.sendAck()
+		}
 		return
 	}
 	if len(s.ofo.q) > 0 {

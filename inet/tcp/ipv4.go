@@ -157,13 +157,8 @@ func (t *TCP) sockRcv(s *Sock, b *skb.Buff) {
 	}
 	s.BHLock()
 	if s.OwnedByUser() {
-		// Some room more than the buffers have: the owner may be slow.
-		ok := s.AddBacklogLimit(b, s.ReceiveBuffer()*2+s.SendBuffer()/2+64<<10-int(s.pub.rmem.Load()))
+		s.addBacklog(b)
 		s.BHUnlock()
-		if !ok {
-			t.inc(mib.TCPBacklogDrop)
-			discard(b, skb.SocketBacklog)
-		}
 		return
 	}
 	s.doRcv(b)

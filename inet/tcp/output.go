@@ -156,10 +156,12 @@ func putChecksum(b *skb.Buff, h header.TCP, src, dst header.Addr, rt *ip.Rtable)
 }
 
 // selectWindow returns the window to advertise (Linux: tcp_select_window): what
-// was offered is never taken back (RFC 9293 section 3.8.6.2.1).
+// was offered is never taken back (RFC 9293 section 3.8.6.2.1), unless
+// tcp_shrink_window wants it.
 func (s *Sock) selectWindow() uint16 {
 	old := s.rcvWnd
 	if s.ack.pending&ackNoMem != 0 {
+		s.pred = predict{}
 		s.rcvWnd = 0
 		s.rcvWup = s.rcvNxt
 		return 0
@@ -167,10 +169,12 @@ func (s *Sock) selectWindow() uint16 {
 	cur := s.receiveWindow()
 	nw := s.computeWindow()
 	if nw < cur {
-		if nw == 0 {
-			s.tcp.inc(mib.TCPWantZeroWindowAdv)
+		if !s.mayShrink() {
+			if nw == 0 {
+				s.tcp.inc(mib.TCPWantZeroWindowAdv)
+			}
+			nw = (cur + 1<<s.opt.rcvWScale - 1) >> s.opt.rcvWScale << s.opt.rcvWScale
 		}
-		nw = (cur + 1<<s.opt.rcvWScale - 1) >> s.opt.rcvWScale << s.opt.rcvWScale
 	}
 	s.rcvWnd = nw
 	s.rcvWup = s.rcvNxt
@@ -205,13 +209,16 @@ func (s *Sock) receiveWindow() uint32 {
 // 3.8.6.2.2).
 func (s *Sock) computeWindow() uint32 {
 	mss := int(s.ack.rcvMSS)
-	free, full := s.space(), s.fullSpace()
-	allowed := min(full, int(s.winClamp))
-	if mss > allowed {
-		mss = allowed
+	free, allowed := s.space(), s.fullSpace()
+	full := min(allowed, int(s.winClamp))
+	if mss > full {
+		mss = full
 		if mss <= 0 {
 			return 0
 		}
+	}
+	if s.mayShrink() {
+		return s.shrinkingWindow(free, full, allowed, mss)
 	}
 	if free < full/2 {
 		s.ack.quick = 0

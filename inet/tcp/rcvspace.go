@@ -61,6 +61,31 @@ func (s *Sock) growWindowSmall(b *skb.Buff) int {
 	return 0
 }
 
+// mayShrink reports whether the window may be taken back, which takes one that is
+// scaled (tcp_shrink_window).
+func (s *Sock) mayShrink() bool { return s.opt.rcvWScale != 0 && s.tcp.conf.shrink.Load() != 0 }
+
+// shrinkingWindow is what computeWindow returns then: all the room there is, in
+// steps that the scaled window can say (Linux: the end of __tcp_select_window).
+func (s *Sock) shrinkingWindow(free, full, allowed, mss int) uint32 {
+	step := 1 << s.opt.rcvWScale
+	free &^= step - 1
+	if free < full/2 {
+		s.ack.quick = 0
+		if s.underPressure() {
+			s.rcvSSThr = min(s.rcvSSThr, uint32(4*s.advMSS))
+		}
+		if free < allowed>>4 || free < mss || free < step {
+			return 0
+		}
+	}
+	if free > int(s.rcvSSThr) {
+		// No bound of memory: it may be exceeded by what a step is more.
+		free = (int(s.rcvSSThr) + step - 1) &^ (step - 1)
+	}
+	return uint32(free)
+}
+
 // rcvRTT measures the round trip from the receiving side (Linux: rcv_rtt_est).
 type rcvRTT struct {
 	rtt  uint32 // us, shifted by 3

@@ -27,6 +27,7 @@ const (
 	deferDelack
 	deferMTU
 	deferTSQ
+	deferAck
 )
 
 // What the one timer of the sending side waits for (Linux: ICSK_TIME_*).
@@ -61,6 +62,7 @@ const (
 	ackPushed2
 	ackNow
 	ackNoMem
+	ackDeferred // deferAck is set
 )
 
 // conn is what a connection-oriented sock has above its addresses (Linux:

@@ -422,5 +422,8 @@ func (s *Sock) ReleaseCB(bits uint32) {
 	if bits&deferMTU != 0 {
 		s.mtuReduced()
 	}
+	if bits&deferAck != 0 {
+		s.deferredAck()
+	}
 	s.publish()
 }
