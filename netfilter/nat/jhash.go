@@ -12,24 +12,12 @@ func jhash(k []uint32, initval uint32) uint32 {
 		a += k[0]
 		b += k[1]
 		c += k[2]
-		a -= c
-		a ^= bits.RotateLeft32(c, 4)
-		c += b
-		b -= a
-		b ^= bits.RotateLeft32(a, 6)
-		a += c
-		c -= b
-		c ^= bits.RotateLeft32(b, 8)
-		b += a
-		a -= c
-		a ^= bits.RotateLeft32(c, 16)
-		c += b
-		b -= a
-		b ^= bits.RotateLeft32(a, 19)
-		a += c
-		c -= b
-		c ^= bits.RotateLeft32(b, 4)
-		b += a
+		for _, r := range [...]int{4, 6, 8, 16, 19, 4} {
+			a -= c
+			a ^= bits.RotateLeft32(c, r)
+			c += b
+			a, b, c = b, c, a // the three take turns
+		}
 		k = k[3:]
 	}
 	switch len(k) {
@@ -44,19 +32,10 @@ func jhash(k []uint32, initval uint32) uint32 {
 	default:
 		return c
 	}
-	c ^= b
-	c -= bits.RotateLeft32(b, 14)
-	a ^= c
-	a -= bits.RotateLeft32(c, 11)
-	b ^= a
-	b -= bits.RotateLeft32(a, 25)
-	c ^= b
-	c -= bits.RotateLeft32(b, 16)
-	a ^= c
-	a -= bits.RotateLeft32(c, 4)
-	b ^= a
-	b -= bits.RotateLeft32(a, 14)
-	c ^= b
-	c -= bits.RotateLeft32(b, 24)
-	return c
+	for _, r := range [...]int{14, 11, 25, 16, 4, 14, 24} {
+		c ^= b
+		c -= bits.RotateLeft32(b, r)
+		a, b, c = b, c, a
+	}
+	return b // which was c at the last turn
 }
