@@ -107,7 +107,7 @@ func (set *Set) holds(e *element, nomatch bool) (bool, error) {
 		host := set.typ.nets() && (!set.typ.has(partNet) || k.CIDR == 32) && (!set.typ.has(partNet2) || k.CIDR2 == 32)
 		var x *entry
 		if host {
-			x = set.match(&k, now)
+			x = set.match(&k, now, func(*entry) bool { return true })
 		} else if x = set.t.lookup(&k); x != nil && x.expired(now) {
 			x = nil
 		}

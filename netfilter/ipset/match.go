@@ -124,11 +124,8 @@ func (set *Set) test(p *Packet, o *Op, now int64, noUpdate bool) bool {
 	if !set.key(p, o, &k) {
 		return false
 	}
-	e := set.match(&k, now)
-	if e == nil || e.nomatch.Load() != o.ReturnNomatch {
-		return false
-	}
-	return !set.counters || count(e, p, o, noUpdate)
+	e := set.match(&k, now, func(e *entry) bool { return !set.counters || count(e, p, o, noUpdate) })
+	return e != nil && e.nomatch.Load() == o.ReturnNomatch
 }
 
 // count asks and updates the counters of a matching element.
@@ -140,17 +137,14 @@ func count(e *entry, p *Packet, o *Op, noUpdate bool) bool {
 	return o.Packets.holds(e.packets.Load()) && o.Bytes.holds(e.bytes.Load())
 }
 
-// match finds the element that covers k: with networks the longest prefix, which
-// may say nomatch.
-func (set *Set) match(k *Key, now int64) *entry {
-	live := func(e *entry) *entry {
-		if e == nil || set.hasTimeout && e.expired(now) {
-			return nil
-		}
-		return e
-	}
+// match finds the element that covers k and passes ok: with networks the longest
+// prefix, which may say nomatch.
+func (set *Set) match(k *Key, now int64, ok func(*entry) bool) *entry {
 	if !set.typ.nets() {
-		return live(set.t.lookup(k))
+		if e := set.t.lookup(k); e != nil && !(set.hasTimeout && e.expired(now)) && ok(e) {
+			return e
+		}
+		return nil
 	}
 	q := *k
 	for _, l := range *set.t.nets.Load() {
@@ -161,7 +155,7 @@ func (set *Set) match(k *Key, now int64) *entry {
 		if set.typ.has(partNet2) {
 			q.IP2 = k.IP2 & mask(q.CIDR2)
 		}
-		if e := live(set.t.lookup(&q)); e != nil {
+		if e := set.t.lookup(&q); e != nil && !(set.hasTimeout && e.expired(now)) && ok(e) {
 			return e
 		}
 	}
@@ -278,7 +272,8 @@ func (set *Set) changeOne(p *Packet, o *Op, add bool) bool {
 	}
 	set.full(p, &k)
 	if add {
-		return set.put(k, &extras{hasTimeout: o.HasTimeout, timeout: o.Timeout}, o.Exist) == nil
+		return set.put(k, &extras{hasTimeout: o.HasTimeout, timeout: o.Timeout,
+			hasPackets: true, packets: 1, hasBytes: true, bytes: uint64(p.Len)}, o.Exist) == nil
 	}
 	return set.take(k) == nil
 }

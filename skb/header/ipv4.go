@@ -162,9 +162,9 @@ func (h IPv4) SetDst(a Addr) { binary.BigEndian.PutUint32(h[16:], uint32(a)) }
 func (h IPv4) DecreaseTTL() {
 	h[8]--
 	// The time to live is the high byte of its word, so the complemented sum
-	// grows by 0x0100; the carry goes around.
+	// grows by 0x0100; the carry goes around, and 0xffff becomes 0 as in Linux.
 	c := uint32(binary.BigEndian.Uint16(h[10:])) + 0x0100
-	binary.BigEndian.PutUint16(h[10:], uint16(c+c>>16))
+	binary.BigEndian.PutUint16(h[10:], uint16(c+(c+1)>>16))
 }
 
 // SetTTL sets the time to live.

@@ -41,6 +41,9 @@ func NewLegacy() (*Legacy, error) {
 	return l, nil
 }
 
+// LegacyIn runs commands in a named namespace, which is the caller's.
+func LegacyIn(namespace string) *Legacy { return &Legacy{name: namespace} }
+
 // Close removes the namespace.
 func (l *Legacy) Close() { exec.Command("ip", "netns", "del", l.name).Run() }
 

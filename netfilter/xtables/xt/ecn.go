@@ -105,9 +105,7 @@ func (m *ecnMatch) Match(p *xtables.Packet) bool {
 	if m.asked&3 == 0 {
 		return true
 	}
-	if p.FragOff != 0 {
-		return false
-	}
+	// As on Linux what stands there in a later fragment is taken for a header.
 	h := p.Transport(header.TCPMinLen)
 	if h == nil {
 		return false

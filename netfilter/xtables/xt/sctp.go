@@ -246,7 +246,7 @@ func (m *sctpMatch) Match(p *xtables.Packet) bool {
 // matchChunks is match_packet.
 func (m *sctpMatch) matchChunks(p *xtables.Packet) bool {
 	left := m.types
-	for off := p.Off + 12; off < p.B.Len(); {
+	for off := p.Off + 12; ; {
 		h := p.Bytes(off, 4)
 		if h == nil {
 			p.Hotdrop = true
@@ -258,20 +258,21 @@ func (m *sctpMatch) matchChunks(p *xtables.Packet) bool {
 			return false
 		}
 		off += (n + 3) &^ 3
+		last := off >= p.B.Len() // a packet without a chunk is dropped
 		in := m.types[t>>6]&(1<<(t&63)) != 0
 		if f, ok := m.flags[t]; in && ok && flags&f[0] != f[1] {
 			if m.how == 3 { // only
 				return false
 			}
-			continue
-		}
-		switch {
-		case in && m.how == 2:
+		} else if in && m.how == 2 {
 			return true
-		case in:
+		} else if in {
 			left[t>>6] &^= 1 << (t & 63)
-		case m.how == 3:
+		} else if m.how == 3 {
 			return false
+		}
+		if last {
+			break
 		}
 	}
 	switch m.how {

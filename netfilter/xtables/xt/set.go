@@ -149,19 +149,18 @@ func (u *setUse) exists(c *xtables.ParseContext) error {
 // setPacket fills what sets ask of a packet.
 func setPacket(p *xtables.Packet, s *ipset.Packet) {
 	*s = ipset.Packet{Src: uint32(p.Src), Dst: uint32(p.Dst), Proto: p.Proto, In: p.In, Out: p.Out, Mark: p.B.Mark, Len: p.B.Len()}
-	if p.FragOff == 0 {
-		switch p.Proto {
-		case header.ProtoTCP, header.ProtoUDP, header.ProtoUDPLite, 132:
-			if h := p.Transport(4); h != nil {
-				s.SrcPort, s.DstPort, s.HasPort = uint16(h[0])<<8|uint16(h[1]), uint16(h[2])<<8|uint16(h[3]), true
-			}
-		case header.ProtoICMP:
-			if h := p.Transport(2); h != nil {
-				s.SrcPort, s.HasPort = uint16(h[0])<<8|uint16(h[1]), true
-				s.DstPort = s.SrcPort
-			}
-		default:
-			s.HasPort = true
+	n := 0
+	switch p.Proto {
+	case header.ProtoTCP, header.ProtoUDP, header.ProtoUDPLite, protoSCTP:
+		n = 4
+	case header.ProtoICMP:
+		n = 2
+	default:
+		s.HasPort = true // the port is 0, of fragments too
+	}
+	if n > 0 && p.FragOff == 0 {
+		if h := p.Transport(n); h != nil {
+			s.SrcPort, s.DstPort, s.HasPort = uint16(h[0])<<8|uint16(h[1]), uint16(h[n-2])<<8|uint16(h[n-1]), true
 		}
 	}
 	if b := p.B; b.MacHeaderWasSet() && b.MacLen() >= header.EthHLen {

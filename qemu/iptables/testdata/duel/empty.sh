@@ -1,0 +1,2 @@
+# No rules at all.
+iptables -S
