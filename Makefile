@@ -7,7 +7,7 @@ PORT ?= 7007
 FUZZTIME ?= 10s
 BAREWIRE = $(GO) run ./toolchain/barewire
 
-.PHONY: run run-app run-router image test check bench std fuzz doctor clean
+.PHONY: run run-app run-router image test check bench bench-native std fuzz doctor clean
 .DEFAULT_GOAL := image
 
 # Boot a program; the echo program's UDP port 7 is then 127.0.0.1:$(PORT). APP=web and APP=iperf have their ports
@@ -51,6 +51,10 @@ check:
 bench:
 	$(GO) test -count=1 -v -run 'TestTCP_throughputTable|TestTCP_bbr' ./inet
 	$(GO) test -run '^$$' -bench . -benchmem ./skb/... ./napi/... ./virtio/... ./inet/... ./sys/... ./board/hosted
+
+# barewire's stack beside gVisor's netstack, in a process, in turns; the table goes to build/bench/native.md.
+bench-native:
+	cd qemu/bench && $(GO) run ./cmd/bench native
 
 # The standard library's own tests on the image; the table goes to docs/std.md, the consoles to build/std.
 std:
