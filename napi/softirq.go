@@ -286,6 +286,7 @@ func (s *SoftNet) round(a *allowance) (squeezed bool) {
 	p := s.pending.Swap(0)
 	if p&softirqTimer != 0 {
 		s.net.timers.run()
+		s.endPoll() // a packet may go on from a timer as if it had just come
 	}
 	s.netTxAction()
 	if p&softirqNetRx != 0 {

@@ -9,8 +9,8 @@ import (
 // packet is what is known of the packet at hand, found once.
 type packet struct {
 	b     *skb.Buff
-	state netfilter.State
 	now   int64
+	point netfilter.Point
 	off   int    // of the transport header from b.Data
 	len   int    // from there to the end
 	l4    []byte // the linear part from there on
@@ -29,7 +29,7 @@ func (t *Table) In(b *skb.Buff, s netfilter.State) netfilter.Verdict {
 		}
 		b.SetNFCT(nil, 0)
 	}
-	p := packet{b: b, state: s, now: t.now()}
+	p := packet{b: b, point: s.Point, now: t.now()}
 	if !p.parse() {
 		t.Stat.Invalid.Add(1)
 		return netfilter.Accept

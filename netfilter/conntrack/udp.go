@@ -77,7 +77,7 @@ func (t *Table) udpPacket(c *Conn, p *packet, info Info) verdict {
 // transport packet, when the packet comes in and nobody has yet (Linux:
 // nf_ip_checksum; nf_conntrack_checksum).
 func (t *Table) sumOK(p *packet, n int) bool {
-	if p.state.Point != netfilter.PreRouting || t.Conf.Checksum.Load() == 0 {
+	if p.point != netfilter.PreRouting || t.Conf.Checksum.Load() == 0 {
 		return true
 	}
 	b := p.b
