@@ -250,6 +250,46 @@ func TestNAT_world_datagramsErrorsAndAddressChange(t *testing.T) {
 	})
 }
 
+// TestNAT_world_proxy: a proxy on the router takes connections that go elsewhere,
+// and learns where.
+func TestNAT_world_proxy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newNATWorld(t, 1, hosted.WireConfig{Seed: 1, Delay: time.Millisecond})
+		rules := "*nat\n-A PREROUTING -s 10.0.0.0/8 -p tcp --dport 80 -j REDIRECT --to-ports 3128\nCOMMIT\n"
+		if status, _, stderr := w.router.NF().Run([]string{"iptables-restore"}, []byte(rules)); status != 0 {
+			t.Fatalf("%s", stderr)
+		}
+		l := w.tcp(w.router)
+		check(t, l.Bind(sockaddr(0, 3128)))
+		check(t, l.Listen(5))
+		const soOriginalDst = 80
+		var sa [16]byte
+		if _, err := l.GetSockOpt(syscall.SOL_IP, soOriginalDst, sa[:]); err != syscall.ENOENT {
+			t.Errorf("of a listener: %v", err)
+		}
+		c := w.tcp(w.client)
+		check(t, c.Connect(sockaddr(ip4(198, 51, 100, 9), 80), 0)) // there is no such host
+		s, err := l.Accept(0)
+		check(t, err)
+		n, err := s.GetSockOpt(syscall.SOL_IP, soOriginalDst, sa[:])
+		if want := sockaddr(ip4(198, 51, 100, 9), 80); err != nil || !bytes.Equal(sa[:n], want) {
+			t.Errorf("% x, %v; want % x", sa[:n], err, want)
+		}
+		if _, err := s.GetSockOpt(syscall.SOL_IP, soOriginalDst, sa[:8]); err != syscall.EINVAL {
+			t.Errorf("into eight bytes: %v", err)
+		}
+		u := w.socket(w.router, 0)
+		if _, err := u.GetSockOpt(syscall.SOL_IP, soOriginalDst, sa[:]); err != syscall.ENOPROTOOPT {
+			t.Errorf("of a datagram socket: %v", err)
+		}
+		for _, s := range []*sock.Socket{c, s, l, u} {
+			check(t, s.Release())
+		}
+		time.Sleep(5 * time.Minute)
+		w.finish()
+	})
+}
+
 // TestNAT_world_local: what the router itself sends is translated, and takes the
 // way of its new destination.
 func TestNAT_world_local(t *testing.T) {

@@ -362,6 +362,8 @@ func (s *Sock) GetSockOpt(level, name int, buf []byte) (int, error) {
 		if s.alerting() {
 			v = 1
 		}
+	case soOriginalDst:
+		return s.originalDst(buf)
 	case ipProtocol:
 		v = int(s.Ident().Num) // what a raw socket was made for, as Linux has it
 	case ipMTU:

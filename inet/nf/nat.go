@@ -8,6 +8,7 @@ import (
 	"barewire/inet/ip"
 	"barewire/napi"
 	"barewire/netfilter"
+	"barewire/netfilter/conntrack"
 	"barewire/netfilter/helper"
 	"barewire/netfilter/nat"
 	"barewire/skb"
@@ -27,6 +28,7 @@ func (f *NF) newNAT() error {
 		DevAddr:  f.devAddr,
 	})
 	f.onClose(f.NAT.Close)
+	f.IP.OriginalDst = f.originalDst
 	// What is masqueraded ends with the address it has.
 	f.onClose(f.IP.Dev.RegisterNotifier(func(ev napi.Event, dev *napi.NetDevice) {
 		if ev == napi.EventDown {
@@ -54,6 +56,17 @@ func (f *NF) UseNAT(rules netfilter.Func) (done func()) {
 		f.NAT.SetRules(nil)
 		stop()
 	})
+}
+
+// originalDst is where the packets of a sock's connection went before they were
+// translated (Linux: getorigdst).
+func (f *NF) originalDst(proto uint8, id *ip.Ident) (header.Addr, uint16, bool) {
+	c, _ := f.Conntrack.Lookup(conntrack.Tuple{Src: id.RcvSaddr, SrcPort: id.Num, Dst: id.Daddr, DstPort: id.Dport, Proto: proto})
+	if c == nil {
+		return 0, 0, false
+	}
+	t := c.Tuple(conntrack.Original)
+	return t.Dst, t.DstPort, true
 }
 
 // masqAddr chooses the source of packets that leave by out on the way b takes
