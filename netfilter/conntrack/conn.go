@@ -166,7 +166,8 @@ func (c *Conn) AlterReply(t Tuple) {
 // or _timestamp is on.
 type Acct struct {
 	Packets, Bytes [NumDirs]atomic.Uint64
-	Start, Stop    int64 // ns since 1970, 0 if not taken
+	Start          int64        // ns since 1970, 0 if not taken
+	stop           atomic.Int64 // the same
 	counts         bool
 }
 
@@ -184,7 +185,7 @@ func (c *Conn) Times() (start, stop int64) {
 	if c.acct == nil {
 		return 0, 0
 	}
-	return c.acct.Start, c.acct.Stop
+	return c.acct.Start, c.acct.stop.Load()
 }
 
 // Labels is 128 bits that rules set (connlabel).

@@ -339,8 +339,8 @@ func (t *Table) Delete(c *Conn) bool {
 	if st&Confirmed == 0 || c.SetStatus(Dying)&Dying != 0 {
 		return false
 	}
-	if a := c.acct; a != nil && a.Start != 0 && a.Stop == 0 {
-		a.Stop = t.cfg.WallNow()
+	if a := c.acct; a != nil && a.Start != 0 {
+		a.stop.Store(t.cfg.WallNow())
 	}
 	o, r := &c.nodes[Original], &c.nodes[Reply]
 	t.lock2(o.hash, r.hash)
