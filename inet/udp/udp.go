@@ -107,6 +107,9 @@ func (u *UDP) rcv(b *skb.Buff) {
 		u.inError(b, skb.UDPCsum)
 		return
 	}
+	// It is here, and of no connection any more: a socket need not hold on to
+	// it, and an error finds its own (Linux: nf_reset_ct).
+	b.SetNFCT(nil, 0)
 	dev := b.DevIndex()
 	if rt := ip.RtableOf(b); rt != nil && rt.Flags&(ip.RTCFBroadcast|ip.RTCFMulticast) != 0 {
 		u.groupDeliver(b, src, h.SrcPort(), dst, h.DstPort(), dev, cov)
