@@ -50,6 +50,15 @@ type mconn struct {
 	queued    bool         // something is on the receive queue
 	out       []header.TCP // segments since the last look
 	lens      []int
+
+	// For the wider checks.
+	stamped bool   // segments carry timestamps
+	tsval   uint32 // what they carry
+	hostTS  uint32 // the host's last
+	hostEcr uint32 // and what it echoed
+	win     uint16 // the peer's window, 0: the usual one
+	shut    bool   // it is closed, whatever win says
+	opts    []byte // of the next segments, besides
 }
 
 const mISN = 1e6 // the peer's initial sequence number
@@ -72,6 +81,7 @@ func (c *mconn) collect() {
 		}
 		n := ip.TotalLen() - ip.HeaderLen() - h.HeaderLen()
 		c.out, c.lens = append(c.out, h), append(c.lens, n)
+		c.sawOptions(h)
 		if h.Flags()&header.TCPRst != 0 {
 			continue
 		}
@@ -93,8 +103,16 @@ func (c *mconn) collect() {
 }
 
 func (c *mconn) send(flags uint8, seq, ack uint32, n int) {
-	m := make([]byte, header.TCPMinLen+n)
-	h := header.PutTCP(m, &header.TCPFields{SrcPort: c.port, DstPort: c.local, Seq: seq, Ack: ack, HeaderLen: header.TCPMinLen, Flags: flags, Window: 30000})
+	opts, win := c.options(), c.win
+	if win == 0 {
+		win = 30000
+	}
+	if c.shut {
+		win = 0
+	}
+	m := make([]byte, header.TCPMinLen+len(opts)+n)
+	h := header.PutTCP(m, &header.TCPFields{SrcPort: c.port, DstPort: c.local, Seq: seq, Ack: ack, HeaderLen: header.TCPMinLen + len(opts), Flags: flags, Window: win})
+	copy(h.Options(), opts)
 	h.SetChecksum(skb.CsumFold(skb.CsumPartial(m, header.PseudoSum(peerIP, hostIP, header.ProtoTCP, len(m)))))
 	c.inject(fromPeer(header.ProtoTCP, m))
 	c.collect()

@@ -354,9 +354,9 @@ func (r *request) check(b *skb.Buff, h header.TCP) *Sock {
 	hasTS := o.hasTS && r.tsOK
 	reject := false
 	if hasTS {
-		// RFC 7323 section 5.3, with the request's age as the age of the
-		// timestamp.
-		if int32(r.tsRecent-o.tsval) > 0 && r.tsRecent != 0 && flags&header.TCPRst == 0 {
+		// RFC 7323 section 5.3, with the request's patience as the age of the
+		// timestamp. To a RST it counts for so long (Linux: tcp_paws_reject).
+		if int32(r.tsRecent-o.tsval) > 0 && r.tsRecent != 0 && (flags&header.TCPRst == 0 || r.timeout() < msl) {
 			reject = true
 		}
 	}

@@ -22,12 +22,13 @@ func (s *Sock) pawsDiscard(b *skb.Buff, h header.TCP) bool {
 	return s.opt.sawTS && !s.pawsCheck(pawsWindow) && !s.disorderedAck(b, h)
 }
 
-// disorderedAck is tcp_disordered_ack.
+// disorderedAck is tcp_disordered_ack_check: an ACK may have been overtaken by what
+// the peer sent within the timeout, by the fastest clock there is, of 1200 Hz.
 func (s *Sock) disorderedAck(b *skb.Buff, h header.TCP) bool {
 	cb := rx(b)
 	return cb.flags&header.TCPAck != 0 && cb.seq == cb.end && cb.seq == s.rcvNxt && cb.ack == s.sndUna &&
 		!s.mayUpdateWindow(cb.ack, cb.seq, uint32(h.Window())<<s.opt.sndWScale) &&
-		int64(int32(s.opt.tsRecent-s.opt.rcvTSval)) <= s.rto*1024/1e6*1000/1024
+		int64(int32(s.opt.tsRecent-s.opt.rcvTSval)) <= s.rto/ms*1200/1000
 }
 
 func (s *Sock) mayUpdateWindow(ack, seq, w uint32) bool {
@@ -83,6 +84,12 @@ func (s *Sock) validateIncoming(b *skb.Buff, h header.TCP, o *parsedOpts) bool {
 		if !rst {
 			if syn {
 				s.synChallenge(b)
+				return false
+			}
+			if cb.flags&header.TCPAck != 0 && cb.seq == cb.end && before(cb.seq, s.rcvNxt) {
+				// Old ACKs are common, and nobody needs an answer.
+				t.inc(mib.PAWSOldAck)
+				discard(b, skb.TCPRFC7323PAWS)
 				return false
 			}
 			t.inc(mib.PAWSEstab)
