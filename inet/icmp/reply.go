@@ -151,6 +151,7 @@ func (i *ICMP) send(r *reply, b *skb.Buff) {
 // for the same packet).
 func recycle(b *skb.Buff) {
 	b.Orphan()
+	b.ResetNF() // the answer is tracked as a packet of its own
 	b.CB = [6]uint64{}
 	b.IPSummed = skb.ChecksumNone
 	b.PktType = skb.PacketHost
