@@ -2,6 +2,7 @@ package tcp
 
 import (
 	"barewire/inet/mib"
+	"barewire/inet/sock"
 	"barewire/skb"
 	"barewire/skb/header"
 )
@@ -82,6 +83,11 @@ func (s *Sock) ofoQueue(b *skb.Buff) {
 	// Without SACK the window stays, so that the ACKs are duplicates.
 	if b != nil && s.isSack() {
 		s.growWindow(b, false)
+	}
+	// A connection that nobody has accepted, or that nobody has any more, need
+	// not grow.
+	if s.parent == nil && !s.Flag(sock.FlagDead) {
+		s.rcvbufGrow(s.rcvSpace.space)
 	}
 }
 

@@ -143,30 +143,41 @@ func (s *Sock) rcvRTTMeasureTS(b *skb.Buff) {
 }
 
 // rcvSpaceAdjust grows the receive buffer to what the program reads in a round
-// trip and more (Linux: tcp_rcv_space_adjust: dynamic right-sizing). The time was
-// taken.
+// trip and more (Linux: tcp_rcv_space_adjust: dynamic right-sizing). What it left
+// unread does not count. The time of the last segment will do.
 func (s *Sock) rcvSpaceAdjust() {
 	q := &s.rcvSpace
-	if s.mstamp-q.time < int64(s.rcvRTT.rtt>>3) || s.rcvRTT.rtt == 0 {
+	if s.rcvRTT.rtt == 0 || s.mstamp-q.time < int64(s.rcvRTT.rtt>>3) {
 		return
 	}
-	copied := s.copied - q.seq
-	if copied > q.space {
-		if s.tcp.conf.moderate.Load() != 0 && !s.Flag(sock.FlagRcvBufLock) {
-			// Room for twice of it, since the sender may double in slow start.
-			win := uint64(copied)<<1 + 16*uint64(s.advMSS)
-			win += win * uint64(copied-q.space) / uint64(max(q.space, 1)) << 1
-			most := int(s.tcp.conf.rmem[2].Load())
-			buf := min(s.spaceFromWin(int(min(win, 1<<30))), most)
-			if buf > s.ReceiveBuffer() {
-				s.StoreRcvBuf(buf)
-				s.winClamp = uint32(s.winFromSpace(buf))
-			}
-		}
-		q.space = copied
+	read := int32(s.copied-q.seq) - int32(s.rcvNxt-s.copied)
+	if read > int32(q.space) {
+		s.rcvbufGrow(uint32(read))
 	}
 	q.seq = s.copied
 	q.time = s.mstamp
+}
+
+// rcvbufGrow makes room for what was read in a round trip (Linux:
+// tcp_rcvbuf_grow): twice that, since the measure is a round trip old; as much
+// more as it grew, since the sender may double in slow start; and what came out of
+// order.
+func (s *Sock) rcvbufGrow(read uint32) {
+	old := s.rcvSpace.space
+	s.rcvSpace.space = read
+	if s.tcp.conf.moderate.Load() == 0 || s.Flag(sock.FlagRcvBufLock) {
+		return
+	}
+	win := uint64(read) << 1
+	win += win * uint64(read-old) / uint64(max(old, 1)) << 1
+	if n := len(s.ofo.q); n > 0 {
+		win += uint64(rx(s.ofo.q[n-1]).end - s.rcvNxt)
+	}
+	buf := min(s.spaceFromWin(int(min(win, 1<<31-1))), int(s.tcp.conf.rmem[2].Load()))
+	if buf > s.ReceiveBuffer() {
+		s.StoreRcvBuf(buf)
+		s.winClamp = uint32(s.winFromSpace(buf))
+	}
 }
 
 // initBufferSpace is tcp_init_buffer_space.
