@@ -436,3 +436,37 @@ func TestLinux_conntrackRest_sameStates(t *testing.T) {
 		d.sameTable()
 	}
 }
+
+// TestLinux_conntrackLocal_sameTable: what is for this host and what it answers
+// is tracked as in Linux, the counters of the stack included.
+func TestLinux_conntrackLocal_sameTable(t *testing.T) {
+	d := newCTDuel(t)
+	d.flush()
+	d.ctSetting("acct", "1")
+	syn := func(port uint16) []byte {
+		f := header.TCPFields{SrcPort: 999, DstPort: port, Seq: 1, HeaderLen: 20, Flags: header.TCPSyn, Window: 1000}
+		return ethFrame(hostMAC, peerMAC, header.EthPIP, ipPacket(header.Fields{Protocol: 6, Src: peerIP, Dst: hostIP, ID: 1}, tcpSegment(peerIP, hostIP, &f, nil, 0)))
+	}
+	step := func(name string, frames ...[]byte) {
+		t.Helper()
+		d.feed(name, frames...)
+		d.sameTable()
+	}
+	step("ping", fragments(1, 1, icmpEcho(7, 1, randomBytes(100)), 1480)...)
+	step("ping in pieces", fragments(2, 1, icmpEcho(8, 1, randomBytes(4000)), 1480)...)
+	step("datagram answered", fragments(3, 17, udpPacket(peerIP, hostIP, 5, 7, randomBytes(64)), 1480)...)
+	step("datagram in pieces, answered in pieces", fragments(4, 17, udpPacket(peerIP, hostIP, 6, 7, randomBytes(5000)), 1480)...)
+	step("datagram refused", fragments(5, 17, udpPacket(peerIP, hostIP, 5, 9999, randomBytes(64)), 1480)...)
+	step("connection refused", syn(9))
+	step("no protocol", fromPeer(200, []byte("abcdefgh")))
+	step("answer nobody asked for", fromPeer(1, func() []byte {
+		p := icmpEcho(9, 9, nil)
+		header.ICMP(p).SetType(header.ICMPEchoReply)
+		header.ICMP(p).SetChecksum(0)
+		header.ICMP(p).SetChecksum(skb.CsumFold(skb.CsumPartial(p, 0)))
+		return p
+	}()))
+	step("half a datagram", fragments(6, 17, udpPacket(peerIP, hostIP, 5, 7, randomBytes(3000)), 1480)[:1]...)
+	d.flush()
+	d.sameTable()
+}

@@ -133,8 +133,12 @@ func (f *NF) runGC() {
 	t := &f.track
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.stopped && (t.users > 0 || f.Conntrack.Count() > 0) {
-		t.gc.Mod(f.IP.Dev.Clock().Now() + int64(conntrack.GCInterval))
+	wait := conntrack.GCInterval
+	if f.Conntrack.Count() == 0 {
+		wait = conntrack.GCIdle
+	}
+	if !t.stopped && (t.users > 0 || wait == conntrack.GCInterval) {
+		t.gc.Mod(f.IP.Dev.Clock().Now() + int64(wait))
 	}
 }
 
