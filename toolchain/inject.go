@@ -53,14 +53,14 @@ func (b *Builder) inject(p *listed, inject injection) ([]string, error) {
 	return append(flags, flag), err
 }
 
-// baseOverlay is the overlay of every go command. Inside this very module the kernel's rooms exist twice, in the module and
-// in the derived GOROOT, and the go command would call an import of one ambiguous: a go.mod that is not on disk makes
+// baseOverlay is the overlay of every go command. For a program of this very module, or of one that
+// requires it, the kernel's rooms exist twice, in the module and in the derived GOROOT, and the go command would call an import of one ambiguous: a go.mod that is not on disk makes
 // each room's folder another module, out of the way.
 func (b *Builder) baseOverlay() (map[string]string, error) {
 	overlay := map[string]string{}
-	out, err := runQuiet(b.command("list", "-m", "-f", "{{.Path}} {{.Dir}}"))
+	out, err := runQuiet(b.command("list", "-m", "-f", "{{.Path}} {{.Dir}}", modulePath))
 	if err != nil {
-		return overlay, nil // no module here, or one that the next command will complain about better
+		return overlay, nil // not of the program's modules, or there are none, which the next command will complain about better
 	}
 	for line := range strings.Lines(string(out)) {
 		path, dir, _ := strings.Cut(strings.TrimSpace(line), " ")

@@ -6,5 +6,5 @@
 // system calls, the poller, interrupts. That happens during package
 // initialisation, before main and before most of the program's packages; the
 // board's own answers serve what comes earlier. For other targets the package
-// is empty.
+// does nothing, and there is no [System].
 package start

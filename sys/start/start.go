@@ -37,6 +37,14 @@ type console struct{}
 func (console) Read(p []byte) int { return microvm.ConsoleRead(p) }
 func (console) Write(p []byte)    { microvm.ConsoleWrite(p) }
 
+// system is what runs on this machine, of which there is one.
+var system *boot.Booted // read-only once init has run
+
+// System returns the kernel that runs below this program, for one that works
+// beside or instead of its sockets, such as a stack of its own. It is no part of
+// the Linux ABI.
+func System() *boot.Booted { return system }
+
 func init() {
 	hz, source := microvm.ClockSource()
 	random := "random numbers from timing jitter only"
@@ -68,6 +76,7 @@ func init() {
 		Firmware:     firmware,
 		DHCP:         haveDHCP,
 	})
+	system = b
 	syscallHook = b.Kernel.Syscall
 	pollOpenHook = b.Kernel.PollOpen
 	pollCloseHook = b.Kernel.PollClose
