@@ -222,7 +222,7 @@ func (h *hashinfo) connectPort(s *Sock, id *ip.Ident) *entry {
 	e := &s.e
 	e.dev, e.key = s.BoundDev(), tuple{laddr: id.RcvSaddr, raddr: id.Daddr, lport: id.Num, rport: id.Dport}
 	if id.Num != 0 {
-		if !h.established(s, e) {
+		if !h.established(s, e, true) {
 			return nil
 		}
 		h.reclass(s, id.RcvSaddr)
@@ -236,7 +236,7 @@ func (h *hashinfo) connectPort(s *Sock, id *ip.Ident) *entry {
 			return false
 		}
 		e.key.lport = port
-		return h.established(s, e)
+		return h.established(s, e, false)
 	})
 	if port == 0 {
 		return nil
@@ -248,16 +248,19 @@ func (h *hashinfo) connectPort(s *Sock, id *ip.Ident) *entry {
 }
 
 // established enters e if its tuple is free, or taken by a TIME_WAIT that may be
-// reused (Linux: __inet_check_established).
-func (h *hashinfo) established(s *Sock, e *entry) bool {
+// reused, chosen if the program chose its port (Linux: __inet_check_established);
+// bmu is held.
+func (h *hashinfo) established(s *Sock, e *entry, chosen bool) bool {
 	if h.insert(e, nil) {
 		return true
 	}
 	old := h.lookup(&e.key, e.dev)
-	if old == nil || old.tw() == nil || !old.tw().reuse(s) || !h.insert(e, old) {
+	if old == nil || old.tw() == nil || !old.tw().reuse(s, chosen) || !h.insert(e, old) {
 		return false
 	}
-	old.tw().gone()
+	if w := old.tw(); w.end() {
+		h.drop(&w.bind)
+	}
 	return true
 }
 

@@ -201,12 +201,12 @@ func (s *Sock) ecnSendSyn(b *skb.Buff) {
 	}
 }
 
-// ecnClearSyn gives ECN up when the SYN goes unanswered (RFC 3168 section
+// ecnClearSyn no longer asks for ECN when the SYN goes unanswered (RFC 3168 section
 // 6.1.1.1).
 func (s *Sock) ecnClearSyn(cb *txCB) {
 	if s.tcp.conf.ecnFallback.Load() != 0 {
+		// What the peer answers to the first SYN still counts.
 		cb.flags &^= header.TCPEce | header.TCPCwr
-		s.ecn = 0
 	}
 }
 

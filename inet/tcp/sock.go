@@ -344,6 +344,7 @@ func (t *TCP) NewSock() *Sock {
 	s.pacingRate = unlimited
 	s.assignCong()
 	s.ack.rcvMSS = 0
+	s.pub.bits.Store(pubWrite | pubFree)
 	t.socks.Add(1)
 	return s
 }

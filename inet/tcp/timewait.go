@@ -107,6 +107,18 @@ func (w *timewait) kill() bool {
 
 // gone ends one that is out of the table already.
 func (w *timewait) gone() bool {
+	if !w.end() {
+		return false
+	}
+	h := &w.t.tab
+	h.bmu.Lock()
+	h.drop(&w.bind)
+	h.bmu.Unlock()
+	return true
+}
+
+// end is gone but for the port, which stays in use.
+func (w *timewait) end() bool {
 	w.mu.Lock()
 	if w.dead {
 		w.mu.Unlock()
@@ -115,10 +127,6 @@ func (w *timewait) gone() bool {
 	w.dead = true
 	w.timer.Del()
 	w.mu.Unlock()
-	h := &w.t.tab
-	h.bmu.Lock()
-	h.drop(&w.bind)
-	h.bmu.Unlock()
 	w.t.tw.Add(-1)
 	return true
 }
@@ -134,15 +142,18 @@ func (w *timewait) reschedule(d int64) {
 // reuse reports whether a new connection of ours may take the place of one in
 // TIME_WAIT (Linux: tcp_twsk_unique; RFC 6191): with timestamps its segments
 // cannot be mistaken for old ones. It prepares s to go on from there.
-func (w *timewait) reuse(s *Sock) bool {
+func (w *timewait) reuse(s *Sock, chosen bool) bool {
 	t := w.t
 	reuse := t.conf.twReuse.Load()
-	if reuse == 2 && !(w.e.key.laddr.IsLoopback() || w.e.key.raddr.IsLoopback()) {
+	if w.substate.Load() != TimeWait || reuse == 2 && !(w.e.key.laddr.IsLoopback() || w.e.key.raddr.IsLoopback()) {
 		reuse = 0
 	}
-	if w.substate.Load() != TimeWait || w.tsRecentStamp.Load() == 0 || reuse == 0 ||
-		t.now()-w.tsRecentStamp.Load() <= int64(t.conf.twReuseDelay.Load())*ms {
+	stamp := w.tsRecentStamp.Load()
+	if stamp == 0 || !chosen && (reuse == 0 || t.now()-stamp <= int64(t.conf.twReuseDelay.Load())*ms) {
 		return false
+	}
+	if s.repairing() {
+		return true
 	}
 	s.writeSeq = w.sndNxt + 65535 + 2
 	if s.writeSeq == 0 {

@@ -19,7 +19,9 @@ func (s *Sock) packetDelayed() bool {
 	if s.retransStamp != 0 && s.echoBefore(s.retransStamp) {
 		return true
 	}
-	return s.retransStamp == 0 && s.State() != SynSent
+	// Nothing sent again, and yet it moved; unless the time of the first
+	// retransmission was only forgotten, as for NewReno at the end of recovery.
+	return s.retransStamp == 0 && s.State() != SynSent && (s.isSack() || before(s.sndUna, s.highSeq))
 }
 
 func (s *Sock) mayUndo() bool {
