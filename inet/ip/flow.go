@@ -22,7 +22,8 @@ func (n *Net) FlowRoute(to header.Addr, ifindex int32, mark uint32) *Rtable {
 // FlowFits reports whether a packet may be forwarded by rt as it is: the decision
 // holds, and the link takes it whole.
 func (n *Net) FlowFits(b *skb.Buff, rt *Rtable) bool {
-	return !rt.Expired() && rt.Dev.IsUp() && (b.IsGSO() || b.Len() <= n.pathMTU(rt, true))
+	mtu := n.pathMTU(rt, true)
+	return !rt.Expired() && rt.Dev.IsUp() && (b.Len() <= mtu || b.IsGSO() && gsoFits(b, mtu))
 }
 
 // FlowSend forwards a packet by rt whose header is final: what is left of
