@@ -21,7 +21,7 @@ type Command struct {
 func (c *Command) String() string {
 	var l []string
 	for _, a := range c.Argv {
-		if a == "" || strings.ContainsAny(a, " \t\n\"'\\$!*") {
+		if a == "" || strings.ContainsAny(a, " \t\r\n\"'\\$!*#<>;&|()") {
 			a = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
 		}
 		l = append(l, a)
