@@ -293,7 +293,10 @@ func (m *conntrackMatch) Match(p *xtables.Packet) bool {
 		return false
 	}
 	if m.asked&(1<<ctExpire) != 0 {
-		s := uint32(min(c.Expires()/1e9, 0xffffffff))
+		s := uint32(0) // as Linux has it before the first packet got through
+		if c.IsConfirmed() {
+			s = uint32(min(c.Expires()/1e9, 0xffffffff))
+		}
 		return !m.fails(ctExpire, s >= m.lo && s <= m.hi)
 	}
 	return true

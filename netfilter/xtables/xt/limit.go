@@ -108,12 +108,22 @@ func (m *limitMatch) Print(b []byte, _ bool) []byte {
 	return strconv.AppendUint(append(b, " burst "...), uint64(m.burst), 10)
 }
 
-// Check implements xtables.Extension (Linux: limit_mt_check).
+// Check implements xtables.Extension: the kernel counts in 32 bits, and refuses
+// what does not fit (Linux: limit_mt_check).
 func (m *limitMatch) Check(*xtables.CheckContext) error {
-	if m.burst == 0 {
-		return &xtables.CheckError{Errno: syscall.ERANGE, Text: "Overflow, try lower: " + strconv.FormatUint(m.avg, 10) + "/0"}
+	if m.burst == 0 || limitCredits(uint32(m.avg)*m.burst) < limitCredits(uint32(m.avg)) {
+		return &xtables.CheckError{Errno: syscall.ERANGE, Text: fmt.Sprintf("Overflow, try lower: %d/%d", m.avg, m.burst)}
 	}
 	return nil
+}
+
+// limitCredits is user2credits with the kernel's thousand ticks a second.
+func limitCredits(user uint32) uint32 {
+	const perSecond = 1000 * 32
+	if user > 0xffffffff/perSecond {
+		return user / rateScale * perSecond
+	}
+	return user * perSecond / rateScale
 }
 
 // Attach implements xtables.Attacher: the bucket is full.
