@@ -290,6 +290,40 @@ func TestNAT_world_proxy(t *testing.T) {
 	})
 }
 
+// TestReject_output_programsHear: what the host itself may not send is refused to
+// the program, over loopback.
+func TestReject_output_programsHear(t *testing.T) {
+	for _, c := range []struct {
+		with string
+		tcp  error
+	}{{"tcp-reset", syscall.ECONNREFUSED}, {"icmp-port-unreachable", syscall.ECONNREFUSED}, {"icmp-host-prohibited", syscall.EHOSTUNREACH}} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newNATWorld(t, 1, hosted.WireConfig{Seed: 1, Delay: time.Millisecond})
+			rules := "*filter\n-A OUTPUT -p tcp -d 192.0.2.2 -j REJECT --reject-with " + c.with + "\n-A OUTPUT -p udp -d 192.0.2.2 -j REJECT\nCOMMIT\n"
+			if status, _, stderr := w.router.NF().Run([]string{"iptables-restore"}, []byte(rules)); status != 0 {
+				t.Fatalf("%s", stderr)
+			}
+			s := w.tcp(w.router)
+			begin := time.Now()
+			if err := s.Connect(sockaddr(ip4(192, 0, 2, 2), 80), 0); err != c.tcp || time.Since(begin) > time.Second {
+				t.Errorf("%s: connect: %v after %v", c.with, err, time.Since(begin))
+			}
+			check(t, s.Release())
+			u := w.socket(w.router, 0)
+			check(t, u.Connect(sockaddr(ip4(192, 0, 2, 2), 9), 0))
+			_, err := u.SendMsg(&sock.Msg{Iov: [][]byte{[]byte("x")}}, 0)
+			if err != syscall.EPERM {
+				t.Errorf("%s: send: %v", c.with, err)
+			}
+			if _, err := u.RecvMsg(newMsg(9, 0), 0); err != syscall.ECONNREFUSED {
+				t.Errorf("%s: receive: %v", c.with, err)
+			}
+			check(t, u.Release())
+			w.finish()
+		})
+	}
+}
+
 // TestNAT_world_local: what the router itself sends is translated, and takes the
 // way of its new destination.
 func TestNAT_world_local(t *testing.T) {
