@@ -42,6 +42,7 @@ type Timer struct {
 	fn         func(t *Timer)
 	expires    int64
 	bucket     int32
+	slack      uint32 // ticks that its bucket comes after expires
 }
 
 func newTimers(c Clock, raise func()) *Timers {
@@ -61,8 +62,18 @@ func (t *Timer) Expires() int64 {
 	return t.expires
 }
 
-// At returns the time that Mod was given last, for who alone calls Mod.
-func (t *Timer) At() int64 { return t.expires }
+// Due returns when the timer that was set last goes off, which is somewhat later
+// than it was set to. For who alone calls Mod.
+func (t *Timer) Due() int64 { return (ticks(t.expires) + int64(t.slack)) * tick }
+
+// ticks rounds a time up.
+func ticks(ns int64) int64 {
+	n := ns / tick
+	if ns%tick > 0 {
+		n++
+	}
+	return n
+}
 
 // Pending reports whether the timer is set and has not gone off.
 func (t *Timer) Pending() bool {
@@ -111,29 +122,28 @@ func (w *Timers) insert(t *Timer) {
 	} else {
 		w.clk = max(w.clk, next)
 	}
-	at := t.expires / tick
-	if t.expires%tick > 0 {
-		at++
-	}
-	at = max(at, w.clk)
-	w.link(t, w.bucketOf(at))
+	at := max(ticks(t.expires), w.clk)
+	bucket, due := w.bucketOf(at)
+	t.slack = uint32(max(due-at, 0))
+	w.link(t, bucket)
 }
 
-// bucketOf returns the bucket for a timer at tick at, which is not before clk.
-func (w *Timers) bucketOf(at int64) int32 {
+// bucketOf returns the bucket for a timer at tick at, which is not before clk, and
+// the tick when that is due.
+func (w *Timers) bucketOf(at int64) (bucket int32, due int64) {
 	delta := at - w.clk
 	for lvl := 0; lvl < wheelLevels; lvl++ {
 		shift := lvl * levelShift
 		if delta < (wheelSize-1)<<shift { // one bucket is lost to rounding
 			// Up, so that it is never early.
 			i := (at + 1<<shift - 1) >> shift
-			return int32(lvl*wheelSize + int(i&wheelMask))
+			return int32(lvl*wheelSize + int(i&wheelMask)), i << shift
 		}
 	}
 	// Beyond the wheel (about 3 years): as far as it goes.
 	const top = (wheelLevels - 1) * levelShift
 	i := (w.clk + (wheelSize-1)<<top) >> top
-	return int32((wheelLevels-1)*wheelSize + int(i&wheelMask))
+	return int32((wheelLevels-1)*wheelSize + int(i&wheelMask)), i << top
 }
 
 func (w *Timers) link(t *Timer, bucket int32) {

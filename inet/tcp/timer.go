@@ -23,19 +23,21 @@ func (s *Sock) resetTimer(what uint8, when int64) {
 	s.armRtx(at)
 }
 
-// armRtx sees to it that writeTimer runs at a time or before. Every ACK moves
-// the time on: a timer that goes off too early is set anew then, which costs less
-// than to move it with every ACK.
+// armRtx sees to it that writeTimer runs at a time, give or take an eighth of what
+// is left until then, as the timer wheel does. Every ACK moves that time on, but
+// mostly by little.
 func (s *Sock) armRtx(at int64) {
-	if !s.rtxSet || at < s.rtx.At() {
+	near := (at - s.ns()) >> 3
+	if due := s.rtx.Due(); !s.rtxSet || due > at+near || due < at-near {
 		s.rtxSet = true
 		s.rtx.Mod(at)
 	}
 }
 
-// armDack is armRtx for delackTimer.
+// armDack is armRtx for delackTimer, which every segment moves on and hardly one
+// ever meets: too early does not matter, as it is set anew then.
 func (s *Sock) armDack(at int64) {
-	if !s.dackSet || at < s.dack.At() {
+	if !s.dackSet || s.dack.Due() > at+(at-s.ns())>>3 {
 		s.dackSet = true
 		s.dack.Mod(at)
 	}
