@@ -119,17 +119,6 @@ func (s *Sock) smallQueueCheck(b *skb.Buff, factor uint) bool {
 	return int64(s.WmemAlloc()) > limit
 }
 
-// initMetrics takes what is known of the peer. Nothing is kept between
-// connections yet but what the route says.
-func (s *Sock) initMetrics(rt *ip.Rtable) {
-	if s.srtt == 0 {
-		// No sample from the SYN: be careful (RFC 6298 section 5.7).
-		s.rttvar = uint32(timeoutFallback / 1000)
-		s.mdev, s.mdevMax = s.rttvar, s.rttvar
-		s.rto = timeoutFallback
-	}
-}
-
 // metricAdvMSS is tcp_mss_clamp(dst_metric_advmss).
 func (s *Sock) metricAdvMSS(rt *ip.Rtable) int {
 	m := int(rt.Metric(metricAdvMSS))

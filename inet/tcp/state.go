@@ -89,6 +89,7 @@ func (s *Sock) rcvStateProcess(b *skb.Buff) disposition {
 		}
 	case LastAck:
 		if s.sndUna == s.writeSeq {
+			s.saveMetrics()
 			s.done()
 			b.Consume()
 			return taken

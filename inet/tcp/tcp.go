@@ -105,11 +105,12 @@ type TCP struct {
 	mem    memLimits
 	params atomic.Pointer[params] // of new socks
 
-	conf conf
-	tab  hashinfo
-	secr secrets
-	fo   fastOpen
-	md5  md5Pool
+	conf    conf
+	tab     hashinfo
+	secr    secrets
+	fo      fastOpen
+	metrics metricsCache
+	md5     md5Pool
 
 	orphans atomic.Int64
 	socks   atomic.Int64 // that exist

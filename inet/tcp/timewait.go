@@ -47,6 +47,7 @@ type timewait struct {
 // waits for the peer's FIN (Linux: tcp_time_wait).
 func (s *Sock) timeWait(state uint32, timeout int64) {
 	t := s.tcp
+	s.saveMetrics()
 	if e := &s.e; s.hashed && t.tw.Load() < int64(t.conf.maxTW.Load()) {
 		w := &timewait{t: t, rcvNxt: s.rcvNxt, sndNxt: s.sndNxt, rcvWnd: s.receiveWindow(),
 			rcvWScale: s.opt.rcvWScale, tos: s.TOS(),

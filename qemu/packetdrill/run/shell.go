@@ -367,6 +367,9 @@ func (s *shell) route(op string, args []string, all string) error {
 				return unknown
 			}
 			rt.metrics[m] = v
+			if word == "rto_min" {
+				rt.lock |= 1 << m // of no use otherwise
+			}
 			continue
 		}
 		if word == "via" {
