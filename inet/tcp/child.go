@@ -42,6 +42,7 @@ func (r *request) makeSock(b *skb.Buff, h header.TCP) (s *Sock, overflow bool) {
 	s.SetIdent(id)
 	s.SeedID()
 	s.CacheRoute(id, rt, k.laddr, t.ip.FIB.Generation())
+	s.routeRTOMin(rt)
 	s.order = t.hashTuple(k)
 	if r.opt != nil {
 		s.SetSendOptions(r.opt)

@@ -59,16 +59,6 @@ func (c *metricsCache) set(p fastopenPeer, m peerMetrics) {
 	c.m[p] = m
 }
 
-// FlushMetrics forgets what is known of all peers (ip tcp_metrics flush).
-func (t *TCP) FlushMetrics() {
-	t.metrics.mu.Lock()
-	clear(t.metrics.m)
-	t.metrics.mu.Unlock()
-	t.fo.cache.mu.Lock()
-	clear(t.fo.cache.m)
-	t.fo.cache.mu.Unlock()
-}
-
 // metricsFrom begins with what the route says (Linux: tcpm_suck_dst).
 func metricsFrom(rt *ip.Rtable) (m peerMetrics) {
 	if rt != nil {

@@ -357,6 +357,7 @@ func (s *Sock) connectInit(rt *ip.Rtable) {
 		s.opt.mssClamp = s.userMSS
 	}
 	s.maxWnd = 0
+	s.routeRTOMin(rt)
 	s.mtuInit()
 	s.syncMSS(rt.MTU())
 	s.assignCong()
