@@ -1,167 +1,20 @@
-// Agent is the program whose network is measured. The same source runs on
-// barewire, on gVisor's netstack over barewire's board, and as the init of a
-// Linux guest, so that only what is below package net differs.
-//
-// It serves, on every address:
-//
-//	7/udp     the same bytes back
-//	80        HTTP: "hello" for every path
-//	5001      TCP that is read and thrown away
-//	5002      TCP that is written to until the client closes
-//	5003      TCP that is accepted and closed at once
-//	5004/udp  datagrams that are counted; a datagram "?" is answered with the
-//	          count since the last question
-//	5005/udp  a datagram "ADDRESS:PORT SIZE MILLISECONDS" has that address sent
-//	          datagrams of SIZE bytes for that long; then the count is answered
+// Agent is the program whose network is measured: package services over package
+// net, on barewire and as the init of a Linux guest, so that only what is below
+// package net differs.
 package main
 
 import (
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"os"
-	"strconv"
-	"strings"
-	"sync/atomic"
-	"time"
+
+	"barewire/qemu/bench/services"
 )
 
 func main() {
-	if err := platform(); err != nil {
-		fmt.Fprintln(os.Stderr, "agent:", err)
-		os.Exit(1)
+	err := platform()
+	if err == nil {
+		err = services.Serve(services.Host{})
 	}
-	if err := serve(); err != nil {
-		fmt.Fprintln(os.Stderr, "agent:", err)
-		os.Exit(1)
-	}
-}
-
-// serve opens everything, says so, and never returns but with an error.
-func serve() error {
-	failed := make(chan error)
-	udp := func(port int, f func(net.PacketConn) error) error {
-		c, err := net.ListenPacket("udp4", ":"+strconv.Itoa(port))
-		if err == nil {
-			go func() { failed <- f(c) }()
-		}
-		return err
-	}
-	tcp := func(port int, f func(net.Conn)) error {
-		l, err := net.Listen("tcp4", ":"+strconv.Itoa(port))
-		if err == nil {
-			go func() {
-				for {
-					c, err := l.Accept()
-					if err != nil {
-						failed <- err
-						return
-					}
-					go f(c)
-				}
-			}()
-		}
-		return err
-	}
-	hello := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "hello") })
-	l, err := net.Listen("tcp4", ":80")
-	if err != nil {
-		return err
-	}
-	go func() { failed <- http.Serve(l, hello) }()
-	for _, err := range []error{
-		udp(7, echo), tcp(5001, discard), tcp(5002, source), tcp(5003, func(c net.Conn) { c.Close() }), udp(5004, count), udp(5005, blast),
-	} {
-		if err != nil {
-			return err
-		}
-	}
-	fmt.Println("agent: ready")
-	return <-failed
-}
-
-func echo(c net.PacketConn) error {
-	for b := make([]byte, 65536); ; {
-		n, from, err := c.ReadFrom(b)
-		if err != nil {
-			return err
-		}
-		c.WriteTo(b[:n], from)
-	}
-}
-
-func discard(c net.Conn) {
-	defer c.Close()
-	for b := make([]byte, 256<<10); ; {
-		if _, err := c.Read(b); err != nil {
-			return
-		}
-	}
-}
-
-func source(c net.Conn) {
-	defer c.Close()
-	for b := make([]byte, 256<<10); ; {
-		if _, err := c.Write(b); err != nil {
-			return
-		}
-	}
-}
-
-// count reads without asking who sent: package net would make an address of it
-// for every datagram.
-func count(pc net.PacketConn) error {
-	c := pc.(*net.UDPConn)
-	n := 0
-	for b := make([]byte, 2048); ; {
-		got, from, err := c.ReadFromUDPAddrPort(b)
-		if err != nil {
-			return err
-		}
-		if got == 1 && b[0] == '?' {
-			c.WriteToUDPAddrPort([]byte(strconv.Itoa(n)), from)
-			n = 0
-			continue
-		}
-		n++
-	}
-}
-
-func blast(c net.PacketConn) error {
-	var busy atomic.Bool
-	for b := make([]byte, 2048); ; {
-		n, from, err := c.ReadFrom(b)
-		if err != nil {
-			return err
-		}
-		var to string
-		var size, ms int
-		if _, err := fmt.Sscanf(strings.TrimSpace(string(b[:n])), "%s %d %d", &to, &size, &ms); err != nil || size < 0 || size > 65507 || !busy.CompareAndSwap(false, true) {
-			continue
-		}
-		go func() {
-			defer busy.Store(false)
-			c.WriteTo([]byte(strconv.Itoa(send(to, size, time.Duration(ms)*time.Millisecond))), from)
-		}()
-	}
-}
-
-// send sends datagrams for a time and returns how many.
-func send(to string, size int, d time.Duration) (n int) {
-	c, err := net.Dial("udp4", to)
-	if err != nil {
-		return 0
-	}
-	defer c.Close()
-	b := make([]byte, size)
-	start := time.Now()
-	for tries := 1; tries%64 != 0 || time.Since(start) < d; tries++ {
-		if _, err := c.Write(b); err == nil {
-			n++
-		} else {
-			time.Sleep(100 * time.Microsecond)
-		}
-	}
-	return n
+	fmt.Fprintln(os.Stderr, "agent:", err)
+	os.Exit(1)
 }
