@@ -36,8 +36,12 @@
 // count errors and what they drop in [DevStats]. Softirq code counts without
 // atomics and publishes at the end of a poll.
 //
+// What a poll receives of one TCP flow goes up as one packet (gro.go); what of it
+// is forwarded, or sent in super-packets, is cut again for devices that cannot
+// (gso.go, with the protocols' functions).
+//
 // # Not here yet
 //
-// GRO and software GSO, other queue disciplines, RPS, busy polling and threaded
+// Other queue disciplines, RPS, busy polling and threaded
 // NAPI, more than one SoftNet per stack, VLAN and bridge devices, XDP.
 package napi

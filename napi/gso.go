@@ -11,19 +11,30 @@ import (
 // fragments. It consumes b; with an error the list is empty.
 type Segmenter func(b *skb.Buff, sg bool) (skb.List, error)
 
-// SetSegmenter enters what cuts super-packets of the stack's protocols for
-// devices that cannot (Linux: dev_add_offload). Before packets flow.
-func (n *Net) SetSegmenter(s Segmenter) { n.segment = s }
+// SetSegmenter enters what cuts super-packets of TCP, skb.GSOTCPv4, or of UDP,
+// skb.GSOUDPL4, for devices that cannot (Linux: inet_add_offload). Before packets
+// flow.
+func (n *Net) SetSegmenter(typ uint16, s Segmenter) {
+	if typ == skb.GSOUDPL4 {
+		n.segmentUDP = s
+	} else {
+		n.segment = s
+	}
+}
 
 // Segment cuts a super-packet, whose Data is the link or the network header, with
 // what was entered by SetSegmenter (Linux: skb_gso_segment). It consumes b; with
 // an error the list is empty.
 func (n *Net) Segment(b *skb.Buff, sg bool) (skb.List, error) {
-	if n.segment == nil {
+	cut := n.segment
+	if b.Shinfo().GSOType&skb.GSOUDPL4 != 0 {
+		cut = n.segmentUDP
+	}
+	if cut == nil {
 		b.Free(skb.PktTooBig)
 		return skb.List{}, syscall.EMSGSIZE
 	}
-	return n.segment(b, sg)
+	return cut(b, sg)
 }
 
 // xmitGSO sends a super-packet in pieces (Linux: the GSO part of

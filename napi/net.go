@@ -40,8 +40,9 @@ type Net struct {
 	sysctl sysctl.Table
 	proc   proc.Table
 
-	segment Segmenter // before packets flow
-	udpGRO  atomic.Pointer[UDPWantsGRO]
+	segment, segmentUDP Segmenter // before packets flow
+
+	udpGRO atomic.Pointer[UDPWantsGRO]
 
 	devs   atomic.Pointer[devTable]
 	ptypes atomic.Pointer[ptypeTable]

@@ -142,7 +142,7 @@ func New(n *ip.Net, c Config) (*TCP, error) {
 	t.cong = []*congOps{&renoOps, &cubicOps, &bbrOps}
 	t.congDflt.Store(&cubicOps)
 	t.register()
-	n.Dev.SetSegmenter(segment)
+	n.Dev.SetSegmenter(skb.GSOTCPv4, segment)
 	return t, n.AddProtocol(header.ProtoTCP, &ip.Protocol{Handler: t.rcv, EarlyDemux: t.earlyDemux, Err: t.err})
 }
 

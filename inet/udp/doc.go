@@ -13,6 +13,7 @@
 // A datagram that several sends put together (UDP_CORK, MSG_MORE) is kept in
 // pages until it is whole.
 //
-// Not here: segmentation offload and the encapsulations of IPsec (tunnels of
-// this stack use [Sock.SetEncap]).
+// Datagrams of one size reach a program that asks for it as one (UDP_GRO,
+// offload.go). Not here: sending that way (UDP_SEGMENT) and the encapsulations of
+// IPsec (tunnels of this stack use [Sock.SetEncap]).
 package udp

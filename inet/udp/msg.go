@@ -236,6 +236,11 @@ func (s *Sock) RecvMsg(m *sock.Msg, flags int) (int, error) {
 	}
 	m.NameLen = sa.Put(m.Name[:])
 	s.RecvControl(m, b)
+	if s.gro.Load() {
+		if p, ok := groSize(b); ok {
+			m.PutCmsg(solUDP, udpGRO, p[:])
+		}
+	}
 	b.Consume()
 	s.MovePeekOffset(flags, n)
 	return n, nil

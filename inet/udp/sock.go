@@ -24,6 +24,8 @@ type Sock struct {
 
 	noCheck6 [2]atomic.Bool // UDP_NO_CHECK6_TX, UDP_NO_CHECK6_RX
 
+	gro atomic.Bool // UDP_GRO
+
 	cov   coverage
 	encap atomic.Pointer[EncapRcv]
 }
@@ -148,6 +150,7 @@ func (s *Sock) disconnect() {
 func (s *Sock) Close() {
 	s.Destroy() // from here on nothing is queued and no port is given
 	s.Leave()
+	s.setGRO(false)
 	s.Lock()
 	s.flush()
 	s.udp.table.unhash(s, &ip.Ident{})

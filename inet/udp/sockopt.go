@@ -13,12 +13,13 @@ const (
 	udpCork       = 1
 	udpNoCheck6Tx = 101
 	udpNoCheck6Rx = 102
+	udpGRO        = 104
 	liteSendCov   = 10 // UDPLITE_SEND_CSCOV
 	liteRecvCov   = 11 // UDPLITE_RECV_CSCOV
 )
 
-// SetSockOpt is udp_setsockopt. Segmentation offload and the encapsulations of
-// IPsec are not there: ENOPROTOOPT.
+// SetSockOpt is udp_setsockopt. UDP_SEGMENT and the encapsulations of IPsec are
+// not there: ENOPROTOOPT.
 func (s *Sock) SetSockOpt(level, name int, val []byte) error {
 	if level != solUDP && level != solUDPLite {
 		return s.Sock.SetSockOpt(level, name, val)
@@ -37,6 +38,8 @@ func (s *Sock) SetSockOpt(level, name int, val []byte) error {
 		}
 	case name == udpNoCheck6Tx || name == udpNoCheck6Rx:
 		s.noCheck6[name-udpNoCheck6Tx].Store(v != 0) // about IPv6 only
+	case name == udpGRO:
+		s.setGRO(v != 0)
 	case name == liteSendCov && s.udp.lite:
 		setCoverage(&s.cov.send, v)
 	case name == liteRecvCov && s.udp.lite:
@@ -60,6 +63,10 @@ func (s *Sock) GetSockOpt(level, name int, buf []byte) (int, error) {
 		}
 	case udpNoCheck6Tx, udpNoCheck6Rx:
 		if s.noCheck6[name-udpNoCheck6Tx].Load() {
+			v = 1
+		}
+	case udpGRO:
+		if s.gro.Load() {
 			v = 1
 		}
 	case liteSendCov:

@@ -27,6 +27,9 @@ type UDP struct {
 	// earlyDemux is kept: Linux finds the sock before the route to save the
 	// route's lookup, which here costs less than to look twice.
 	earlyDemux atomic.Int32
+
+	groSocks atomic.Int32 // socks with UDP_GRO
+	wants    napi.UDPWantsGRO
 }
 
 // New makes UDP and registers it with the IP layer (Linux: udp_init and
@@ -38,6 +41,8 @@ func New(n *ip.Net, memory int64) (*UDP, error) {
 	u.initRxCount()
 	u.memory.Reserve(memory-memory/8, &u.rmemMin)
 	u.register()
+	u.wants = u.wantsGRO
+	n.Dev.SetSegmenter(skb.GSOUDPL4, segment)
 	return u, n.AddProtocol(header.ProtoUDP, &ip.Protocol{Handler: u.rcv, Err: u.err})
 }
 
@@ -157,6 +162,10 @@ func checksumOK(b *skb.Buff, h header.UDP, src, dst header.Addr) bool {
 // udp_queue_rcv_one_skb). From here on Data is the payload. cov is how much of
 // it the checksum covered. Consumes b.
 func (u *UDP) queueRcv(sk *Sock, b *skb.Buff, cov int) {
+	if b.IsGSO() && !sk.gro.Load() {
+		u.queueApart(sk, b)
+		return
+	}
 	if fn := sk.encap.Load(); fn != nil && (*fn)(b) {
 		u.received()
 		return
