@@ -97,6 +97,11 @@ func (c *cutter) inPieces() bool {
 			return false
 		}
 	}
+	// Linux has pulled the header of TCP to look for a socket, and with it out of
+	// place cuts the packet anew.
+	if c.hdr[9] == header.ProtoTCP && first < header.TCPMinLen {
+		return false
+	}
 	return first > 0 && first <= c.room && first&7 == 0
 }
 

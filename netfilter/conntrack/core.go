@@ -94,15 +94,21 @@ func (p *packet) parse() bool {
 	return p.len >= 0
 }
 
-// need makes the first n bytes of the transport header linear.
+// need makes the first n bytes of the transport header readable. Where they are
+// not linear, in a packet put together from fragments of which the first is
+// short, they are copied: to pull them would change how it is cut again.
 func (p *packet) need(n int) bool {
 	if len(p.l4) >= n {
 		return true
 	}
-	if !p.b.MayPull(p.off + n) {
+	if n > p.len {
 		return false
 	}
-	p.l4 = p.b.Data()[p.off:]
+	l4 := make([]byte, n)
+	if p.b.CopyBits(p.off, l4) != n {
+		return false
+	}
+	p.l4 = l4
 	return true
 }
 

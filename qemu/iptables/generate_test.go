@@ -93,9 +93,10 @@ func (g *generator) add(dev int, f header.Fields, data []byte) {
 		return
 	}
 	f.Frag &^= header.IPDF
-	// The first piece is the larger: a router that put the packet together
-	// need not have kept how it was cut, only the size of the largest.
-	cut := (len(data)/2 + 8 + r.IntN(len(data)/2-8)) &^ 7
+	cut := 8 * (1 + r.IntN(len(data)/8-1))
+	if r.IntN(4) == 0 {
+		cut = 8
+	}
 	first, last := f, f
 	first.Frag |= header.IPMF
 	last.Frag |= uint16(cut / 8)

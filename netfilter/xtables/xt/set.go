@@ -149,18 +149,23 @@ func (u *setUse) exists(c *xtables.ParseContext) error {
 // setPacket fills what sets ask of a packet.
 func setPacket(p *xtables.Packet, s *ipset.Packet) {
 	*s = ipset.Packet{Src: uint32(p.Src), Dst: uint32(p.Dst), Proto: p.Proto, In: p.In, Out: p.Out, Mark: p.B.Mark, Len: p.B.Len()}
-	n := 0
+	n := header.UDPLen // of the header, which must be whole
 	switch p.Proto {
-	case header.ProtoTCP, header.ProtoUDP, header.ProtoUDPLite, protoSCTP:
-		n = 4
-	case header.ProtoICMP:
-		n = 2
+	case header.ProtoTCP:
+		n = header.TCPMinLen
+	case protoSCTP:
+		n = 12
+	case header.ProtoUDP, header.ProtoUDPLite, header.ProtoICMP:
 	default:
+		n = 0
 		s.HasPort = true // the port is 0, of fragments too
 	}
 	if n > 0 && p.FragOff == 0 {
 		if h := p.Transport(n); h != nil {
-			s.SrcPort, s.DstPort, s.HasPort = uint16(h[0])<<8|uint16(h[1]), uint16(h[n-2])<<8|uint16(h[n-1]), true
+			s.SrcPort, s.DstPort, s.HasPort = uint16(h[0])<<8|uint16(h[1]), uint16(h[2])<<8|uint16(h[3]), true
+			if p.Proto == header.ProtoICMP {
+				s.DstPort = s.SrcPort
+			}
 		}
 	}
 	if b := p.B; b.MacHeaderWasSet() && b.MacLen() >= header.EthHLen {

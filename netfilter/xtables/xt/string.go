@@ -233,8 +233,8 @@ func (m *stringMatch) Check(*xtables.CheckContext) error {
 	return nil
 }
 
-// Match implements xtables.Match (Linux: string_mt): the pattern begins between
-// from and to, counted from the IP header.
+// Match implements xtables.Match (Linux: string_mt): all of the pattern stands
+// between from and to, counted from the IP header.
 func (m *stringMatch) Match(p *xtables.Packet) bool {
 	d := p.B.Data()
 	if p.B.Len() != len(d) {
@@ -247,7 +247,7 @@ func (m *stringMatch) Match(p *xtables.Packet) bool {
 // search looks for the pattern in d, which begins at base in the packet.
 func (m *stringMatch) search(d []byte, base int) bool {
 	lo := max(int(m.from)-base, 0)
-	hi := min(int(m.to)-base+len(m.pattern), len(d))
+	hi := min(int(m.to)-base, len(d))
 	if lo >= hi {
 		return false
 	}
