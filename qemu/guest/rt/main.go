@@ -11,6 +11,7 @@
 //	rt idle        sleeps for 10 s: the host measures its own CPU time
 //	rt mem         prints "ram <bytes>" and allocates three quarters of it
 //	rt vector      vector registers survive preemption
+//	rt early       a package drew random numbers before the kernel was up
 package main
 
 import (
@@ -23,12 +24,14 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"barewire/qemu/guest/rt/early"
 )
 
 func main() {
 	tests := map[string]func() error{
 		"sleep": sleep, "spin": spin, "gc": gc, "sched": sched, "args": args, "clock": clock, "wall": wall, "idle": idle,
-		"mem": mem, "vector": vector,
+		"mem": mem, "vector": vector, "early": drawn,
 	}
 	if len(os.Args) < 2 || tests[os.Args[1]] == nil {
 		fmt.Println("FAIL: no such test:", os.Args)
@@ -39,6 +42,13 @@ func main() {
 		os.Exit(1)
 	}
 	fmt.Println("PASS")
+}
+
+func drawn() error {
+	if early.Drawn == [32]byte{} {
+		return fmt.Errorf("nothing but zeros")
+	}
+	return nil
 }
 
 func sleep() error {

@@ -2,7 +2,7 @@ package linux
 
 import (
 	"runtime/goos"
-	_ "unsafe" // for go:linkname
+	"unsafe"
 )
 
 // Hook is the kernel: every system call of the program is a call of this function, on the caller's goroutine.
@@ -26,7 +26,8 @@ func syscall6(num, a1, a2, a3, a4, a5, a6 uintptr) (r1, r2, errno uintptr) {
 	return r1, r2, 0
 }
 
-// early serves the runtime's own start: its checks of descriptors 0 to 2, and what it prints if it dies.
+// early serves what runs before the kernel does: the runtime's own start with its checks of descriptors 0 to 2, what it
+// prints if it dies, and packages that draw random numbers when they are initialised.
 //
 //go:nosplit
 func early(num, a1, a2, a3 uintptr) (r1, r2, errno uintptr) {
@@ -34,6 +35,7 @@ func early(num, a1, a2, a3 uintptr) (r1, r2, errno uintptr) {
 		sysWrite     = 1
 		sysExit      = 60
 		sysExitGroup = 231
+		sysGetrandom = 318
 		enosys       = 38
 	)
 	switch num {
@@ -44,6 +46,11 @@ func early(num, a1, a2, a3 uintptr) (r1, r2, errno uintptr) {
 		return a3, 0, 0
 	case SYS_FCNTL:
 		return 2, 0, 0 // O_RDWR
+	case sysGetrandom:
+		if goos.GetRandomData != nil {
+			goos.GetRandomData(unsafe.Slice((*byte)(unsafe.Pointer(a1)), a2))
+			return a2, 0, 0
+		}
 	case sysExit, sysExitGroup:
 		if goos.Exit != nil {
 			goos.Exit(int32(a1))
