@@ -30,6 +30,23 @@ func (g *generator) next() (dev int, p []byte) {
 	}
 	q := g.queue[0]
 	g.queue = g.queue[1:]
+	if r := g.r; r.IntN(25) == 0 { // something is wrong with it
+		switch h := header.IPv4(q.p); r.IntN(4) {
+		case 0:
+			q.p = q.p[:20+r.IntN(len(q.p)-19)]
+			h = header.IPv4(q.p)
+			h.SetTotalLen(len(q.p))
+			h.UpdateChecksum()
+		case 1:
+			q.p[r.IntN(len(q.p))] ^= 1 << r.IntN(8)
+		case 2:
+			if len(q.p) > 20 {
+				q.p[20+r.IntN(len(q.p)-20)] = byte(r.Uint32())
+			}
+		case 3:
+			q.p = append(q.p, 0, 0, 0, 0) // what stands behind the packet
+		}
+	}
 	return q.dev, q.p
 }
 

@@ -144,6 +144,10 @@ func (t *tcpmssTG) Target(p *xtables.Packet) xtables.Verdict {
 	if p.FragOff != 0 {
 		return xtables.Continue
 	}
+	// All of it, as on Linux: what was put together from fragments is cut anew.
+	if !nat.EnsureWritable(p.B, p.B.Len()) {
+		return xtables.Drop
+	}
 	h := writableTCP(p)
 	if h == nil {
 		return xtables.Drop
