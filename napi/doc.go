@@ -30,6 +30,9 @@
 // the queue; the completion wakes it, and NET_TX runs it again. What the
 // device cannot do is done before the packet is queued: checksums, linearising.
 //
+// Who sends over loopback or a veth in process context may do the receiving
+// softirqs itself (BHDisable, BHEnable), as local_bh_enable does on Linux.
+//
 // # Counting
 //
 // Packets and bytes are counted here, per queue, with the link header; drivers

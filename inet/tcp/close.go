@@ -42,7 +42,6 @@ func (s *Sock) closeState() bool {
 // shutdownSend is tcp_shutdown: half-close.
 func (s *Sock) shutdownSend() {
 	if inStates(s.State(), fEstablished|fSynSent|fCloseWait) && s.closeState() {
-		s.refresh()
 		s.sendFin()
 	}
 }
@@ -121,7 +120,6 @@ func (s *Sock) Release() error {
 		s.disconnect()
 		s.tcp.inc(mib.TCPAbortOnData)
 	case s.closeState():
-		s.refresh()
 		s.sendFin()
 	}
 	if timeout > 0 {
@@ -406,9 +404,12 @@ func (s *Sock) connectLocked(sa ip.Sockaddr, nonblock, sending bool) error {
 			s.writePending++
 		}
 		s.unlock()
-		err := s.WaitEvent(true, snd, func() (bool, error) {
-			return !inStates(s.State(), fSynSent|fSynRecv), nil
-		})
+		var err error
+		if inStates(s.State(), fSynSent|fSynRecv) { // the answer may be here already
+			err = s.WaitEvent(true, snd, func() (bool, error) {
+				return !inStates(s.State(), fSynSent|fSynRecv), nil
+			})
+		}
 		s.lockBH()
 		if more {
 			s.writePending--

@@ -7,7 +7,7 @@
 // one above. What is no connection yet is a request, what is none any more a
 // timewait: small types of their own, since anybody can make them. All three are
 // entries of the established hash; listeners have a table by port, and local
-// ports a third (hash.go). The tables draw their hash keys when the stack is
+// ports a third (hash.go, bind.go). The tables draw their hash keys when the stack is
 // made.
 //
 // # Locks
@@ -23,6 +23,14 @@
 // Order of locks: a sock's, then hashinfo.bmu, then a shard of the hash or
 // hashinfo.lmu; a request's or timewait's own lock before its shard.
 //
+// A call that sends a little also does what that causes on this machine (lockBH):
+// when it gives the lock up it runs softirqs, its own stack's and that of a peer
+// at the other end of a veth, instead of waking those who do.
+//
+// refresh reads the clock, once for each segment and each call; what follows
+// takes the time from there (ns). Timers move only when they would be late, see
+// armRtx.
+//
 // # A segment's way
 //
 // In: rcv → established hash → rcvEstablished (fast path, else validateIncoming,
@@ -35,7 +43,9 @@
 // # Files
 //
 //	tcp.go secret.go sysctl.go proc.go  the instance, its keys, settings, files
-//	sock.go queue.go hash.go            structures, queues, tables
+//	sock.go params.go queue.go          structures, queues
+//	hash.go bind.go                     tables of connections and listeners; local ports
+//	mem.go                              the memory of all connections: tcp_mem
 //	options.go                          options, read and written
 //	ipv4.go reply.go icmp.go            from the IP layer, connect; RST and ACK without a sock; ICMP errors
 //	request.go acceptqueue.go child.go  SYN queue and SYN-ACK, accept queue, the new connection

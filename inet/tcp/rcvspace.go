@@ -180,13 +180,12 @@ func (s *Sock) rcvbufGrow(read uint32) {
 	}
 }
 
-// initBufferSpace is tcp_init_buffer_space.
+// initBufferSpace is tcp_init_buffer_space. The time was taken.
 func (s *Sock) initBufferSpace() {
 	appWin := uint(s.tcp.conf.appWin.Load())
 	if !s.Flag(sock.FlagSndBufLock) {
 		s.sndbufExpand()
 	}
-	s.refresh()
 	s.rcvSpace.time = s.mstamp
 	s.rcvSpace.seq = s.copied
 	most := s.fullSpace()
