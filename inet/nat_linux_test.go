@@ -34,11 +34,22 @@ func newNATDuel(t *testing.T) *natDuel {
 }
 
 // rules gives both the same rules, in place of all before, and ends all
-// connections. The text is that of iptables-restore, tap0 the device.
+// connections. Each line is the table and the rest of an iptables command with
+// the device tap0.
 func (d *natDuel) rules(lines ...string) {
 	d.Helper()
+	d.restore([]string{"raw", "mangle", "nat", "filter"}, lines)
+	if out, err := d.l.ns.Run(10*time.Second, "conntrack", "-F"); err != nil {
+		d.Fatalf("conntrack: %v\n%s", err, out)
+	}
+	d.h.NF().Conntrack.Flush(nil)
+}
+
+// restore gives both the same tables.
+func (d *natDuel) restore(tables, lines []string) {
+	d.Helper()
 	text := ""
-	for _, table := range []string{"raw", "mangle", "nat", "filter"} {
+	for _, table := range tables {
 		text += "*" + table + "\n"
 		for _, l := range lines {
 			if rest, ok := strings.CutPrefix(l, table+" "); ok {
@@ -54,14 +65,10 @@ func (d *natDuel) rules(lines ...string) {
 	if out, err := restore.CombinedOutput(); err != nil {
 		d.Fatalf("%v: %s\n%s", err, out, text)
 	}
-	if out, err := d.l.ns.Run(10*time.Second, "conntrack", "-F"); err != nil {
-		d.Fatalf("conntrack: %v\n%s", err, out)
-	}
 	text = strings.ReplaceAll(text, "tap0", "eth0")
 	if status, _, stderr := d.h.NF().Run([]string{"iptables-restore"}, []byte(text)); status != 0 {
 		d.Fatalf("iptables-restore: %s\n%s", stderr, text)
 	}
-	d.h.NF().Conntrack.Flush(nil)
 }
 
 // iptables runs the command on both.

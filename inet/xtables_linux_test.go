@@ -1,7 +1,6 @@
 package inet_test
 
 import (
-	"context"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -287,25 +286,5 @@ func (d *natDuel) tables(track bool, lines ...string) {
 		d.rules(lines...)
 		return
 	}
-	text := ""
-	for _, table := range []string{"raw", "mangle", "filter"} {
-		text += "*" + table + "\n"
-		for _, l := range lines {
-			if rest, ok := strings.CutPrefix(l, table+" "); ok {
-				text += rest + "\n"
-			}
-		}
-		text += "COMMIT\n"
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	restore := d.l.ns.Command(ctx, "iptables-legacy-restore")
-	restore.Stdin = strings.NewReader(text)
-	if out, err := restore.CombinedOutput(); err != nil {
-		d.Fatalf("%v: %s\n%s", err, out, text)
-	}
-	text = strings.ReplaceAll(text, "tap0", "eth0")
-	if status, _, stderr := d.h.NF().Run([]string{"iptables-restore"}, []byte(text)); status != 0 {
-		d.Fatalf("iptables-restore: %s\n%s", stderr, text)
-	}
+	d.restore([]string{"raw", "mangle", "filter"}, lines)
 }

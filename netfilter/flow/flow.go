@@ -52,7 +52,8 @@ type Table struct {
 	heads []atomic.Pointer[entry]
 
 	mu      sync.Mutex // of all changes
-	flows   map[*flow]struct{}
+	flows   []*flow
+	gcAt    int // index the GC goes on at
 	remove  func()
 	auto    func()
 	stopped bool
@@ -92,6 +93,7 @@ type flow struct {
 	conn    *conntrack.Conn
 	dirs    [conntrack.NumDirs]entry
 	gen     uint32
+	at      int // place in Table.flows, -1 for out of it
 	expires atomic.Int64
 }
 
@@ -100,7 +102,7 @@ func New(c Config) *Table {
 	if c.Max == 0 {
 		c.Max = DefaultMax
 	}
-	t := &Table{cfg: c, key: siphash.NewKey(c.Rand), flows: map[*flow]struct{}{}}
+	t := &Table{cfg: c, key: siphash.NewKey(c.Rand)}
 	t.TCPTimeout.Store(int64(defaultTimeout))
 	t.UDPTimeout.Store(int64(defaultTimeout))
 	return t
@@ -195,7 +197,8 @@ func (t *Table) add(b *skb.Buff, s netfilter.State, c *conntrack.Conn, d conntra
 		e.next.Store(head.Load())
 		head.Store(e)
 	}
-	t.flows[f] = struct{}{}
+	f.at = len(t.flows)
+	t.flows = append(t.flows, f)
 	t.count.Store(int64(len(t.flows)))
 	t.Added.Add(1)
 	if t.remove == nil {
@@ -227,10 +230,14 @@ func (t *Table) end(f *flow) {
 }
 
 func (t *Table) endLocked(f *flow) {
-	if _, ok := t.flows[f]; !ok {
+	if f.at < 0 {
 		return
 	}
-	delete(t.flows, f)
+	last := t.flows[len(t.flows)-1]
+	t.flows[f.at], last.at = last, f.at
+	t.flows[len(t.flows)-1] = nil
+	t.flows = t.flows[:len(t.flows)-1]
+	f.at = -1
 	t.count.Store(int64(len(t.flows)))
 	for i := range f.dirs {
 		e := &f.dirs[i]
@@ -255,8 +262,13 @@ func (t *Table) endLocked(f *flow) {
 	}
 }
 
-// GC ends what has expired, keeps the connections of the rest from it, and is to
-// be called every second (Linux: nf_flow_offload_work_gc).
+// gcWhole is in how many calls the GC comes round, at least gcStep flows in each:
+// packets wait meanwhile.
+const gcWhole, gcStep = 16, 256
+
+// GC ends what has expired, and keeps the connections of the rest from it. It
+// does a part of the flows, and is to be called a few times a second (Linux:
+// nf_flow_offload_work_gc).
 func (t *Table) GC() {
 	if t.count.Load() == 0 {
 		return
@@ -264,12 +276,18 @@ func (t *Table) GC() {
 	now, gen := t.cfg.Now(), t.gen.Load()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for f := range t.flows {
+	for range max(len(t.flows)/gcWhole, gcStep) {
+		if t.gcAt >= len(t.flows) {
+			t.gcAt = 0
+			return
+		}
+		f := t.flows[t.gcAt]
 		if f.gen != gen || f.conn.IsDying() || f.expires.Load() <= now {
-			t.endLocked(f)
+			t.endLocked(f) // another one is there now
 			continue
 		}
 		f.conn.KeepOffloaded()
+		t.gcAt++
 	}
 }
 
@@ -279,7 +297,7 @@ func (t *Table) Close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.stopped = true
-	for f := range t.flows {
-		t.endLocked(f)
+	for len(t.flows) > 0 {
+		t.endLocked(t.flows[0])
 	}
 }

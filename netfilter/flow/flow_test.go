@@ -256,3 +256,30 @@ func FuzzFlow(f *testing.F) {
 		}
 	})
 }
+
+// TestFlow_many_GCComesRound: in steps, those that still have packets kept.
+func TestFlow_many_GCComesRound(t *testing.T) {
+	x := newBox(t, 0)
+	const n = 900
+	for i := range uint16(n) {
+		x.talk(1000 + i)
+	}
+	x.now += 20e9
+	for i := uint16(0); i < n; i += 3 {
+		if !x.pass(udp(client, server, 1000+i, 53), lan) {
+			t.Fatalf("flow %d: the long way", i)
+		}
+	}
+	x.now += 11e9
+	for range 16 {
+		x.flows.GC()
+	}
+	if got := x.flows.Count(); got != n/3 {
+		t.Errorf("%d flows left, want %d", got, n/3)
+	}
+	for i := uint16(0); i < n; i += 3 {
+		if !x.pass(udp(client, server, 1000+i, 53), lan) {
+			t.Fatalf("flow %d is gone", i)
+		}
+	}
+}

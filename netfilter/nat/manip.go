@@ -36,7 +36,9 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli) // read-only
 // EnsureWritable makes the first n bytes from Data linear and b's own, so that
 // they may be written (Linux: skb_ensure_writable). False, with the packet
 // unchanged, when it is shorter or memory ran out.
-func EnsureWritable(b *skb.Buff, n int) bool { return b.MayPull(n) && b.Cow(0) }
+func EnsureWritable(b *skb.Buff, n int) bool {
+	return n <= b.Headlen() && !b.Cloned() || b.MayPull(n) && b.Cow(0)
+}
 
 // Rewrite gives one end of the IPv4 packet whose header stands off bytes after
 // Data a new address and port, checksums adjusted (Linux:
@@ -111,25 +113,33 @@ func (r *rewrite) transport(proto uint8) bool {
 	return true // only the address
 }
 
-// ports changes the port, and the checksum at sumAt if the packet has the hlen
-// bytes of the whole header; need bytes it must have. optional says that a zero
-// checksum is none (RFC 768).
-func (r *rewrite) ports(need, sumAt, hlen int, optional bool) bool {
+// port makes the hlen bytes of the transport header writable, or need of them if
+// there are not so many, puts the port into them, and returns them with the old
+// one. Nil when they are not there.
+func (r *rewrite) port(need, hlen int) (p []byte, old uint16) {
 	if r.b.Len() >= r.off+hlen {
 		need = hlen
 	}
 	if !EnsureWritable(r.b, r.off+need) {
-		return false
+		return nil, 0
 	}
-	p := r.b.Data()[r.off : r.off+need]
+	p = r.b.Data()[r.off : r.off+need]
 	at := 2
 	if r.m == Src {
 		at = 0
 	}
-	port := binary.BigEndian.Uint16(p[at:])
+	old = binary.BigEndian.Uint16(p[at:])
 	binary.BigEndian.PutUint16(p[at:], r.to.Port)
-	if need < sumAt+2 {
-		return true
+	return p, old
+}
+
+// ports changes the port, and the checksum at sumAt if the packet has the hlen
+// bytes of the whole header; need bytes it must have. optional says that a zero
+// checksum is none (RFC 768).
+func (r *rewrite) ports(need, sumAt, hlen int, optional bool) bool {
+	p, port := r.port(need, hlen)
+	if len(p) < sumAt+2 {
+		return p != nil
 	}
 	sum := binary.BigEndian.Uint16(p[sumAt:])
 	if r.partial {
@@ -202,25 +212,9 @@ func hasID(typ uint8) bool {
 // pseudo header (RFC 9260 section 6.8; Linux: sctp_manip_pkt).
 func (r *rewrite) sctp() bool {
 	const hlen = 12
-	need := 8
-	if r.b.Len() >= r.off+hlen {
-		need = hlen
-	}
-	if !EnsureWritable(r.b, r.off+need) {
-		return false
-	}
-	p := r.b.Data()[r.off : r.off+need]
-	at := 2
-	if r.m == Src {
-		at = 0
-	}
-	port := binary.BigEndian.Uint16(p[at:])
-	if port == r.to.Port {
-		return true
-	}
-	binary.BigEndian.PutUint16(p[at:], r.to.Port)
-	if need < hlen || r.partial || r.quote {
-		return true // the CRC is over all of the packet, of which a quote is a part
+	p, port := r.port(8, hlen)
+	if len(p) < hlen || r.partial || r.quote || port == r.to.Port {
+		return p != nil // the CRC is over all of the packet, of which a quote is a part
 	}
 	clear(p[8:12])
 	crc := uint32(0)
