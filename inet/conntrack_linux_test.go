@@ -2,7 +2,9 @@ package inet_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -469,4 +471,89 @@ func TestLinux_conntrackLocal_sameTable(t *testing.T) {
 	step("half a datagram", fragments(6, 17, udpPacket(peerIP, hostIP, 5, 7, randomBytes(3000)), 1480)[:1]...)
 	d.flush()
 	d.sameTable()
+}
+
+// sctpEnd is what one end of a made-up association knows.
+type sctpEnd struct {
+	addr header.Addr
+	port uint16
+	tag  uint32 // of the packets it sends
+}
+
+// TestLinux_conntrackSCTP_sameStates: the same for associations.
+func TestLinux_conntrackSCTP_sameStates(t *testing.T) {
+	d := newCTDuel(t)
+	rounds := 5
+	if s := os.Getenv("CONNTRACK_ROUNDS"); s != "" {
+		rounds, _ = strconv.Atoi(s)
+	}
+	for seed := range uint64(rounds) {
+		d.flush()
+		d.log = []string{fmt.Sprint("seed ", seed)}
+		r := rand.New(rand.NewPCG(seed, 11))
+		var conns [2][2]sctpEnd
+		for i := range conns {
+			for e := range conns[i] {
+				conns[i][e] = sctpEnd{ip4(10, byte(1+e), 0, byte(1+i)), uint16(100 + e), 0}
+			}
+		}
+		for i := range 80 {
+			c := &conns[r.IntN(len(conns))]
+			from := r.IntN(2)
+			s, o := &c[from], &c[1-from]
+			tag := s.tag
+			if r.IntN(10) == 0 {
+				tag = pick[uint32](r, 0, 5, o.tag)
+			}
+			p := binary.BigEndian.AppendUint16(nil, s.port)
+			p = binary.BigEndian.AppendUint16(p, o.port)
+			var what string
+			for range pick(r, 1, 1, 1, 1, 2, 3) {
+				typ := pick[byte](r, 0, 0, 1, 1, 2, 2, 3, 4, 4, 5, 5, 6, 7, 8, 9, 10, 11, 14, 77)
+				body := make([]byte, pick(r, 0, 4, 16, 16, 17, 40))
+				if len(body) >= 4 {
+					binary.BigEndian.PutUint32(body, pick[uint32](r, 1, 2, 3)<<8|uint32(from))
+				}
+				if typ == 1 && r.IntN(10) != 0 {
+					tag = 0
+				}
+				if (typ == 1 || typ == 2) && len(body) >= 16 && r.IntN(8) != 0 {
+					o.tag = binary.BigEndian.Uint32(body)
+				}
+				if len(p) == 4 {
+					p = append(p, 0, 0, 0, 0, 0, 0, 0, 0)
+				}
+				n := len(body) + 4
+				if r.IntN(60) == 0 {
+					n = pick(r, 0, 1, 3, 9999)
+				}
+				p = append(p, typ, pick[byte](r, 0, 0, 0, 1), byte(n>>8), byte(n))
+				p = append(p, body...)
+				for len(p)%4 != 0 {
+					p = append(p, 0)
+				}
+				what += fmt.Sprintf(" chunk %d len %d %x", typ, n, body[:min(len(body), 4)])
+				if r.IntN(4) != 0 && (typ == 1 || typ == 2 || typ == 14) {
+					break
+				}
+			}
+			binary.BigEndian.PutUint32(p[4:], tag)
+			if r.IntN(60) == 0 {
+				p = p[:r.IntN(len(p))]
+			}
+			if len(p) >= 12 {
+				binary.LittleEndian.PutUint32(p[8:], crc32.Checksum(p, crc32.MakeTable(crc32.Castagnoli)))
+				if r.IntN(40) == 0 {
+					p[11]++
+					what += " BADCRC"
+				}
+			}
+			d.pass(fmt.Sprintf("%v > %v tag %x%s", s.addr, o.addr, tag, what), ethFrame(hostMAC, peerMAC, header.EthPIP,
+				ipPacket(header.Fields{Protocol: 132, Src: s.addr, Dst: o.addr, ID: uint16(i)}, p)))
+			if i%4 == 0 {
+				d.sameTable()
+			}
+		}
+		d.sameTable()
+	}
 }

@@ -215,6 +215,11 @@ func (f *NF) conntrackSettings() []sysctl.Entry {
 		sysctl.Duration(p+"gre_timeout", &c.GRETimeout, time.Second),
 		sysctl.Duration(p+"gre_timeout_stream", &c.GREStream, time.Second),
 	}
+	for i, name := range conntrack.SCTPTimeoutNames {
+		if name != "" {
+			l = append(l, sysctl.Duration(p+"sctp_timeout_"+name, &c.SCTPTimeout[i], time.Second))
+		}
+	}
 	for i, name := range conntrack.TCPTimeoutNames {
 		if name != "" {
 			l = append(l, sysctl.Duration(p+"tcp_timeout_"+name, &c.TCPTimeout[i], time.Second))

@@ -81,6 +81,7 @@ type Conn struct {
 // protoState is what the trackers remember (Linux: union nf_conntrack_proto).
 type protoState struct {
 	tcp   tcpState
+	sctp  sctpState
 	since int64 // when a UDP stream may begin
 }
 

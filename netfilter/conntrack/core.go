@@ -276,6 +276,8 @@ func (t *Table) track(c *Conn, p *packet, info Info) verdict {
 		return t.icmpPacket(c, p, info)
 	case ProtoGRE:
 		return t.grePacket(c, p, info)
+	case ProtoSCTP:
+		return t.sctpPacket(c, p, info)
 	}
 	c.refresh(p, info, t.Conf.GenericTimeout.Load())
 	return trackOK

@@ -77,8 +77,12 @@ func (c *Conn) nearlyOver() bool {
 	if st&(Assured|Dying|Offload) != Assured {
 		return st&(Dying|Offload) == 0
 	}
-	if c.Proto() == ProtoTCP {
+	switch c.Proto() {
+	case ProtoTCP:
 		return c.tcpNearlyOver()
+	case ProtoSCTP:
+		st := c.SCTPState()
+		return st >= SCTPShutdownSent && st <= SCTPShutdownAckSent
 	}
 	return false
 }

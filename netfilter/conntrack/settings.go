@@ -27,6 +27,7 @@ type Settings struct {
 	ICMPTimeout           atomic.Int64
 	GenericTimeout        atomic.Int64
 	GRETimeout, GREStream atomic.Int64
+	SCTPTimeout           [sctpStateMax]atomic.Int64 // by state; see SCTPTimeoutNames
 }
 
 func (s *Settings) setDefaults(max, buckets int) {
@@ -40,6 +41,9 @@ func (s *Settings) setDefaults(max, buckets int) {
 	s.Events.Store(2)
 	for i, sec := range tcpTimeouts {
 		s.TCPTimeout[i].Store(int64(sec) * int64(time.Second))
+	}
+	for i, sec := range sctpTimeouts {
+		s.SCTPTimeout[i].Store(int64(sec) * int64(time.Second))
 	}
 	s.TCPLoose.Store(1)
 	s.TCPRetrans.Store(3)

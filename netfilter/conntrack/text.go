@@ -107,6 +107,8 @@ func (c *Conn) head(l line, left bool) line {
 	switch proto {
 	case ProtoTCP:
 		l = append(l.str(c.TCPState().String()), ' ')
+	case ProtoSCTP:
+		l = append(l.str(c.SCTPState().String()), ' ')
 	case ProtoGRE:
 		conf := &c.table.Conf
 		l = l.str("timeout=").num(uint64(conf.GRETimeout.Load() / int64(time.Second)))

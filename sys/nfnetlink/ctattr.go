@@ -63,6 +63,9 @@ const (
 	ctaICMPCode  = 6
 	ctaProtoMax  = 9
 	ctaPinfoTCP  = 1
+	ctaPinfoSCTP = 3
+	ctaSCTPState = 1
+	ctaSCTPTag   = 2 // and 3 for the reply
 	ctaTCPState  = 1
 	ctaTCPScale  = 2 // and 3 for the reply
 	ctaTCPFlags  = 4 // and 5

@@ -129,23 +129,35 @@ func fillTimeout(b *netlink.Builder, c *conntrack.Conn) {
 	b.AttrBE32(ctaTimeout, uint32(c.Expires()/int64(time.Second)))
 }
 
-// fillProtoinfo is tcp_to_nlattr; at the end only the state is of interest.
+// fillProtoinfo is tcp_to_nlattr and sctp_to_nlattr; at the end only the state is
+// of interest.
 func fillProtoinfo(b *netlink.Builder, c *conntrack.Conn, destroy bool) {
-	if c.Proto() != conntrack.ProtoTCP {
-		return
+	switch c.Proto() {
+	case conntrack.ProtoTCP:
+		i := c.TCPInfo()
+		at := b.Nest(ctaProtoinfo, true)
+		tcp := b.Nest(ctaPinfoTCP, true)
+		b.AttrU8(ctaTCPState, uint8(i.State))
+		if !destroy {
+			b.AttrU8(ctaTCPScale, i.Scale[0])
+			b.AttrU8(ctaTCPScale+1, i.Scale[1])
+			b.Attr(ctaTCPFlags, i.Flags[0], 0)
+			b.Attr(ctaTCPFlags+1, i.Flags[1], 0)
+		}
+		b.EndNest(tcp)
+		b.EndNest(at)
+	case conntrack.ProtoSCTP:
+		state, tags := c.SCTPInfo()
+		at := b.Nest(ctaProtoinfo, true)
+		sctp := b.Nest(ctaPinfoSCTP, true)
+		b.AttrU8(ctaSCTPState, uint8(state))
+		if !destroy {
+			b.AttrBE32(ctaSCTPTag, tags[conntrack.Original])
+			b.AttrBE32(ctaSCTPTag+1, tags[conntrack.Reply])
+		}
+		b.EndNest(sctp)
+		b.EndNest(at)
 	}
-	i := c.TCPInfo()
-	at := b.Nest(ctaProtoinfo, true)
-	tcp := b.Nest(ctaPinfoTCP, true)
-	b.AttrU8(ctaTCPState, uint8(i.State))
-	if !destroy {
-		b.AttrU8(ctaTCPScale, i.Scale[0])
-		b.AttrU8(ctaTCPScale+1, i.Scale[1])
-		b.Attr(ctaTCPFlags, i.Flags[0], 0)
-		b.Attr(ctaTCPFlags+1, i.Flags[1], 0)
-	}
-	b.EndNest(tcp)
-	b.EndNest(at)
 }
 
 func fillCounters(b *netlink.Builder, c *conntrack.Conn, zero bool) {
