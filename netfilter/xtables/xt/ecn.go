@@ -3,7 +3,6 @@ package xt
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"barewire/netfilter/xtables"
 	"barewire/skb/header"
@@ -132,23 +131,9 @@ type tcpmssMatch struct {
 // Set implements xtables.Extension.
 func (m *tcpmssMatch) Set(_ *xtables.ParseContext, _ int, args []string, invert bool) error {
 	m.invert = invert
-	lo, hi, is := strings.Cut(args[0], ":")
-	m.portRange = allPorts
-	for _, e := range []struct {
-		s  string
-		to *uint16
-	}{{lo, &m.lo}, {hi, &m.hi}} {
-		if e.s == "" && is {
-			continue
-		}
-		if !is {
-			e.s = lo
-		}
-		n, err := number("tcpmss", "mss", e.s, 0, 0xffff)
-		if err != nil {
-			return err
-		}
-		*e.to = uint16(n)
+	var err error
+	if m.portRange, err = parseRange16("tcpmss", "mss", args[0]); err != nil {
+		return err
 	}
 	if m.lo > m.hi {
 		return errors.New("tcpmss: invalid range given")
@@ -189,17 +174,20 @@ func (m *tcpmssMatch) Match(p *xtables.Packet) bool {
 		p.Hotdrop = true
 		return false
 	}
-	for i := 0; i < len(o); {
-		if o[i] == 2 && len(o)-i >= 4 && o[i+1] == 4 {
-			return m.has(uint16(o[i+2])<<8|uint16(o[i+3])) != m.invert
+	for {
+		i := optionAt(o, 2)
+		if i < 0 {
+			return m.invert
 		}
-		if o[i] < 2 || i+1 >= len(o) || o[i+1] == 0 {
-			i++
-		} else {
-			i += int(o[i+1])
+		if o = o[i:]; len(o) >= 4 && o[1] == 4 {
+			return m.has(uint16(o[2])<<8|uint16(o[3])) != m.invert
 		}
+		step := 1 // one that is malformed is passed over
+		if len(o) > 1 && o[1] != 0 {
+			step = int(o[1])
+		}
+		o = o[min(step, len(o)):]
 	}
-	return m.invert
 }
 
 // Pure implements xtables.Pure.

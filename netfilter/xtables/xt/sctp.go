@@ -229,12 +229,8 @@ func (m *sctpMatch) Print(b []byte, numeric bool) []byte {
 
 // Match implements xtables.Match (Linux: sctp_mt).
 func (m *sctpMatch) Match(p *xtables.Packet) bool {
-	if p.FragOff != 0 {
-		return false
-	}
-	h := p.Transport(12)
+	h := firstTransport(p, 12)
 	if h == nil {
-		p.Hotdrop = true
 		return false
 	}
 	if !m.match(h) {
@@ -374,12 +370,8 @@ func (m *dccpMatch) Print(b []byte, numeric bool) []byte {
 
 // Match implements xtables.Match (Linux: dccp_mt).
 func (m *dccpMatch) Match(p *xtables.Packet) bool {
-	if p.FragOff != 0 {
-		return false
-	}
-	h := p.Transport(12)
+	h := firstTransport(p, 12)
 	if h == nil {
-		p.Hotdrop = true
 		return false
 	}
 	typ, off, extended := h[8]>>1&15, int(h[4])*4, h[8]&1 != 0
@@ -418,15 +410,5 @@ func (m *dccpMatch) find(p *xtables.Packet, typ uint8, end int, extended bool) b
 		p.Hotdrop = o == nil
 		return false
 	}
-	for i := 0; i < len(o); {
-		if o[i] == m.option {
-			return true
-		}
-		if o[i] < 2 || i+1 >= len(o) || o[i+1] == 0 {
-			i++
-		} else {
-			i += int(o[i+1])
-		}
-	}
-	return false
+	return optionAt(o, m.option) >= 0
 }

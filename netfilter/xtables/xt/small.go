@@ -3,7 +3,6 @@ package xt
 import (
 	"errors"
 	"strconv"
-	"strings"
 
 	"barewire/netfilter/xtables"
 )
@@ -73,25 +72,10 @@ type lengthMatch struct {
 
 // Set implements xtables.Extension.
 func (m *lengthMatch) Set(_ *xtables.ParseContext, _ int, args []string, invert bool) error {
-	m.invert, m.portRange = invert, allPorts
-	lo, hi, is := strings.Cut(args[0], ":")
-	for _, e := range []struct {
-		s  string
-		to *uint16
-	}{{lo, &m.lo}, {hi, &m.hi}} {
-		if e.s == "" && is {
-			continue
-		}
-		if !is {
-			e.s = lo
-		}
-		n, err := bound("length", "length", e.s, 0xffff)
-		if err != nil {
-			return err
-		}
-		*e.to = uint16(n)
-	}
-	return nil
+	var err error
+	m.invert = invert
+	m.portRange, err = parseRange16("length", "length", args[0])
+	return err
 }
 
 // Save implements xtables.Extension.

@@ -102,12 +102,8 @@ func (m *spiMatch) Print(b []byte, _ bool) []byte {
 
 // Match implements xtables.Match (Linux: ah_mt, esp_mt).
 func (m *spiMatch) Match(p *xtables.Packet) bool {
-	if p.FragOff != 0 {
-		return false
-	}
-	h := p.Transport(m.at + 8)
+	h := firstTransport(p, m.at+8)
 	if h == nil {
-		p.Hotdrop = true
 		return false
 	}
 	n := binary.BigEndian.Uint32(h[m.at:])

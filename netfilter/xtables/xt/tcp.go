@@ -195,17 +195,7 @@ func (m *tcpMatch) hasOption(p *xtables.Packet, n int) bool {
 		p.Hotdrop = true
 		return false
 	}
-	for i := 0; i < n; {
-		if o[i] == m.option {
-			return true
-		}
-		if o[i] < 2 || i+1 >= n || o[i+1] == 0 {
-			i++
-		} else {
-			i += int(o[i+1])
-		}
-	}
-	return false
+	return optionAt(o, m.option) >= 0
 }
 
 // Pure implements xtables.Pure.

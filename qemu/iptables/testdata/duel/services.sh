@@ -19,7 +19,7 @@ iptables-restore <<R
 -A KUBE-SVC-X -m statistic --mode random --probability 1 -j KUBE-SEP-A
 -A KUBE-SEP-A -s 10.0.1.2/32 -j KUBE-MARK-MASQ
 -A KUBE-SEP-A -p tcp -m tcp -j DNAT --to-destination 10.0.1.2:8082
--A KUBE-NODEPORTS -p tcp -m tcp --dport 5000 -j KUBE-SVC-X
+-A KUBE-NODEPORTS -p tcp -m tcp --dport 5000 -j RETURN
 COMMIT
 *filter
 :KUBE-FORWARD - [0:0]
