@@ -92,6 +92,9 @@ func (sk *Sock) setSockOpt(name int, val []byte) error {
 	case syscall.SO_DETACH_FILTER:
 		return sk.detachFilter()
 	case soDetachReuseBPF:
+		if sk.stream != nil {
+			return sk.stream.SetSelector(nil)
+		}
 		if sk.ReusePortFilter != nil {
 			return sk.ReusePortFilter(nil)
 		}
@@ -309,12 +312,15 @@ func (sk *Sock) changed() {
 
 // attachReuse is reuseport_attach_prog for a classic program.
 func (sk *Sock) attachReuse(insns []byte) error {
-	if sk.ReusePortFilter == nil {
+	if sk.ReusePortFilter == nil && sk.stream == nil {
 		return syscall.EINVAL
 	}
 	p, err := sk.parseFilter(insns)
 	if err != nil {
 		return err
+	}
+	if sk.stream != nil {
+		return sk.stream.SetSelector(p)
 	}
 	return sk.ReusePortFilter(p)
 }

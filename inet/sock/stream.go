@@ -20,6 +20,9 @@ type Stream interface {
 	// the middle of sock_set_timestamping), EINVAL without a connection.
 	StampKey(flags uint32) (uint32, error)
 	Listening() bool // SO_ACCEPTCONN
+	// SetSelector installs the filter that chooses among the listeners of a
+	// group, nil for none (SO_ATTACH_REUSEPORT_CBPF). The sock is not owned.
+	SetSelector(f Filter) error
 	// ErrReady is told that something is on the error queue, in any context;
 	// the program is to hear of it when no lock is held.
 	ErrReady()

@@ -18,6 +18,8 @@ type acceptQueue struct {
 	max         atomic.Int32 // sk_max_ack_backlog
 	overflow    atomic.Int64 // when a SYN cookie was given out, ns; 0 never
 
+	group *reuseGroup // with SO_REUSEPORT
+
 	mu     sync.Mutex
 	list   []*Sock // from head on
 	head   int

@@ -1,10 +1,12 @@
 package tcp
 
 import (
+	"math/bits"
 	"sync"
 	"unsafe"
 
 	"barewire/inet/sock"
+	"barewire/skb"
 	"barewire/skb/header"
 )
 
@@ -60,6 +62,7 @@ const ehashShards = 64
 type hashinfo struct {
 	t      *TCP
 	shards [ehashShards]ehashShard
+	mix    [2]uint64 // secret, for shard
 
 	bmu     sync.Mutex
 	buckets map[uint16]*bindBucket
@@ -85,10 +88,17 @@ func (h *hashinfo) init(t *TCP) {
 	h.buckets = make(map[uint16]*bindBucket)
 	h.listen = make(map[uint16][]*Sock)
 	h.perturb = t.random()
+	for i := range h.mix {
+		h.mix[i] = uint64(t.random())<<32 | uint64(t.random())
+	}
 }
 
+// shard returns the shard of a connection. Only who waits for whom depends on it,
+// so a product with secret numbers does.
 func (h *hashinfo) shard(k *tuple) *ehashShard {
-	return &h.shards[h.t.hashTuple(k)%ehashShards]
+	a, b := k.words()
+	hi, lo := bits.Mul64(a^h.mix[0], b^h.mix[1])
+	return &h.shards[(hi^lo)%ehashShards]
 }
 
 // hashTuple is the keyed hash of a connection.
@@ -165,6 +175,7 @@ func (h *hashinfo) unhash(s *Sock) {
 func (h *hashinfo) addListener(s *Sock) {
 	port := s.Ident().Num
 	h.lmu.Lock()
+	h.joinReuse(s)
 	h.listen[port] = append([]*Sock{s}, h.listen[port]...)
 	h.lmu.Unlock()
 }
@@ -172,6 +183,7 @@ func (h *hashinfo) addListener(s *Sock) {
 func (h *hashinfo) unlisten(s *Sock) {
 	h.lmu.Lock()
 	defer h.lmu.Unlock()
+	s.leaveReuse()
 	for port, l := range map[uint16][]*Sock{s.Ident().Num: h.listen[s.Ident().Num]} {
 		var keep []*Sock
 		for _, o := range l {
@@ -191,30 +203,21 @@ func (h *hashinfo) unlisten(s *Sock) {
 // __inet_lookup_listener): one bound to the address before one bound to all, one
 // bound to the device before one that is not. Of those that share a port with
 // SO_REUSEPORT the connection's hash chooses.
-func (h *hashinfo) lookupListener(k *tuple, dev int32) *Sock {
+// b, which may be nil, is the SYN with its header hdr, for the selector.
+func (h *hashinfo) lookupListener(k *tuple, dev int32, b *skb.Buff, hdr header.TCP) *Sock {
 	h.lmu.RLock()
 	l := h.listen[k.lport]
 	h.lmu.RUnlock()
 	var found *Sock
-	best, same := 0, uint32(0)
+	best := 0
 	for _, s := range l {
-		sc := s.listenScore(k.laddr, dev)
-		switch {
-		case sc > best:
-			best, found, same = sc, s, 1
-		case sc == best && sc > 0 && found.Flag(sock.FlagReusePort) && s.Flag(sock.FlagReusePort):
-			same++
+		if sc := s.listenScore(k.laddr, dev); sc > best {
+			best, found = sc, s
 		}
 	}
-	if same > 1 {
-		pick := uint32(uint64(h.t.hashTuple(k)) * uint64(same) >> 32)
-		for i := len(l) - 1; i >= 0; i-- { // in the order of listening
-			if l[i].listenScore(k.laddr, dev) == best {
-				if pick == 0 {
-					return l[i]
-				}
-				pick--
-			}
+	if found != nil && found.extra.group != nil {
+		if s := found.extra.group.choose(b, hdr, h.t.hashTuple(k)); s != nil {
+			return s
 		}
 	}
 	return found

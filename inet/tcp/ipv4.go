@@ -61,7 +61,7 @@ func (t *TCP) rcv(b *skb.Buff) {
 		e := t.tab.lookup(&k, dev)
 		switch {
 		case e == nil:
-			l := t.tab.lookupListener(&k, dev)
+			l := t.tab.lookupListener(&k, dev, b, h)
 			if l == nil {
 				t.noSocket(b)
 				return
@@ -270,7 +270,7 @@ func (t *TCP) timewaitRcv(w *timewait, b *skb.Buff, h header.TCP, k *tuple, dev 
 	v, isn := w.process(b, h)
 	switch v {
 	case twSYN:
-		if l := t.tab.lookupListener(k, dev); l != nil {
+		if l := t.tab.lookupListener(k, dev, b, h); l != nil {
 			w.kill()
 			return t.listenRcv(l, b, h, isn)
 		}

@@ -232,7 +232,7 @@ func (t *TCP) md5Reset(b *skb.Buff, s *Sock) (k *md5Key, ok bool) {
 		return nil, true
 	}
 	for _, port := range [...]uint16{h.DstPort(), h.SrcPort()} {
-		l := t.tab.lookupListener(&tuple{laddr: in.Dst(), raddr: in.Src(), lport: port, rport: h.SrcPort()}, b.DevIndex())
+		l := t.tab.lookupListener(&tuple{laddr: in.Dst(), raddr: in.Src(), lport: port, rport: h.SrcPort()}, b.DevIndex(), nil, nil)
 		if l == nil {
 			continue
 		}

@@ -41,6 +41,7 @@ type rare struct {
 	queue   uint8 // TCP_REPAIR_QUEUE
 	thin    bool  // TCP_THIN_LINEAR_TIMEOUTS
 	txDelay uint32
+	group   *reuseGroup // until it listens
 
 	savedSyn []byte // what TCP_SAVE_SYN kept, until TCP_SAVED_SYN asks
 }
@@ -296,6 +297,7 @@ func (s *Sock) repairOptions(val []byte) error {
 // (Linux: tcp_connect with repair).
 func (s *Sock) repairConnect(rt *ip.Rtable) {
 	rcvNxt := s.rcvNxt
+	s.refresh()
 	s.connectInit(rt)
 	s.rcvNxt, s.rcvWup, s.copied = rcvNxt, rcvNxt, rcvNxt
 	s.rcvTstamp = s.tcp.now()
