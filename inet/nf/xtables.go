@@ -8,6 +8,7 @@ import (
 	"barewire/napi"
 	"barewire/netfilter"
 	"barewire/netfilter/xtables"
+	"barewire/netfilter/xtables/xt"
 	"barewire/skb"
 	"barewire/skb/header"
 )
@@ -49,6 +50,15 @@ func (f *NF) newTables() {
 			}
 		},
 	}
+	limits := xt.HashlimitOf(env)
+	limits.OnChange(func(name string, exists bool) {
+		at := "ipt_hashlimit/" + name
+		if !exists {
+			dev.Proc().Remove(at)
+			return
+		}
+		dev.Proc().Register(at, func(b []byte) []byte { return limits.Show(b, name, env.Now()) })
+	})
 	f.Tables = xtables.New(&f.IP.Hooks, env)
 	// A rule that goes lets go of what it holds.
 	f.onClose(func() {

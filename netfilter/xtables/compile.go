@@ -83,17 +83,23 @@ func (cp *compiler) harvest(r *rule, n *needs) {
 	}
 	dev(FieldIn, e.in, e.test&(testIn|testInPrefix) == testIn && e.inv&InvIn == 0)
 	dev(FieldOut, e.out, e.test&(testOut|testOutPrefix) == testOut && e.inv&InvOut == 0)
+	// Behind a match that may drop a packet cut short, only what such packets are
+	// led past counts: the late fields.
+	early := true
 	for _, m := range r.matches {
 		if _, ok := m.(Pure); !ok {
 			return
 		}
+		reads := true // the transport header, for all we know
 		if c, ok := m.(Constrainer); ok {
 			c.Constrain(func(f Field, any ...Constraint) {
-				if n[f] == nil { // two on one field: the first is enough
+				reads = f == FieldSport || f == FieldDport
+				if n[f] == nil && (early || f >= FieldSport) { // two on one field: the first is enough
 					n[f] = prefixes(any)
 				}
 			})
 		}
+		early = early && !reads
 	}
 }
 

@@ -37,10 +37,7 @@ type limitMatch struct {
 }
 
 // rateNames are the periods a rate can be given for. read-only
-var rateNames = []struct {
-	long, short string
-	seconds     uint64
-}{{"day", "day", 86400}, {"hour", "hour", 3600}, {"minute", "min", 60}, {"second", "sec", 1}}
+var rateNames = []rateName{{"day", "day", 86400}, {"hour", "hour", 3600}, {"minute", "min", 60}, {"second", "sec", 1}}
 
 // parseRate takes "n[/period]", the period's name cut short at will, and returns
 // the time between packets.
@@ -65,11 +62,14 @@ func parseRate(s string, scale uint64) (avg uint64, err error) {
 	return scale * mult / n, nil
 }
 
-// appendRate appends "n/period" in the period that fits best (print_rate).
-func appendRate(b []byte, avg, scale uint64) []byte {
-	if avg == 0 {
-		return append(b, "inf"...)
-	}
+// rateName is a period a rate can be given for.
+type rateName struct {
+	long, short string
+	seconds     uint64
+}
+
+// ratePeriod returns the period that fits a rate best (print_rate).
+func ratePeriod(avg, scale uint64) *rateName {
 	i := 1
 	for ; i < len(rateNames); i++ {
 		m := rateNames[i].seconds * scale
@@ -77,7 +77,15 @@ func appendRate(b []byte, avg, scale uint64) []byte {
 			break
 		}
 	}
-	r := &rateNames[i-1]
+	return &rateNames[i-1]
+}
+
+// appendRate appends "n/period".
+func appendRate(b []byte, avg, scale uint64) []byte {
+	if avg == 0 {
+		return append(b, "inf"...)
+	}
+	r := ratePeriod(avg, scale)
 	b = strconv.AppendUint(b, r.seconds*scale/avg, 10)
 	return append(append(b, '/'), r.short...)
 }

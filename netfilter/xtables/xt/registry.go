@@ -4,7 +4,7 @@ import "barewire/netfilter/xtables"
 
 // matches are all there are. A match stands in a file of its name. read-only
 var matches = []*xtables.Def{
-	addrtypeDef, commentDef, connmarkDef, conntrackDef, dscpDef, icmpDef, iprangeDef, lengthDef, limitDef,
+	addrtypeDef, commentDef, connmarkDef, conntrackDef, dscpDef, hashlimitDef, icmpDef, iprangeDef, lengthDef, limitDef,
 	macDef, markDef, multiportDef, stateDef, tcpDef, tosDef, ttlDef, udpDef,
 }
 
