@@ -7,7 +7,7 @@ PORT ?= 7007
 FUZZTIME ?= 10s
 BAREWIRE = $(GO) run ./toolchain/barewire
 
-.PHONY: run run-app run-router image test check bench bench-native std fuzz doctor clean
+.PHONY: run run-app run-router image test check bench bench-native bench-guest std fuzz doctor clean
 .DEFAULT_GOAL := image
 
 # Boot a program; the echo program's UDP port 7 is then 127.0.0.1:$(PORT). APP=web and APP=iperf have their ports
@@ -55,6 +55,12 @@ bench:
 # barewire's stack beside gVisor's netstack, in a process, in turns; the table goes to build/bench/native.md.
 bench-native:
 	cd qemu/bench && $(GO) run ./cmd/bench native
+
+# The image beside a Linux guest and gVisor's netstack on the same board, in QEMU, in turns (needs root, for TAP
+# devices); the table goes to build/bench/guest.md.
+bench-guest:
+	@qemu/scripts/deps.sh qemu
+	cd qemu/bench && $(GO) run ./cmd/bench guest
 
 # The standard library's own tests on the image; the table goes to docs/std.md, the consoles to build/std.
 std:

@@ -41,7 +41,9 @@ func (l *link) LinkAddress() tcpip.LinkAddress {
 
 // Capabilities implements stack.LinkEndpoint. A stack that may leave checksums
 // out says which only for large segments.
-func (l *link) Capabilities() stack.LinkEndpointCapabilities { return stack.CapabilityRXChecksumOffload }
+func (l *link) Capabilities() stack.LinkEndpointCapabilities {
+	return stack.CapabilityRXChecksumOffload
+}
 
 func (l *link) GSOMaxSize() uint32 { return gsoMax }
 

@@ -1,4 +1,4 @@
-package bench
+package guest
 
 import (
 	"context"
@@ -16,12 +16,12 @@ func TestLinuxGuest_boots(t *testing.T) {
 	if _, err := exec.LookPath("apt-cache"); err != nil {
 		t.Skip("no apt-cache: the kernel comes from Debian's archive")
 	}
-	dir := filepath.Join("..", "..", "build", "bench")
+	dir := filepath.Join("..", "..", "..", "build", "bench")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	agent := filepath.Join(t.TempDir(), "agent")
-	build := exec.Command("go", "build", "-o", agent, "./agent")
+	build := exec.Command("go", "build", "-o", agent, "../agent")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
