@@ -245,6 +245,11 @@ func TestLinux_nat_chosenPorts(t *testing.T) {
 						t.Errorf("%s, ours %v: port %d of %d is also %d's", c.rule, own, port, i, was)
 					}
 					seen[port] = i
+					// The port was free: it is kept, unless it is to be drawn.
+					free := c.lo <= c.sport && c.sport <= c.hi && i == 0
+					if free && (port == c.sport) == strings.Contains(c.rule, "random") {
+						t.Errorf("%s, ours %v: port %d", c.rule, own, port)
+					}
 				}
 			}
 		}

@@ -25,7 +25,7 @@ func FuzzNAT(f *testing.F) {
 		{Flags: nat.MapIPs, MinAddr: gw, MaxAddr: gw},
 		{Flags: nat.MapIPs | nat.ProtoSpecified, MinAddr: gw, MaxAddr: gw + 3, MinPort: 5, MaxPort: 9},
 		{Flags: nat.MapIPs | nat.ProtoSpecified | nat.ProtoOffset, MinAddr: src, MaxAddr: src + 1, MinPort: 9, MaxPort: 5, BasePort: 3},
-		{Flags: nat.ProtoSpecified | nat.ProtoRandomAll, MinPort: 65535, MaxPort: 0},
+		{Flags: nat.ProtoSpecified | nat.ProtoRandom, MinPort: 65535, MaxPort: 0},
 		{Flags: nat.MapIPs | nat.Persistent, MinAddr: 0, MaxAddr: 0xffffffff},
 	}
 	choice := byte(0)

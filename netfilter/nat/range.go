@@ -10,13 +10,16 @@ type Flags uint32
 
 // Flags of a Range.
 const (
-	MapIPs         Flags = 1 << 0 // MinAddr to MaxAddr
-	ProtoSpecified Flags = 1 << 1 // MinPort to MaxPort
-	ProtoRandom    Flags = 1 << 2 // --random
-	Persistent     Flags = 1 << 3 // --persistent: the address follows from the source alone
-	ProtoRandomAll Flags = 1 << 4 // --random-fully
-	ProtoOffset    Flags = 1 << 5 // the port keeps its distance from BasePort
-	Netmap         Flags = 1 << 6
+	MapIPs           Flags = 1 << 0 // MinAddr to MaxAddr
+	ProtoSpecified   Flags = 1 << 1 // MinPort to MaxPort
+	ProtoRandom      Flags = 1 << 2 // --random
+	Persistent       Flags = 1 << 3 // --persistent: the address follows from the source alone
+	ProtoRandomFully Flags = 1 << 4 // --random-fully
+	ProtoOffset      Flags = 1 << 5 // the port keeps its distance from BasePort
+	Netmap           Flags = 1 << 6
+
+	// Both draw the port anew, whatever it was. The difference was once how.
+	ProtoRandomAll = ProtoRandom | ProtoRandomFully
 )
 
 // Range is what a rule lets an end of a connection become (Linux: struct

@@ -89,7 +89,7 @@ func (t *natTG) Set(c *xtables.ParseContext, id int, args []string, _ bool) erro
 		t.r.Flags |= nat.ProtoRandom
 		return nil
 	case natRandomAll:
-		t.r.Flags |= nat.ProtoRandomAll
+		t.r.Flags |= nat.ProtoRandomFully
 		return nil
 	case natPersistent:
 		t.r.Flags |= nat.Persistent
@@ -256,7 +256,7 @@ func (t *natTG) flags(b []byte, lead string) []byte {
 	for _, f := range []struct {
 		bit  nat.Flags
 		name string
-	}{{nat.ProtoRandom, "random"}, {nat.ProtoRandomAll, "random-fully"}, {nat.Persistent, "persistent"}} {
+	}{{nat.ProtoRandom, "random"}, {nat.ProtoRandomFully, "random-fully"}, {nat.Persistent, "persistent"}} {
 		if t.r.Flags&f.bit != 0 {
 			b = append(append(b, lead...), f.name...)
 		}
