@@ -55,7 +55,7 @@ func (m *Merger) Merge(p, b *Buff, off int) bool {
 // drop ends what is left of a merged packet, with its page if that held headers
 // only.
 func (m *Merger) drop(b *Buff, page bool) {
-	if c := b.cache; m.spent.cache != c {
+	if c := b.home; m.spent.cache != c {
 		m.Flush()
 		m.spent.cache = c
 	}

@@ -34,6 +34,30 @@ func TestHandOver_packet_countedThereMemoryReturnsHere(t *testing.T) {
 	}
 }
 
+func TestHandOver_merged_memoryReturnsHere(t *testing.T) {
+	pa, _ := skb.NewPagePool(skb.PageConfig{})
+	pb, _ := skb.NewPagePool(skb.PageConfig{})
+	a, b := skb.NewCache(pa), skb.NewCache(pb)
+	p, q := a.Alloc(100), a.Alloc(100)
+	p.PutData([]byte("one "))
+	q.PutData([]byte("two"))
+	if !p.HandOver(b) || !q.HandOver(b) {
+		t.Fatal("not handed over")
+	}
+	var m skb.Merger
+	if !m.Merge(p, q, 0) {
+		t.Fatal("not merged")
+	}
+	m.Flush()
+	if a.InUse() != 1 || b.InUse() != 0 {
+		t.Errorf("in use %d here, %d there", a.InUse(), b.InUse())
+	}
+	p.Consume()
+	if a.InUse()+b.InUse()+pa.InUse()+pb.InUse() != 0 {
+		t.Error("memory is missing")
+	}
+}
+
 func TestHandOver_heldElsewhere_refused(t *testing.T) {
 	pool, _ := skb.NewPagePool(skb.PageConfig{})
 	a := skb.NewCache(pool)
