@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -64,19 +65,44 @@ func TestFile_tcp_passes(t *testing.T) {
 	}
 }
 
-// What they want is what Linux does.
+// What they want is what Linux does. They run in real time: one in eight, or all
+// with PACKETDRILL_LINUX=all; a few at once, and those that failed again alone,
+// since the machine may have been too busy to be in time.
 func TestFile_linuxTCP_scriptsAreRight(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("a network namespace needs root")
 	}
-	j := run.Judge{Make: run.NewLinux, Tolerance: 20 * time.Millisecond, Tries: 6}
-	for _, name := range scripts(t, "tcp/*/*.pkt") {
-		t.Run(filepath.Base(name), func(t *testing.T) {
-			t.Parallel() // they sleep most of the time
-			if err := j.File(name); err != nil {
-				t.Error(err)
+	all := scripts(t, "tcp/*/*.pkt")
+	if os.Getenv("PACKETDRILL_LINUX") != "all" {
+		for i := range len(all) / 8 {
+			all[i] = all[8*i]
+		}
+		all = all[:len(all)/8]
+	}
+	j := run.Judge{Make: run.NewLinux, Tolerance: 25 * time.Millisecond}
+	work := make(chan string)
+	failed := make(chan string, len(all))
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for name := range work {
+				if j.File(name) != nil {
+					failed <- name
+				}
 			}
 		})
+	}
+	for _, name := range all {
+		work <- name
+	}
+	close(work)
+	wg.Wait()
+	close(failed)
+	j.Tries = 12
+	for name := range failed {
+		if err := j.File(name); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
