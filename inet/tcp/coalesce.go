@@ -33,14 +33,10 @@ func (s *Sock) tryCoalesce(to, b *skb.Buff) bool {
 	return true
 }
 
-// foldCharge frees a segment of its charge if it fits behind the one before it:
+// foldCharge frees a segment of its charge if it fits behind to, the one before it:
 // what it is copied into is paid for (Linux: skb_try_coalesce, with a difference
 // of truesize that is nothing).
-func (s *Sock) foldCharge(b *skb.Buff) {
-	to := s.rq.Tail()
-	if to == nil {
-		return
-	}
+func (s *Sock) foldCharge(to, b *skb.Buff) {
 	cb, tc := rx(b), rx(to)
 	if n := b.Len(); n <= int(tc.room) && tc.end == cb.seq && (tc.flags|cb.flags)&(header.TCPFin|header.TCPSyn) == 0 {
 		tc.room -= uint16(n)

@@ -311,7 +311,9 @@ func (s *Sock) queueRcv(b *skb.Buff) {
 	cb := rx(b)
 	s.rcvNxt = cb.end
 	s.bytesRecv += uint64(b.Len())
-	s.foldCharge(b)
+	if t := s.rq.Tail(); t != nil {
+		s.foldCharge(t, b)
+	}
 	s.rq.PushBack(b)
 }
 
@@ -423,6 +425,6 @@ func (s *Sock) eventDataRecv(b *skb.Buff) {
 	a.lrcvtime = now
 	s.ecnDataRecv(b)
 	if b.Len() >= 128 {
-		s.growWindow(b, true)
+		s.growWindow(b)
 	}
 }

@@ -51,11 +51,12 @@ func (s *Sock) ofoQueue(b *skb.Buff) {
 			}
 		}
 	}
+	if i > 0 {
+		s.foldCharge(s.ofo.q[i-1], b)
+	}
 	if i > 0 && s.tryCoalesce(s.ofo.q[i-1], b) {
 		i--
-		if s.isSack() {
-			s.growWindow(b, true)
-		}
+		s.ofoGrow(b)
 		s.coalesced(b)
 		b = nil
 	} else {
@@ -80,15 +81,29 @@ func (s *Sock) ofoQueue(b *skb.Buff) {
 	if s.isSack() {
 		s.sackNew(seq, end)
 	}
-	// Without SACK the window stays, so that the ACKs are duplicates.
-	if b != nil && s.isSack() {
-		s.growWindow(b, false)
+	if b != nil {
+		s.ofoGrow(b)
 	}
 	// A connection that nobody has accepted, or that nobody has any more, need
 	// not grow.
 	if s.parent == nil && !s.Flag(sock.FlagDead) {
 		s.rcvbufGrow(s.rcvSpace.space)
 	}
+}
+
+// ofoGrow opens the window for a segment that does not count yet. Without SACK it
+// stays, so that the ACKs are duplicates.
+func (s *Sock) ofoGrow(b *skb.Buff) {
+	if !s.isSack() {
+		return
+	}
+	c := 0
+	if cb := rx(b); !cb.folded {
+		c = int(cb.charge)
+	}
+	s.rmem -= c
+	s.growWindow(b)
+	s.rmem += c
 }
 
 // ofoDrain moves what is in order now to the receive queue (Linux:

@@ -14,10 +14,9 @@ import (
 // allocator does in Linux (SKB_MAX_ORDER).
 const collapseMost = 4096 - shinfoSize
 
-// canIngest reports whether n bytes more fit the receive buffer. What is queued
-// counts with all it costs, what comes with what it holds: else a small buffer
-// would refuse what the window allowed (Linux: tcp_can_ingest).
-func (s *Sock) canIngest(n int) bool { return s.rmem+n <= s.ReceiveBuffer() }
+// canIngest reports whether the receive buffer takes another segment: while what
+// is queued does not exceed it, whatever comes costs (Linux: tcp_can_ingest).
+func (s *Sock) canIngest() bool { return s.rmem <= s.ReceiveBuffer() }
 
 // chargeFast takes the memory of a segment if that is no more than was taken for
 // the sock already, in pages: then nobody has to be asked, not even the receive
@@ -33,13 +32,13 @@ func (s *Sock) chargeFast(b *skb.Buff) bool {
 // chargeRx takes a segment's memory (Linux: tcp_try_rmem_schedule). False means
 // that there is no room even after pruning.
 func (s *Sock) chargeRx(b *skb.Buff) bool {
-	seq, n, real := rx(b).seq, b.Len(), b.Truesize()
-	if !s.canIngest(n) || !s.memMay(real, true) {
-		if !s.prune(seq, n) {
+	seq, real := rx(b).seq, b.Truesize()
+	if !s.canIngest() || !s.memMay(real, true) {
+		if !s.prune(seq) {
 			return false
 		}
 		for !s.memMay(real, true) {
-			if !s.pruneOfo(seq, n) {
+			if !s.pruneOfo(seq) {
 				return false
 			}
 		}
@@ -74,26 +73,26 @@ func (s *Sock) unchargeRx(b *skb.Buff) {
 // prune makes room in the receive buffer for a segment (Linux: tcp_prune_queue).
 // False when it could not: the segment is to be dropped, and the peer sends it
 // again.
-func (s *Sock) prune(seq uint32, n int) bool {
+func (s *Sock) prune(seq uint32) bool {
 	if s.rmem == 0 {
 		return false // it is others who use the memory
 	}
 	s.tcp.inc(mib.PruneCalled)
-	if !s.canIngest(n) {
+	if !s.canIngest() {
 		s.clampWindow()
 	} else if s.underPressure() {
 		s.rcvSSThr = min(s.rcvSSThr, uint32(4*s.advMSS))
 	}
-	if s.canIngest(n) {
+	if s.canIngest() {
 		return true
 	}
 	s.collapseOfo()
 	s.collapseRcv()
-	if s.canIngest(n) {
+	if s.canIngest() {
 		return true
 	}
-	s.pruneOfo(seq, n)
-	if s.canIngest(n) {
+	s.pruneOfo(seq)
+	if s.canIngest() {
 		return true
 	}
 	s.tcp.inc(mib.RcvPruned)
@@ -105,7 +104,7 @@ func (s *Sock) prune(seq uint32, n int) bool {
 // last; nothing of what stands before seq (Linux: tcp_prune_ofo_queue). An eighth
 // of the buffer goes at a time, so that it is not called for each segment. It
 // reports whether anything went.
-func (s *Sock) pruneOfo(seq uint32, n int) bool {
+func (s *Sock) pruneOfo(seq uint32) bool {
 	pruned := false
 	goal := s.ReceiveBuffer() >> 3
 	for i := len(s.ofo.q) - 1; i >= 0; i-- {
@@ -119,7 +118,7 @@ func (s *Sock) pruneOfo(seq uint32, n int) bool {
 		s.unchargeRx(b)
 		b.Free(skb.TCPOFODrop)
 		if i == 0 || goal <= 0 {
-			if s.canIngest(n) && !s.underPressure() {
+			if s.canIngest() && !s.underPressure() {
 				break
 			}
 			goal = s.ReceiveBuffer() >> 3

@@ -25,9 +25,13 @@ func (s *Sock) setWindowClamp(v uint32) {
 
 // growWindow opens the window as far as the buffer is used well (Linux:
 // tcp_grow_window).
-func (s *Sock) growWindow(b *skb.Buff, adjust bool) {
+func (s *Sock) growWindow(b *skb.Buff) {
 	room := int(min(s.winClamp, uint32(max(s.space(), 0)))) - int(s.rcvSSThr)
-	if room <= 0 || s.underPressure() {
+	if room <= 0 {
+		return
+	}
+	if s.underPressure() {
+		s.rcvSSThr = min(s.rcvSSThr, uint32(4*s.advMSS))
 		return
 	}
 	var incr int
@@ -40,9 +44,6 @@ func (s *Sock) growWindow(b *skb.Buff, adjust bool) {
 		incr = max(incr, 2*b.Len())
 		s.rcvSSThr += uint32(min(room, incr))
 		s.ack.quick |= 1
-	} else if adjust {
-		// Small segments: the window cannot be what the buffer holds of them.
-		s.rcvSSThr = min(s.rcvSSThr, s.winClamp)
 	}
 }
 
