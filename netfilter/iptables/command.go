@@ -60,7 +60,8 @@ type parser struct {
 	invert   bool
 	tableSet bool
 	wait     [2]bool // -W and -w were given
-	// Where in argv the arguments of -s and -d stand.
+	// The arguments of -s and -d, and where in argv they stand.
+	src, dst     string
 	srcAt, dstAt int
 }
 
@@ -87,10 +88,6 @@ func (x *Iptables) parse(argv []string, table string, restore bool, warn io.Writ
 	return &p.c, p.g.at, err
 }
 
-// last is the argument before the next: what some options take for their value,
-// also when it stands in one word with them.
-func (p *parser) last() string { return p.g.argv[p.g.optind-1] }
-
 // option handles one option.
 func (p *parser) option(id int) (err *Error) {
 	c, g := &p.c, &p.g
@@ -109,7 +106,7 @@ func (p *parser) option(id int) (err *Error) {
 		if err = p.set(optProtocol, xtables.InvProto); err != nil {
 			break
 		}
-		c.proto = strings.ToLower(p.last())
+		c.proto = strings.ToLower(g.optarg)
 		n, ok := xtables.ProtoNumber(c.proto)
 		if !ok {
 			return problemf("unknown protocol \"%s\" specified", c.proto)
@@ -120,17 +117,17 @@ func (p *parser) option(id int) (err *Error) {
 		c.entry.Proto, p.ctx.Proto, p.ctx.InvProto = n, n, invert
 	case 's':
 		err = p.set(optSource, xtables.InvSrc)
-		p.srcAt = g.optind - 1
+		p.srcAt, p.src = g.optind-1, g.optarg
 	case 'd':
 		err = p.set(optDestination, xtables.InvDst)
-		p.dstAt = g.optind - 1
+		p.dstAt, p.dst = g.optind-1, g.optarg
 	case 'i':
 		if err = p.device(optIn, xtables.InvIn); err == nil {
-			c.entry.In = p.last()
+			c.entry.In = g.optarg
 		}
 	case 'o':
 		if err = p.device(optOut, xtables.InvOut); err == nil {
-			c.entry.Out = p.last()
+			c.entry.Out = g.optarg
 		}
 	case 'f':
 		err = p.set(optFragment, xtables.InvFrag)
@@ -139,7 +136,7 @@ func (p *parser) option(id int) (err *Error) {
 		if err = p.set(optJump, 0); err != nil {
 			break
 		}
-		if c.jump, err = targetName(p.last()); err != nil {
+		if c.jump, err = targetName(g.optarg); err != nil {
 			break
 		}
 		if c.isGoto = id == 'g'; !c.isGoto {
@@ -227,7 +224,7 @@ func (p *parser) set(o opt, inv xtables.Inv) *Error {
 }
 
 func (p *parser) device(o opt, inv xtables.Inv) *Error {
-	warn, err := checkInterface(p.last())
+	warn, err := checkInterface(p.g.optarg)
 	if err != nil {
 		return err
 	}

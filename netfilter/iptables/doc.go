@@ -17,6 +17,8 @@
 //     the first of them is replaced: one that fails changes nothing at all.
 //   - A quote in a restore file that is not closed is an error, and so is a line
 //     outside of a table that is not empty or a comment.
+//   - An argument may stand in one word with its option, as in -jACCEPT and
+//     --jump=ACCEPT, also of those options with which 1.8.9 does not find it.
 //   - -M is taken and ignored, there is nothing to load; so are -w and -W, as
 //     nothing waits.
 //   - -h lists options in words of its own.

@@ -105,18 +105,18 @@ func (p *parser) legal(o opt) bool {
 
 func (p *parser) addresses() (err *Error) {
 	c := &p.c
-	one := func(o opt, at int) []address {
+	one := func(o opt, text string, at int) []address {
 		if c.opts&o == 0 || err != nil {
 			return []address{{}}
 		}
 		p.g.at = at
 		var l []address
-		l, err = p.x.parseAddresses(p.g.argv[at])
+		l, err = p.x.parseAddresses(text)
 		return l
 	}
 	at := p.g.at
-	c.src = one(optSource, p.srcAt)
-	c.dst = one(optDestination, p.dstAt)
+	c.src = one(optSource, p.src, p.srcAt)
+	c.dst = one(optDestination, p.dst, p.dstAt)
 	if err != nil {
 		return err
 	}

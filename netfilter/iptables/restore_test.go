@@ -158,3 +158,14 @@ func TestRename_jumps_follow(t *testing.T) {
 	do(t, w, 0, "", "iptables", "-F")
 	do(t, w, 0, "", "iptables", "-X", "yours")
 }
+
+// TestCommand_argumentInOneWord_taken: as newer versions of iptables do.
+func TestCommand_argumentInOneWord_taken(t *testing.T) {
+	w := iptablestest.NewWorld()
+	do(t, w, 0, "", "iptables", "-AFORWARD", "-ptcp", "-s1.2.3.4", "-d5.6.7.8/32", "-ieth0", "-oeth1", "-jACCEPT")
+	do(t, w, 0, "", "iptables", "--append=FORWARD", "--protocol=tcp", "--source=1.2.3.4", "--dst=5.6.7.8/32", "--in-interface=eth0", "--out-interface=eth1", "--jump=ACCEPT")
+	want := "-A FORWARD -s 1.2.3.4/32 -d 5.6.7.8/32 -i eth0 -o eth1 -p tcp -j ACCEPT\n"
+	if got := do(t, w, 0, "", "iptables", "-SFORWARD").Stdout; got != "-P FORWARD ACCEPT\n"+want+want {
+		t.Error(got)
+	}
+}

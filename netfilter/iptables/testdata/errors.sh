@@ -8,9 +8,6 @@ iptables -t
 iptables -A
 iptables -N
 iptables -A FORWARD --jump
-iptables -A FORWARD -jACCEPT
-iptables -A FORWARD --jump=ACCEPT
-iptables -A FORWARD -s1.2.3.4
 iptables -A FORWARD --dport 80
 iptables -A FORWARD -m foo
 iptables -A FORWARD -p foo

@@ -90,13 +90,37 @@ func (m *recentMatch) Set(_ *xtables.ParseContext, id int, args []string, invert
 	case recentDest:
 		m.dest = true
 	case recentMask:
-		a, ok := parseAddr(args[0])
+		a, ok := parseAton(args[0])
 		if !ok {
 			return fmt.Errorf("recent: bad value for option \"--mask\"")
 		}
 		m.mask = a
 	}
 	return nil
+}
+
+// parseAton reads an address in the forms of inet_aton: up to four numbers, of
+// which the last fills what is left.
+func parseAton(s string) (a header.Addr, ok bool) {
+	l := strings.Split(s, ".")
+	if len(l) > 4 {
+		return 0, false
+	}
+	for i, w := range l {
+		most := uint64(255)
+		if i == len(l)-1 {
+			most = 1<<(32-8*i) - 1
+		}
+		n, ok := parseUint(w, 0, most)
+		if !ok {
+			return 0, false
+		}
+		if i < len(l)-1 {
+			n <<= 24 - 8*i
+		}
+		a |= header.Addr(n)
+	}
+	return a, true
 }
 
 // Done implements xtables.Extension.

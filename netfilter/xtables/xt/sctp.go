@@ -41,9 +41,11 @@ var (
 type ports struct {
 	sport, dport       portRange
 	invSport, invDport bool
+	given              [2]bool // sport and dport: all ports are printed, too
 }
 
 func (m *ports) set(id int, s string, invert bool, proto uint8) (err error) {
+	m.given[id] = true
 	if id == 0 {
 		m.invSport = invert
 		m.sport, err = parsePorts(s, proto)
@@ -55,12 +57,30 @@ func (m *ports) set(id int, s string, invert bool, proto uint8) (err error) {
 }
 
 func (m *ports) save(b []byte) []byte {
-	return m.dport.save(m.sport.save(b, "sport", m.invSport), "dport", m.invDport)
+	if m.given[0] {
+		b = m.sport.text(append(not(b, m.invSport), " --sport "...))
+	}
+	if m.given[1] {
+		b = m.dport.text(append(not(b, m.invDport), " --dport "...))
+	}
+	return b
 }
 
 func (m *ports) print(b []byte, numeric bool, proto uint8) []byte {
-	b = m.sport.print(b, "spt", m.invSport, numeric, proto)
-	return m.dport.print(b, "dpt", m.invDport, numeric, proto)
+	one := func(r portRange, name string, invert, given bool) {
+		if r != allPorts || !given {
+			b = r.print(b, name, invert, numeric, proto)
+			return
+		}
+		b = append(append(append(b, ' '), name...), "s:"...)
+		if invert {
+			b = append(b, '!')
+		}
+		b = r.text(b)
+	}
+	one(m.sport, "spt", m.invSport, m.given[0])
+	one(m.dport, "dpt", m.invDport, m.given[1])
+	return b
 }
 
 // match takes the first four bytes of the transport header.

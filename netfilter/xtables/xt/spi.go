@@ -2,7 +2,6 @@ package xt
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -33,7 +32,8 @@ type spiMatch struct {
 	invert bool
 }
 
-// parseRange32 takes "n", "lo:hi", "lo:" and ":hi" (XTTYPE_UINT32RC).
+// parseRange32 takes "n", "lo:hi", "lo:" and ":hi" (XTTYPE_UINT32RC). As in
+// iptables the first may be the larger, and then nothing is between.
 func parseRange32(name, opt, s string) (lo, hi uint32, err error) {
 	a, b, is := strings.Cut(s, ":")
 	n, m := uint64(0), uint64(1<<32-1)
@@ -49,9 +49,6 @@ func parseRange32(name, opt, s string) (lo, hi uint32, err error) {
 		if m, err = number(name, opt, b, 0, 1<<32-1); err != nil {
 			return 0, 0, err
 		}
-	}
-	if m < n {
-		return 0, 0, errors.New(name + ": invalid range given")
 	}
 	return uint32(n), uint32(m), nil
 }

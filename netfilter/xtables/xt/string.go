@@ -65,7 +65,7 @@ func (m *stringMatch) Set(_ *xtables.ParseContext, id int, args []string, invert
 			m.to = uint16(n)
 		}
 	case stringAlgo:
-		if m.algo = args[0]; len(m.algo) > 15 {
+		if m.algo = args[0]; !isWord(m.algo) || len(m.algo) > 15 {
 			return errors.New("string: option \"--algo\" takes at most 15 characters")
 		}
 	case stringICase:
@@ -142,10 +142,11 @@ func (m *stringMatch) Done(*xtables.ParseContext) error {
 	return nil
 }
 
-// isHex says that a pattern has bytes that are no printable characters.
+// isHex says that a pattern has bytes that are no printable characters, or ends
+// with a backslash.
 func (m *stringMatch) isHex() bool {
 	for i, c := range m.pattern {
-		if c < 0x20 || c > 0x7e || i == 0 && c == '|' {
+		if c < 0x20 || c > 0x7e || i == len(m.pattern)-1 && c == '\\' {
 			return true
 		}
 	}

@@ -108,6 +108,9 @@ func parseClock(s string) (int, error) {
 
 func parseMonthdays(s string) (set uint32, err error) {
 	for w := range strings.SplitSeq(s, ",") {
+		if w == "" {
+			continue
+		}
 		n, ok := parseInt(w, 1, 31)
 		if !ok {
 			return 0, fmt.Errorf("%s is not a valid day for --monthdays", w)
@@ -119,6 +122,9 @@ func parseMonthdays(s string) (set uint32, err error) {
 
 func parseWeekdays(s string) (set uint8, err error) {
 	for w := range strings.SplitSeq(s, ",") {
+		if w == "" {
+			continue
+		}
 		n, ok := parseInt(w, 0, 7)
 		switch {
 		case !ok:
@@ -128,7 +134,7 @@ func parseWeekdays(s string) (set uint8, err error) {
 				}
 			}
 		case n == 0:
-			n = 7
+			return 0, errors.New("No, the week does NOT begin with Sunday.")
 		}
 		if !ok {
 			return 0, fmt.Errorf("%s is not a valid day specifier", w)
