@@ -238,16 +238,22 @@ func (c *mconn) numbers(g mseg) (seq, ack uint32) {
 	return seq, ack
 }
 
+// modelHost is the host of a model check and its listener.
+func modelHost(t *testing.T) (*host, *sock.Socket) {
+	h := newHost(t)
+	h.know()
+	check(t, h.net.Sysctl().Set("net.ipv4.tcp_challenge_ack_limit", "2147483647"))
+	check(t, h.net.Sysctl().Set("net.ipv4.tcp_ecn", "0"))
+	l := h.tcpSocket(0, 80)
+	check(t, l.Listen(4))
+	return h, l
+}
+
 func TestTCP_everySegmentInEveryState_isRFC9293(t *testing.T) {
 	start := time.Now()
 	n := 0
 	synctest.Test(t, func(t *testing.T) {
-		h := newHost(t)
-		h.know()
-		check(t, h.net.Sysctl().Set("net.ipv4.tcp_challenge_ack_limit", "2147483647"))
-		check(t, h.net.Sysctl().Set("net.ipv4.tcp_ecn", "0"))
-		l := h.tcpSocket(0, 80)
-		check(t, l.Listen(4))
+		h, l := modelHost(t)
 		wrong := 0
 		for _, st := range mstates {
 			for _, g := range alphabet() {

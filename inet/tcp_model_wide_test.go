@@ -61,12 +61,7 @@ var stamps = []struct {
 func TestTCP_timestampsInEveryState_isRFC7323(t *testing.T) {
 	start, n := time.Now(), 0
 	synctest.Test(t, func(t *testing.T) {
-		h := newHost(t)
-		h.know()
-		check(t, h.net.Sysctl().Set("net.ipv4.tcp_challenge_ack_limit", "2147483647"))
-		check(t, h.net.Sysctl().Set("net.ipv4.tcp_ecn", "0"))
-		l := h.tcpSocket(0, 80)
-		check(t, l.Listen(4))
+		h, l := modelHost(t)
 		wrong := 0
 		for _, st := range mstates {
 			if st.state == tcp.Listen || st.state == tcp.SynSent {
@@ -159,12 +154,8 @@ var sackBlocks = [][2]int32{
 func TestTCP_sackBlocks_scoreboardHolds(t *testing.T) {
 	start, n := time.Now(), 0
 	synctest.Test(t, func(t *testing.T) {
-		h := newHost(t)
-		h.know()
-		check(t, h.net.Sysctl().Set("net.ipv4.tcp_ecn", "0"))
+		h, l := modelHost(t)
 		check(t, h.net.Sysctl().Set("net.ipv4.tcp_autocorking", "0"))
-		l := h.tcpSocket(0, 80)
-		check(t, l.Listen(4))
 		try := func(ack int32, blocks ...[2]int32) {
 			n++
 			c := &mconn{host: h, port: uint16(1000 + n%60000), local: 80, rcv: mISN + 1, edge: mISN + 1}
@@ -256,11 +247,7 @@ func (c *mconn) covered(ack int32, blocks [][2]int32) (n int, taken bool) {
 // send: nothing but probes goes out, an ACK opens it again, and all arrives.
 func TestTCP_closedWindowOfThePeer_isProbed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHost(t)
-		h.know()
-		check(t, h.net.Sysctl().Set("net.ipv4.tcp_ecn", "0"))
-		l := h.tcpSocket(0, 80)
-		check(t, l.Listen(4))
+		h, l := modelHost(t)
 		for i, st := range []struct {
 			name  string
 			reach func(c *mconn)
@@ -329,13 +316,8 @@ func TestTCP_closedWindowOfThePeer_isProbed(t *testing.T) {
 func TestTCP_closedWindowOfTheHost_everySegment(t *testing.T) {
 	start, n := time.Now(), 0
 	synctest.Test(t, func(t *testing.T) {
-		h := newHost(t)
-		h.know()
-		check(t, h.net.Sysctl().Set("net.ipv4.tcp_challenge_ack_limit", "2147483647"))
-		check(t, h.net.Sysctl().Set("net.ipv4.tcp_ecn", "0"))
-		l := h.tcpSocket(0, 80)
+		h, l := modelHost(t)
 		check(t, l.SetSockOpt(syscall.SOL_SOCKET, syscall.SO_RCVBUF, []byte{0, 8, 0, 0}))
-		check(t, l.Listen(4))
 		wrong := 0
 		for _, g := range alphabet() {
 			if g.seq == "edge" || g.seq == "inside" {
