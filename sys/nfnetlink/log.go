@@ -175,21 +175,7 @@ func (t *Table) logPacket(b *skb.Buff, s netfilter.State, group uint16, prefix s
 	if prefix != "" {
 		w.AttrString(nfulaPrefix, prefix)
 	}
-	if s.In != nil {
-		w.AttrBE32(nfulaInDev, uint32(s.In.Ifindex()))
-	}
-	if s.Out != nil {
-		w.AttrBE32(nfulaOutDev, uint32(s.Out.Ifindex()))
-	}
-	if b.Mark != 0 {
-		w.AttrBE32(nfulaMark, b.Mark)
-	}
-	if s.In != nil {
-		putHWAddr(&w, nfulaHWAddr, b)
-	}
-	if s.Point <= netfilter.Forward {
-		t.putTime(&w, nfulaTimestamp)
-	}
+	t.putMeta(&w, b, s, metaAttrs{nfulaInDev, nfulaOutDev, nfulaMark, nfulaHWAddr, nfulaTimestamp})
 	flags := g.flags.Load()
 	if flags&logFlagSeq != 0 {
 		w.AttrBE32(nfulaSeq, g.seq.Add(1)-1)
@@ -202,6 +188,26 @@ func (t *Table) logPacket(b *skb.Buff, s netfilter.State, group uint16, prefix s
 	}
 	w.End()
 	t.nl.Unicast(syscall.NETLINK_NETFILTER, g.port, w.Bytes()) // who does not read loses it
+}
+
+// metaAttrs are the types that logs and queues have for the same things.
+type metaAttrs struct{ in, out, mark, hw, time uint16 }
+
+// putMeta appends what is known of a packet beside its bytes.
+func (t *Table) putMeta(w *netlink.Builder, b *skb.Buff, s netfilter.State, a metaAttrs) {
+	if s.In != nil {
+		w.AttrBE32(a.in, uint32(s.In.Ifindex()))
+		putHWAddr(w, a.hw, b)
+	}
+	if s.Out != nil {
+		w.AttrBE32(a.out, uint32(s.Out.Ifindex()))
+	}
+	if b.Mark != 0 {
+		w.AttrBE32(a.mark, b.Mark)
+	}
+	if s.Point <= netfilter.Forward {
+		t.putTime(w, a.time)
+	}
 }
 
 // putPayload appends the first n bytes of a packet.

@@ -2,6 +2,7 @@ package nfnetlink
 
 import (
 	"encoding/binary"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -241,21 +242,7 @@ func (t *Table) queueMessage(i *queue, num uint16, id uint32, b *skb.Buff, s net
 	binary.BigEndian.PutUint16(hdr[4:], header.EthPIP)
 	hdr[6] = byte(s.Point)
 	w.Attr(nfqaPacketHdr, hdr[:7]...)
-	if s.In != nil {
-		w.AttrBE32(nfqaInDev, uint32(s.In.Ifindex()))
-	}
-	if s.Out != nil {
-		w.AttrBE32(nfqaOutDev, uint32(s.Out.Ifindex()))
-	}
-	if b.Mark != 0 {
-		w.AttrBE32(nfqaMark, b.Mark)
-	}
-	if s.In != nil {
-		putHWAddr(&w, nfqaHWAddr, b)
-	}
-	if s.Point <= netfilter.Forward {
-		t.putTime(&w, nfqaTimestamp)
-	}
+	t.putMeta(&w, b, s, metaAttrs{nfqaInDev, nfqaOutDev, nfqaMark, nfqaHWAddr, nfqaTimestamp})
 	info := uint32(0)
 	if b.IPSummed == skb.ChecksumPartial {
 		info |= skbCsumNotReady
@@ -277,17 +264,32 @@ func (t *Table) queueMessage(i *queue, num uint16, id uint32, b *skb.Buff, s net
 	return w.Bytes()
 }
 
-// bound returns the queue a verdict is for (Linux: verdict_instance_lookup); the
-// lock is held.
-func (q *queueTable) bound(r *request) (*queue, error) {
+// judged reads a verdict and takes the packets it is for out of their queue, as
+// choose says of each ID (Linux: verdict_instance_lookup). ENODEV and EPERM for a
+// queue that is not the requester's, ENOENT when there are no such packets.
+func (t *Table) judged(r *request, choose func(waiting map[uint32]queued, id uint32) []uint32) (v netfilter.Verdict, l []queued, err error) {
+	v, id, err := verdictOf(r.attrs)
+	if err != nil {
+		return 0, nil, err
+	}
+	q := &t.queue
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	i := q.queues[r.resID]
 	switch {
 	case i == nil:
-		return nil, syscall.ENODEV
+		return 0, nil, syscall.ENODEV
 	case i.port != r.Port():
-		return nil, syscall.EPERM
+		return 0, nil, syscall.EPERM
 	}
-	return i, nil
+	for _, id := range choose(i.waiting, id) {
+		l = append(l, i.waiting[id])
+		delete(i.waiting, id)
+	}
+	if len(l) == 0 {
+		return 0, nil, syscall.ENOENT
+	}
+	return v, l, nil
 }
 
 // verdictOf reads NFQA_VERDICT_HDR.
@@ -306,70 +308,42 @@ func verdictOf(a netlink.Attrs) (v netfilter.Verdict, id uint32, err error) {
 // verdict is nfqnl_recv_verdict: what becomes of a packet, with another mark or
 // other bytes perhaps. It goes on in softirq context.
 func (t *Table) verdict(r *request) error {
-	v, id, err := verdictOf(r.attrs)
+	v, l, err := t.judged(r, func(waiting map[uint32]queued, id uint32) []uint32 {
+		if _, ok := waiting[id]; !ok {
+			return nil
+		}
+		return []uint32{id}
+	})
 	if err != nil {
 		return err
 	}
-	q := &t.queue
-	q.mu.Lock()
-	i, err := q.bound(r)
-	if err != nil {
-		q.mu.Unlock()
-		return err
-	}
-	p, ok := i.waiting[id]
-	if !ok {
-		q.mu.Unlock()
-		return syscall.ENOENT
-	}
-	delete(i.waiting, id)
-	q.mu.Unlock()
-	if v.Kind() != netfilter.Drop {
-		if r.attrs.Has(nfqaPayload) {
-			if n := t.mangle(p.b, r.attrs[nfqaPayload]); n != nil {
-				p.b = n
-			} else {
-				v = netfilter.Drop
-			}
-		}
-		if r.attrs.Has(nfqaMark) {
-			p.b.Mark = r.attrs.BE32(nfqaMark)
+	p := l[0]
+	if r.attrs.Has(nfqaPayload) && v.Kind() != netfilter.Drop {
+		if n := t.mangle(p.b, r.attrs[nfqaPayload]); n != nil {
+			p.b = n
+		} else {
+			v = netfilter.Drop
 		}
 	}
-	t.decide(decided{p, v})
+	t.decide(r, v, p)
 	return nil
 }
 
 // verdictBatch is nfqnl_recv_verdict_batch: one verdict for all up to a number.
 func (t *Table) verdictBatch(r *request) error {
-	v, most, err := verdictOf(r.attrs)
+	v, l, err := t.judged(r, func(waiting map[uint32]queued, most uint32) (ids []uint32) {
+		for id := range waiting {
+			if int32(id-most) <= 0 {
+				ids = append(ids, id)
+			}
+		}
+		slices.SortFunc(ids, func(a, b uint32) int { return int(int32(a - b)) }) // as they came
+		return ids
+	})
 	if err != nil {
 		return err
 	}
-	q := &t.queue
-	q.mu.Lock()
-	i, err := q.bound(r)
-	if err != nil {
-		q.mu.Unlock()
-		return err
-	}
-	var l []decided
-	for id := range i.waiting {
-		if int32(id-most) <= 0 {
-			l = append(l, decided{i.waiting[id], v})
-			delete(i.waiting, id)
-		}
-	}
-	q.mu.Unlock()
-	if len(l) == 0 {
-		return syscall.ENOENT
-	}
-	for n := range l {
-		if r.attrs.Has(nfqaMark) {
-			l[n].b.Mark = r.attrs.BE32(nfqaMark)
-		}
-	}
-	t.decide(l...)
+	t.decide(r, v, l...)
 	return nil
 }
 
@@ -395,11 +369,17 @@ func (t *Table) mangle(b *skb.Buff, data []byte) *skb.Buff {
 	return n
 }
 
-// decide has packets go on from softirq context.
-func (t *Table) decide(l ...decided) {
+// decide has packets go on from softirq context, with the mark of the request if
+// it has one.
+func (t *Table) decide(r *request, v netfilter.Verdict, l ...queued) {
 	q := &t.queue
 	q.mu.Lock()
-	q.done = append(q.done, l...)
+	for _, p := range l {
+		if r.attrs.Has(nfqaMark) {
+			p.b.Mark = r.attrs.BE32(nfqaMark)
+		}
+		q.done = append(q.done, decided{p, v})
+	}
 	q.mu.Unlock()
 	q.timer.Mod(t.nf.IP.Dev.Clock().Now())
 }
