@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"barewire/inet/fib"
 	"barewire/skb"
 	"barewire/skb/header"
 )
@@ -155,6 +156,23 @@ func TestLinux_nat_sameRewriting(t *testing.T) {
 	c := inside + 0x101
 	d.feed("hairpin", d.ip(17, c, outside+9, udpOf(c, outside+9, 3000, 53, 20)))
 	d.feed("hairpin, answer", d.ip(17, ip4(10, 1, 9, 1), gw, udpOf(ip4(10, 1, 9, 1), gw, 53, 3000, 20)))
+	// What the router itself says of translated packets.
+	narrow := &fib.Config{Dst: ip4(9, 0, 0, 0), Bits: 8, Type: fib.Unicast, Gateway: peerIP}
+	narrow.Metrics[fib.RTAXMTU] = 600
+	d.route("9.0.0.0/8 via 192.0.2.2 mtu 600", narrow)
+	d.route("prohibit 7.0.0.0/8", &fib.Config{Dst: ip4(7, 0, 0, 0), Bits: 8, Type: fib.Prohibit})
+	d.rules("nat -A PREROUTING -d 203.0.113.0/25 -j DNAT --to-destination 9.1.1.1", "nat -A PREROUTING -d 203.0.113.128/25 -j DNAT --to-destination 7.1.1.1",
+		"nat -A POSTROUTING -s 10.1.0.0/16 -j SNAT --to-source 198.51.100.1", "filter -A OUTPUT -m conntrack --ctstate INVALID,NEW -j DROP")
+	for i, dst := range []header.Addr{ip4(9, 1, 1, 9), outside + 1, outside + 129} {
+		for again := range 2 {
+			p := udpOf(c, dst, uint16(4000+i), 53, 900)
+			df := func(h header.IPv4) { h.SetFragField(header.IPDF) }
+			d.feed(fmt.Sprint("too large for the way ", i, again), d.ip(17, c, dst, p, df))
+			d.feed(fmt.Sprint("TTL over ", i, again), d.ip(17, c, dst, p, func(h header.IPv4) { h.SetTTL(1) }))
+			d.feed(fmt.Sprint("cut on the way ", i, again), d.ip(17, c, dst, p))
+			d.feed(fmt.Sprint("in pieces, too large ", i, again), fragmentsOf(c, dst, uint16(500+i), udpOf(c, dst, uint16(4100+i), 53, 3000))...)
+		}
+	}
 	// The rule goes, the connection stays.
 	d.rules("nat -A POSTROUTING -s 10.1.0.0/16 -j SNAT --to-source 198.51.100.1", "filter -A FORWARD -m conntrack --ctstate INVALID -j DROP")
 	far := ip4(8, 8, 4, 4)
