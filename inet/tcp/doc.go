@@ -52,6 +52,10 @@
 //	cookies.go                          SYN cookies
 //	fastopen.go fastopen_client.go      Fast Open, of the listener and of who connects
 //	md5.go                              TCP MD5 signatures
+//	metrics.go                          what is known of a peer from before, and of the route
+//	reuseport.go                        groups of listeners
+//	chrono.go optstats.go               time busy and limited; what is told with a time of sending
+//	rare.go repair.go                   rare options; TCP_REPAIR
 //	timewait.go                         TIME_WAIT and FIN_WAIT2 of orphans
 //	state.go                            every state but ESTABLISHED
 //	input.go validate.go                receiving: the fast path, the data queue; the checks before it
@@ -85,6 +89,6 @@
 //
 // # Not yet
 //
-// Merging of SACKed segments in the send queue, metrics kept per destination, SOF_TIMESTAMPING_OPT_STATS, AccECN, repair,
-// SO_REUSEPORT selectors.
+// Merging of SACKed segments in the send queue, accurate ECN (RFC 9768), the
+// mapping of TCP_ZEROCOPY_RECEIVE, metrics of peers over netlink.
 package tcp

@@ -180,6 +180,8 @@ const (
 	OptTimestamp = 8
 	OptMD5       = 19
 	OptFastOpen  = 34
+	OptAccECN0   = 172 // ECT(0), CE, ECT(1), three bytes each
+	OptAccECN1   = 174 // ECT(1), CE, ECT(0)
 	OptExp       = 254 // with the number of Fast Open in front
 )
 
@@ -189,7 +191,7 @@ type TCPOption struct {
 	Value    uint32      // of MSS, WScale, Timestamp
 	Echo     uint32      // of Timestamp
 	Blocks   [][2]uint32 // of Sack
-	Data     []byte      // of MD5, FastOpen, Exp: what follows the length
+	Data     []byte      // of MD5, FastOpen, AccECN, Exp: what follows the length
 	WithSlot bool        // MD5 given with its digest
 }
 

@@ -284,6 +284,8 @@ func (p *parser) option() (o TCPOption, err error) {
 		o.Kind = OptExp
 		o.Data, err = p.blob()
 		o.Data = append([]byte{0xf9, 0x89}, o.Data...) // RFC 6994 section 3
+	case "ECN":
+		return p.accECN()
 	case "md5":
 		o.Kind = OptMD5
 		o.Data, err = p.blob()
@@ -292,6 +294,27 @@ func (p *parser) option() (o TCPOption, err error) {
 	}
 	o.Value = uint32(v)
 	return o, err
+}
+
+// accECN is "ECN e0b 1 ceb 0 e1b 1", or in the other order, with as many of the
+// three counters as there are (RFC 9768 section 3.2.3).
+func (p *parser) accECN() (o TCPOption, err error) {
+	orders := map[int][]string{OptAccECN0: {"e0b", "ceb", "e1b"}, OptAccECN1: {"e1b", "ceb", "e0b"}}
+	o.Kind = OptAccECN0
+	if p.isWord("e1b") {
+		o.Kind = OptAccECN1
+	}
+	for _, name := range orders[o.Kind] {
+		if !p.isWord(name) {
+			break
+		}
+		v, err := p.named(name, 1<<24-1, 0)
+		if err != nil {
+			return o, err
+		}
+		o.Data = append(o.Data, byte(v>>16), byte(v>>8), byte(v))
+	}
+	return o, nil
 }
 
 // blocks is 1:1001 2001:3001.

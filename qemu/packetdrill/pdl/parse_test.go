@@ -77,6 +77,16 @@ func TestParse_values(t *testing.T) {
 	}
 }
 
+func TestParse_accurateECN(t *testing.T) {
+	s := parse(t, "0 > S. 0:0(0) ack 1 <mss 1460,ECN e1b 1 ceb 0 e0b 258,nop>\n0 < . 1:1(0) ack 1 <ECN e0b 7,ECN>")
+	if o := s.Events[0].Packet.TCP.Options[1]; o.Kind != OptAccECN1 || string(o.Data) != "\x00\x00\x01\x00\x00\x00\x00\x01\x02" {
+		t.Errorf("%+v", o)
+	}
+	if o := s.Events[1].Packet.TCP.Options; o[0].Kind != OptAccECN0 || string(o[0].Data) != "\x00\x00\x07" || len(o[1].Data) != 0 {
+		t.Errorf("%+v", o)
+	}
+}
+
 func TestParse_wrong_errorNamesTheLine(t *testing.T) {
 	for _, s := range []string{
 		"", "\n0", "0 socket(", "0 close(3) = ", "0 < S 0:5(4) win 3", "0 > X 0:0(0)", "0 < . 1:1(0) ack 1 <mss>", "* close(3) = 0",

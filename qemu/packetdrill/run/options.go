@@ -1,7 +1,9 @@
 package run
 
 import (
+	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"syscall"
 
@@ -16,15 +18,21 @@ func (r *runner) optval(e pdl.Expr) ([]byte, error) {
 	case pdl.String:
 		return append([]byte(v), 0), nil
 	case *pdl.Struct:
-		if v.Get("onoff") != nil {
-			return ints(v.Get("onoff"), v.Get("linger"))
-		}
+		return r.optStruct(v)
 	case pdl.List:
 		if len(v) == 0 {
 			return nil, nil
 		}
-		if s, ok := v[0].(*pdl.Struct); ok {
-			return r.optval(s)
+		if _, ok := v[0].(*pdl.Struct); ok {
+			var b []byte
+			for _, e := range v {
+				p, err := r.optval(e)
+				if err != nil {
+					return nil, err
+				}
+				b = append(b, p...)
+			}
+			return b, nil
 		}
 		if s, ok := v[0].(pdl.String); ok {
 			return r.optval(s)
@@ -39,6 +47,60 @@ func (r *runner) optval(e pdl.Expr) ([]byte, error) {
 		return ints(v)
 	}
 	return nil, &pdl.Unsupported{What: fmt.Sprintf("option value %v", e)}
+}
+
+// optStruct lays out the structures that options take.
+func (r *runner) optStruct(s *pdl.Struct) ([]byte, error) {
+	for _, names := range [][2]string{{"onoff", "linger"}, {"l_onoff", "l_linger"}, {"opt_code", "opt_val"}} {
+		if s.Get(names[0]) != nil && s.Get(names[1]) != nil {
+			return ints(s.Get(names[0]), s.Get(names[1]))
+		}
+	}
+	if s.Get("tv_sec") != nil && s.Get("tv_usec") != nil {
+		sec, err := number(s.Get("tv_sec"))
+		if err != nil {
+			return nil, err
+		}
+		usec, err := number(s.Get("tv_usec"))
+		return ne.AppendUint64(ne.AppendUint64(nil, uint64(sec)), uint64(usec)), err
+	}
+	if s.Get("tcpm_key") != nil {
+		return r.md5sig(s)
+	}
+	return nil, &pdl.Unsupported{What: "a structure with " + s.Fields[0].Name}
+}
+
+// md5sig lays out struct tcp_md5sig. Without tcpm_addr it is about the usual
+// peer, without tcpm_keylen the key is as long as it is.
+func (r *runner) md5sig(s *pdl.Struct) ([]byte, error) {
+	key, ok := s.Get("tcpm_key").(pdl.String)
+	if !ok || len(key) > 80 {
+		return nil, errors.New("tcpm_key wants up to 80 bytes in quotes")
+	}
+	b := make([]byte, 216)
+	peer := s.Get("tcpm_addr")
+	if peer == nil {
+		peer = pdl.Ellipsis{}
+	}
+	sa, _, err := sockaddr(peer, netip.AddrPortFrom(r.Remote, 0))
+	if err != nil {
+		return nil, err
+	}
+	copy(b, sa)
+	var v [4]int64
+	v[2] = int64(len(key))
+	for i, name := range []string{"tcpm_flags", "tcpm_prefixlen", "tcpm_keylen", "tcpm_ifindex"} {
+		if e := s.Get(name); e != nil {
+			if v[i], err = number(e); err != nil {
+				return nil, err
+			}
+		}
+	}
+	b[128], b[129] = uint8(v[0]), uint8(v[1])
+	ne.PutUint16(b[130:], uint16(v[2]))
+	ne.PutUint32(b[132:], uint32(v[3]))
+	copy(b[136:], key)
+	return b, nil
 }
 
 func ints(es ...pdl.Expr) ([]byte, error) {
