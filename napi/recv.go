@@ -17,6 +17,26 @@ type ptype struct {
 type ptypeTable struct {
 	all  []*ptype     // taps (Linux: ptype_all)
 	base [16][]*ptype // by hash of the type (Linux: ptype_base)
+
+	ingress IngressFunc
+}
+
+// IngressFunc looks at a packet before its protocol does. False: the packet is
+// gone. Softirq context; Data is at the network header, the link header is
+// before it.
+type IngressFunc func(b *skb.Buff, dev *NetDevice) bool
+
+// SetIngress has fn see every packet that is received, behind the taps (Linux:
+// nf_ingress in __netif_receive_skb_core); nil takes it off again.
+func (n *Net) SetIngress(fn IngressFunc) {
+	for {
+		old := n.ptypes.Load()
+		t := *old
+		t.ingress = fn
+		if n.ptypes.CompareAndSwap(old, &t) {
+			return
+		}
+	}
 }
 
 func (t *ptypeTable) slot(typ uint16) *[]*ptype {
@@ -77,6 +97,9 @@ func (n *Net) receiveSkb(t *ptypeTable, b *skb.Buff) {
 		if p.dev == nil || p.dev == dev {
 			p.fn(b.Clone(), dev)
 		}
+	}
+	if t.ingress != nil && !t.ingress(b, dev) {
+		return
 	}
 	var last *ptype
 	for _, p := range *t.slot(b.Protocol) {

@@ -6,6 +6,9 @@
 //	                        → FORWARD            → POSTROUTING → device
 //	out: OUTPUT (LOCAL_OUT) → route              → POSTROUTING → device
 //
+// Before the first of them, at the device, is INGRESS, which sees packets of
+// every protocol.
+//
 // The path is written in halves joined at the hook: the code before calls
 // [Hooks.Run], and goes on with the second half only when it returns true. An
 // empty hook point costs one atomic load.

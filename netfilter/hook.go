@@ -21,14 +21,21 @@ const (
 	LocalOut
 	PostRouting
 	NumPoints
+	// Ingress is where a device's packets come in, of whatever protocol, before
+	// any of the five (Linux: NF_NETDEV_INGRESS, NF_INET_INGRESS). It is another
+	// family's: no queue takes packets there.
+	Ingress = NumPoints
 )
 
 var pointNames = [NumPoints]string{"PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"} // read-only
 
 // String returns the name iptables has for the point.
 func (p Point) String() string {
-	if p < NumPoints {
+	switch {
+	case p < NumPoints:
 		return pointNames[p]
+	case p == Ingress:
+		return "INGRESS"
 	}
 	return "UNKNOWN"
 }
@@ -131,10 +138,11 @@ const maxRepeat = 16
 // Registration copies the list, so that a packet sees either the old one or
 // the new one.
 type Hooks struct {
-	lists [NumPoints]atomic.Pointer[[]entry]
+	lists [NumPoints + 1]atomic.Pointer[[]entry]
 	queue atomic.Pointer[QueueFunc]
-	// finish is set while the stack is wired, before packets flow.
-	finish FinishFunc
+	// finish and useIngress are set while the stack is wired, before packets flow.
+	finish     FinishFunc
+	useIngress func(bool)
 
 	mu  sync.Mutex
 	seq uint64
@@ -158,8 +166,25 @@ func (h *Hooks) Register(p Point, priority int, fn Func) (remove func()) {
 	list := append(append(make([]entry, 0, len(old)+1), old...), entry{fn, priority, seq})
 	sort.SliceStable(list, func(i, j int) bool { return list[i].priority < list[j].priority })
 	h.lists[p].Store(&list)
+	if p == Ingress && len(list) == 1 && h.useIngress != nil {
+		h.useIngress(true)
+	}
 	return func() { h.remove(p, seq) }
 }
+
+// RegisterIngress is Register at [Ingress] for the packets of one device.
+func (h *Hooks) RegisterIngress(dev skb.Device, priority int, fn Func) (remove func()) {
+	return h.Register(Ingress, priority, func(b *skb.Buff, s State) Verdict {
+		if s.In != dev {
+			return Accept
+		}
+		return fn(b, s)
+	})
+}
+
+// OnIngress says who is told when the first hook comes to [Ingress] and when
+// the last has gone: the device layer calls Run only in between.
+func (h *Hooks) OnIngress(fn func(used bool)) { h.useIngress = fn }
 
 func (h *Hooks) remove(p Point, seq uint64) {
 	h.mu.Lock()
@@ -176,6 +201,9 @@ func (h *Hooks) remove(p Point, seq uint64) {
 	}
 	if len(list) == 0 {
 		h.lists[p].Store(nil)
+		if p == Ingress && len(*l) > 0 && h.useIngress != nil {
+			h.useIngress(false)
+		}
 		return
 	}
 	h.lists[p].Store(&list)
@@ -258,7 +286,7 @@ func (h *Hooks) slow(list []entry, b *skb.Buff, s State) bool {
 			return false
 		case Queue:
 			q := h.queue.Load()
-			if q != nil && (*q)(b, s, Place{list[i].priority, list[i].seq}, v) {
+			if q != nil && s.Point != Ingress && (*q)(b, s, Place{list[i].priority, list[i].seq}, v) {
 				return false
 			}
 			if v&verdictBypass != 0 {

@@ -249,3 +249,44 @@ func BenchmarkRunTwo(b *testing.B) {
 	}
 	p.Consume()
 }
+
+// device is a device by its address alone.
+type device struct{ skb.Device }
+
+func TestIngress_usedAndPerDevice(t *testing.T) {
+	c := skbtest.New(t, skb.PageConfig{})
+	var h Hooks
+	var told []bool
+	h.OnIngress(func(used bool) { told = append(told, used) })
+	a, other := &device{}, &device{new(device)}
+	drop := h.RegisterIngress(a, PriFilter, func(*skb.Buff, State) Verdict { return Drop })
+	seen := 0
+	count := h.Register(Ingress, PriFirst, func(_ *skb.Buff, s State) Verdict {
+		if seen++; s.Point != Ingress || s.Point.String() != "INGRESS" {
+			t.Errorf("point %v", s.Point)
+		}
+		return Accept
+	})
+	if h.Run(Ingress, newBuff(t, c), a, nil, nil) {
+		t.Error("not dropped")
+	}
+	b := newBuff(t, c)
+	if !h.Run(Ingress, b, other, nil, nil) {
+		t.Error("dropped another device's packet")
+	}
+	drop()
+	if !h.Run(Ingress, b, a, nil, nil) || seen != 3 {
+		t.Errorf("seen %d", seen)
+	}
+	h.SetQueueHandler(func(*skb.Buff, State, Place, Verdict) bool { t.Error("queued"); return true })
+	queue := h.Register(Ingress, PriLast, func(*skb.Buff, State) Verdict { return Queue })
+	if h.Run(Ingress, b, a, nil, nil) {
+		t.Error("a queue took a packet")
+	}
+	queue()
+	count()
+	count()
+	if !slices.Equal(told, []bool{true, false}) || !h.Empty(Ingress) {
+		t.Errorf("told %v", told)
+	}
+}

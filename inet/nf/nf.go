@@ -29,6 +29,7 @@ type NF struct {
 // New makes the packet filter over an IP layer.
 func New(n *ip.Net) (*NF, error) {
 	f := &NF{IP: n}
+	f.newIngress()
 	f.newConntrack()
 	if err := f.newNAT(); err != nil {
 		return nil, err
