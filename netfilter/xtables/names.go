@@ -14,8 +14,8 @@ var protoNames = []struct {
 	{"ipv6-route", 43}, {"ipv6-frag", 44}, {"idrp", 45}, {"rsvp", 46}, {"gre", 47}, {"skip", 57}, {"ipv6-icmp", 58},
 	{"ipv6-nonxt", 59}, {"ipv6-opts", 60}, {"rspf", 73}, {"vmtp", 81}, {"eigrp", 88}, {"ospf", 89}, {"ax.25", 93},
 	{"ipip", 94}, {"etherip", 97}, {"encap", 98}, {"pim", 103}, {"ipcomp", 108}, {"vrrp", 112}, {"l2tp", 115},
-	{"isis", 124}, {"fc", 133}, {"mobility-header", 135}, {"mpls-in-ip", 137}, {"hip", 139}, {"shim6", 140},
-	{"wesp", 141}, {"rohc", 142},
+	{"isis", 124}, {"fc", 133}, {"mobility-header", 135}, {"mpls-in-ip", 137}, {"manet", 138}, {"hip", 139}, {"shim6", 140},
+	{"wesp", 141}, {"rohc", 142}, {"ethernet", 143}, {"hopopt", 0},
 }
 
 // ProtoName returns the name of a protocol, its number if it has none.

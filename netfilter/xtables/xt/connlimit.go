@@ -63,6 +63,10 @@ func (m *connlimitMatch) Set(_ *xtables.ParseContext, id int, args []string, inv
 		}
 		m.limit, m.given, m.invert = uint32(n), true, (id == connlimitUpto) != invert
 	case connlimitMask:
+		if a, ok := parseAddr(args[0]); ok && maskLen(a) >= 0 {
+			m.mask = maskLen(a)
+			return nil
+		}
 		n, err := number("connlimit", "connlimit-mask", args[0], 0, 128) // 128 is for IPv6
 		if err != nil {
 			return err

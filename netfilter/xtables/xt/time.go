@@ -129,7 +129,7 @@ func parseWeekdays(s string) (set uint8, err error) {
 		switch {
 		case !ok:
 			for d, name := range weekNames[1:] {
-				if len(w) >= 2 && strings.EqualFold(name[:2], w[:2]) {
+				if strings.HasPrefix(w, name[:2]) {
 					n, ok = d+1, true
 				}
 			}
