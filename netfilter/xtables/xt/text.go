@@ -16,6 +16,17 @@ func not(b []byte, invert bool) []byte {
 	return b
 }
 
+// isWord reports whether s is saved as it is and read back as one word: names
+// are not put in quotes.
+func isWord(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] == 0x7f || s[i] == '"' || s[i] == '\'' || s[i] == '\\' {
+			return false
+		}
+	}
+	return s != "" && s != "!"
+}
+
 // parseUint takes a number as strtoul does with base 0: decimal, 0x hexadecimal
 // or 0 octal, and nothing behind it.
 func parseUint(s string, lo, hi uint64) (uint64, bool) {
