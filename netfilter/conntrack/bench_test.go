@@ -53,13 +53,18 @@ func BenchmarkMillion(b *testing.B) {
 		b.Fatalf("%d connections", n)
 	}
 	b.ReportAllocs()
-	i := 0
+	i, n, least, start := 0, 0, time.Hour, time.Now()
 	for b.Loop() {
 		i = (i + 7919*31) & (million - 1)
 		if c, _ := w.Lookup(tupleOf(i)); c == nil {
 			b.Fatal("lost")
 		}
+		if n++; n%1024 == 0 { // without whoever else uses the machine
+			now := time.Now()
+			least, start = min(least, now.Sub(start)), now
+		}
 	}
+	b.ReportMetric(float64(least.Nanoseconds())/1024, "least-ns")
 	b.ReportMetric(used, "B/conn")
 	b.ReportMetric(bytesPerConn, "goal-B/conn")
 	b.ReportMetric(lookupGoalNano, "goal-ns")
@@ -165,8 +170,8 @@ func TestAllocs_perPacket_none(t *testing.T) {
 }
 
 func TestConn_size_withinGoal(t *testing.T) {
-	// With its place in the hash, which has as many chains as connections.
-	if n := unsafe.Sizeof(Conn{}) + 8; n > bytesPerConn {
+	// With its place in the hash, which has two chains for each.
+	if n := unsafe.Sizeof(Conn{}) + 16; n > bytesPerConn {
 		t.Errorf("a connection costs %d bytes, goal %d", n, bytesPerConn)
 	}
 }

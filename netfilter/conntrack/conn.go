@@ -64,7 +64,7 @@ type Conn struct {
 	mu    sync.Mutex
 	proto protoState
 
-	master *Conn
+	master *Conn // or the next one, while it waits to be used again
 	help   atomic.Pointer[Help]
 	acct   *Acct
 	labels atomic.Pointer[Labels]
@@ -74,8 +74,6 @@ type Conn struct {
 	// NAT is private to the NAT that found the translation, guarded by its
 	// lock: a chain of connections from one source (Linux: nat_bysource).
 	NAT struct{ Next, Prev *Conn }
-
-	free *Conn // while it waits to be used again
 }
 
 // protoState is what the trackers remember (Linux: union nf_conntrack_proto).

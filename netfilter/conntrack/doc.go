@@ -31,4 +31,12 @@
 // another connection when the last of them ends: keep no pointer to it beyond the
 // packet. A confirmed one may be kept for ever; [Conn.IsDying] tells that it left
 // the table.
+//
+// # Not here
+//
+// IPv6; the trackers' timeouts by rule (CT --timeout); SYNPROXY; the keys PPTP's
+// helper gives GRE; helpers in programs. Fragments of two zones with the same
+// addresses and identification are put together as one datagram. UDP-Lite's
+// checksum is verified as RFC 3828 says, where Linux's PREROUTING takes every one
+// for wrong.
 package conntrack

@@ -34,9 +34,6 @@ func (s *Settings) setDefaults(max, buckets int) {
 	s.Max.Store(int32(max))
 	s.Buckets.Store(int32(buckets))
 	s.ExpectMax.Store(int32(min(4096, 4*((buckets+255)/256))))
-	if buckets >= 262144 {
-		s.ExpectMax.Store(4096)
-	}
 	s.Checksum.Store(1)
 	s.Events.Store(2)
 	for i, sec := range tcpTimeouts {

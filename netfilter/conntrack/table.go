@@ -137,7 +137,7 @@ func (t *Table) alloc() *Conn {
 	t.freeMu.Lock()
 	c := t.free
 	if c != nil {
-		t.free = c.free
+		t.free = c.master
 		t.nfree--
 	}
 	t.freeMu.Unlock()
@@ -164,7 +164,7 @@ func (t *Table) recycle(c *Conn) {
 	t.ended(c)
 	t.freeMu.Lock()
 	if t.nfree < maxFree {
-		c.free, t.free = t.free, c
+		c.master, t.free = t.free, c
 		t.nfree++
 	}
 	t.freeMu.Unlock()
@@ -292,7 +292,9 @@ func (t *Table) Resize(n int) {
 	t.resizing.Lock()
 	defer t.resizing.Unlock()
 	t.Conf.Buckets.Store(int32(n))
-	next := &buckets{mask: uint32(n - 1), heads: make([]atomic.Pointer[node], n)}
+	// Every connection is in the hash twice, and each step along a chain waits
+	// for memory: so there are two chains for one that is asked for.
+	next := &buckets{mask: uint32(2*n - 1), heads: make([]atomic.Pointer[node], 2*n)}
 	for i := range t.locks {
 		t.locks[i].Lock()
 	}

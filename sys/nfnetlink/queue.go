@@ -392,6 +392,10 @@ func (t *Table) reinject() {
 	q.done = nil
 	q.mu.Unlock()
 	for _, p := range l {
+		if gone(p.s.In) || gone(p.s.Out) {
+			p.b.Free(skb.DevReady)
+			continue
+		}
 		if p.v.Kind() == netfilter.Queue {
 			if !t.enqueue(p.b, p.s, p.at, p.v) {
 				p.b.Free(skb.NetfilterDrop)
@@ -400,6 +404,13 @@ func (t *Table) reinject() {
 		}
 		t.nf.IP.Hooks.Reinject(p.b, p.s, p.at, p.v.Kind())
 	}
+}
+
+// gone reports whether a device went away or down while a packet waited (Linux:
+// nfqnl_dev_drop).
+func gone(d skb.Device) bool {
+	dev, ok := d.(*napi.NetDevice)
+	return ok && (dev.Net() == nil || !dev.IsUp())
 }
 
 // endQueues ends the queues for which match says so, and drops what waits there
