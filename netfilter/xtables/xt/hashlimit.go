@@ -172,7 +172,7 @@ func (m *hashlimitMatch) Set(_ *xtables.ParseContext, id int, args []string, inv
 		if s == "" {
 			return fmt.Errorf("Argument must have a minimum length of 1 characters\n")
 		}
-		if len(s) > hlNameMax || strings.Contains(s, "/") {
+		if !isWord(s) || len(s) > hlNameMax || strings.Contains(s, "/") {
 			return badValue("hashlimit-name", s)
 		}
 		m.name = s

@@ -81,8 +81,8 @@ func (m *recentMatch) Set(_ *xtables.ParseContext, id int, args []string, invert
 			m.hitcount = uint32(n)
 		}
 	case recentName:
-		if len(args[0]) > 199 {
-			return errors.New("recent: option \"--name\" takes at most 199 characters")
+		if len(args[0]) > 199 || !isWord(args[0]) || strings.Contains(args[0], "/") {
+			return errors.New("recent: option \"--name\" takes a word of at most 199 characters")
 		}
 		m.name = args[0]
 	case recentSource:

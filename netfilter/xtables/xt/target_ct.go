@@ -76,7 +76,7 @@ func (t *ctTG) Set(_ *xtables.ParseContext, id int, args []string, _ bool) error
 	case ctNoTrack:
 		t.notrack = true
 	case ctHelper:
-		if t.helper = args[0]; len(t.helper) > 15 || t.helper == "" {
+		if t.helper = args[0]; len(t.helper) > 15 || !isWord(t.helper) {
 			return errors.New("CT: option \"--helper\" has a bad length")
 		}
 	case ctEvents:

@@ -186,8 +186,8 @@ type teeTG struct {
 // Set implements xtables.Extension.
 func (t *teeTG) Set(_ *xtables.ParseContext, id int, args []string, _ bool) error {
 	if id == 1 {
-		if len(args[0]) > 15 {
-			return errors.New("TEE: option \"--oif\" is too long")
+		if len(args[0]) > 15 || !isWord(args[0]) {
+			return errors.New("TEE: option \"--oif\" is no name of a device")
 		}
 		t.oif = args[0]
 		return nil

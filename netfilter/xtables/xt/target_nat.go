@@ -107,10 +107,10 @@ func (t *natTG) Set(c *xtables.ParseContext, id int, args []string, _ bool) erro
 				return err
 			}
 		}
-		if addr != "" {
-			return t.addrs(addr)
+		if addr == "" && is {
+			return nil
 		}
-		return nil
+		return t.addrs(addr)
 	case natMasquerade, natRedirect:
 		if err := portsAllowed(c); err != nil {
 			return err
@@ -238,7 +238,7 @@ func (t *natTG) ends(b []byte) []byte {
 
 func (t *natTG) portText(b []byte) []byte {
 	b = strconv.AppendUint(b, uint64(t.r.MinPort), 10)
-	if t.r.MaxPort != t.r.MinPort {
+	if t.r.MaxPort != t.r.MinPort || t.base { // a base belongs to a range
 		b = strconv.AppendUint(append(b, '-'), uint64(t.r.MaxPort), 10)
 	}
 	if t.base {
