@@ -2,11 +2,15 @@ package nf
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 	"sync"
+	"syscall"
 
 	"barewire/inet/fib"
 	"barewire/inet/ip"
 	"barewire/napi"
+	"barewire/napi/sysctl"
 	"barewire/netfilter"
 	"barewire/netfilter/conntrack"
 	"barewire/netfilter/helper"
@@ -40,10 +44,39 @@ func (f *NF) newNAT() error {
 			f.NAT.AddressGone(ev.Dev.Ifindex(), ev.Addr.Local)
 		}
 	}))
-	if err := helper.Register(helper.Config{Table: f.Conntrack, NAT: f.NAT, Random: random, Logf: f.IP.Dev.Logf}); err != nil {
+	set, err := helper.Register(helper.Config{Table: f.Conntrack, NAT: f.NAT, Random: random, Logf: f.IP.Dev.Logf})
+	if err != nil {
 		return fmt.Errorf("nf: %w", err)
 	}
+	// In Linux these are parameters of the modules.
+	const p = "net.netfilter.nf_conntrack_"
+	f.IP.Dev.Sysctl().Register(sysctl.Int(p+"ftp_loose", &set.Loose, 0, 1), helperPorts(set, p, "ftp"), helperPorts(set, p, "tftp"))
 	return nil
+}
+
+// helperPorts is the setting of the ports a helper has names for, with commas.
+// They can only become more.
+func helperPorts(set *helper.Set, prefix, name string) sysctl.Entry {
+	e := sysctl.Const(prefix+name+"_ports", func() string {
+		var l []string
+		for _, p := range set.Ports(name) {
+			l = append(l, strconv.Itoa(int(p)))
+		}
+		return strings.Join(l, ",")
+	})
+	e.Set = func(v string) error {
+		for s := range strings.SplitSeq(v, ",") {
+			n, err := strconv.ParseUint(strings.TrimSpace(s), 10, 16)
+			if err != nil || n == 0 {
+				return syscall.EINVAL
+			}
+			if err := set.AddPort(name, uint16(n)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return e
 }
 
 // UseNAT has new connections decided over by rules, the walk of the nat table,

@@ -10,7 +10,7 @@ import (
 	"barewire/skb/header"
 )
 
-type ftp struct{ Config }
+type ftp struct{ *Set }
 
 // help looks at a segment of a control connection (Linux: help of
 // nf_conntrack_ftp.c).
@@ -91,7 +91,7 @@ func (f *ftp) line(b *skb.Buff, off int, data []byte, c *conntrack.Conn, d connt
 		return netfilter.Accept
 	case partial:
 		// Tracking would lose what follows; the sender will repeat it whole.
-		f.Logf("nf_ct_ftp: partial matching of `%s'", p.pattern)
+		f.cfg.Logf("nf_ct_ftp: partial matching of `%s'", p.pattern)
 		return netfilter.Drop
 	}
 	other := c.Tuple(d.Other())
@@ -99,7 +99,7 @@ func (f *ftp) line(b *skb.Buff, off int, data []byte, c *conntrack.Conn, d connt
 	if p.addr != own.Src {
 		// Somebody else's address: connections to third hosts can open holes
 		// (the bounce attack, RFC 2577 section 3).
-		if !f.Loose {
+		if f.Loose.Load() == 0 {
 			return netfilter.Accept
 		}
 		dst = p.addr
@@ -108,7 +108,7 @@ func (f *ftp) line(b *skb.Buff, off int, data []byte, c *conntrack.Conn, d connt
 		Tuple:   conntrack.Tuple{Src: other.Src, Dst: dst, DstPort: p.port, Proto: conntrack.ProtoTCP},
 		SrcMask: header.AddrBroadcast}
 	if !f.translated(c) {
-		if f.Table.Expect(e) != nil {
+		if f.cfg.Table.Expect(e) != nil {
 			return netfilter.Drop
 		}
 		return netfilter.Accept
@@ -116,12 +116,12 @@ func (f *ftp) line(b *skb.Buff, off int, data []byte, c *conntrack.Conn, d connt
 	e.SavedPort, e.Dir, e.OnMatch = p.port, d.Other(), f.followMaster
 	port := f.expectAt(e, p.port)
 	if port == 0 {
-		f.Logf("nf_nat_ftp: all ports in use")
+		f.cfg.Logf("nf_nat_ftp: all ports in use")
 		return netfilter.Drop
 	}
 	// The data connection goes where this packet does.
 	if !nat.MangleTCP(b, off, c, d, p.at, p.len, p.kind.format(other.Dst, port)) {
-		f.Table.Unexpect(e)
+		f.cfg.Table.Unexpect(e)
 		return netfilter.Drop
 	}
 	return netfilter.Accept

@@ -3,6 +3,7 @@ package helper_test
 import (
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 
 	"barewire/netfilter"
@@ -36,19 +37,20 @@ type box struct {
 	hooks netfilter.Hooks
 	cache *skb.Cache
 	nat   *nat.NAT
+	set   *helper.Set
 	now   int64
 	tmpl  map[uint8]*conntrack.Conn
 }
 
-func newBox(t testing.TB, translate bool, cfg helper.Config) *box {
+func newBox(t testing.TB, translate bool) *box {
 	x := &box{TB: t, now: 1, cache: skbtest.New(t, skb.PageConfig{}), tmpl: map[uint8]*conntrack.Conn{}}
 	seq := uint32(0)
 	random := func() uint32 { seq += 0x9e3779b9; return seq }
 	x.ct = conntrack.NewTable(conntrack.Config{Now: func() int64 { return x.now }, Max: 1000, Buckets: 256, Rand: func(b []byte) { clear(b) }})
 	x.nat = nat.New(nat.Config{Table: x.ct, Hooks: &x.hooks, Random: random,
 		RouteMe: func(*skb.Buff) error { return nil }})
-	cfg.Table, cfg.NAT, cfg.Random = x.ct, x.nat, random
-	if err := helper.Register(cfg); err != nil {
+	var err error
+	if x.set, err = helper.Register(helper.Config{Table: x.ct, NAT: x.nat, Random: random}); err != nil {
 		t.Fatal(err)
 	}
 	for name, proto := range map[string]uint8{"ftp": header.ProtoTCP, "tftp": header.ProtoUDP} {
@@ -187,7 +189,7 @@ func TestFTP_activeWithNAT_addressAndSequence(t *testing.T) {
 		{"PORT 10,0,0,1,31,64\r\n", "PORT 203,0,113,1,31,64\r\n"},
 		{"EPRT |1|10.0.0.1|8000|\r\n", "EPRT |1|203.0.113.1|8000|\r\n"},
 	} {
-		x := newBox(t, true, helper.Config{})
+		x := newBox(t, true)
 		c, s := x.session()
 		got, ok := x.tcp(c, s, header.TCPAck, cmd.send)
 		if !ok || got != cmd.want {
@@ -214,7 +216,7 @@ func TestFTP_activeWithNAT_addressAndSequence(t *testing.T) {
 func TestFTP_passive_expected(t *testing.T) {
 	for _, a := range []string{"227 Entering Passive Mode (198,51,100,1,31,64)\r\n", "229 Extended Passive (|||8000|)\r\n"} {
 		for _, translate := range []bool{false, true} {
-			x := newBox(t, translate, helper.Config{})
+			x := newBox(t, translate)
 			c, s := x.session()
 			x.tcp(c, s, header.TCPAck, "PASV\r\n")
 			if got, ok := x.tcp(s, c, header.TCPAck, a); !ok || got != a {
@@ -232,7 +234,7 @@ func TestFTP_passive_expected(t *testing.T) {
 // TestFTP_retransmitted_again: the command comes again, and is translated the
 // same way.
 func TestFTP_retransmitted_again(t *testing.T) {
-	x := newBox(t, true, helper.Config{})
+	x := newBox(t, true)
 	c, s := x.session()
 	const cmd = "PORT 10,0,0,1,31,64\r\n"
 	before, sb := *c, *s
@@ -247,7 +249,10 @@ func TestFTP_retransmitted_again(t *testing.T) {
 
 func TestFTP_foreignAddress_notExpected(t *testing.T) {
 	for _, loose := range []bool{false, true} {
-		x := newBox(t, false, helper.Config{Loose: loose})
+		x := newBox(t, false)
+		if loose {
+			x.set.Loose.Store(1)
+		}
 		c, s := x.session()
 		if got, _ := x.tcp(c, s, header.TCPAck, "PORT 10,0,0,99,31,64\r\n"); !strings.Contains(got, "10,0,0,99") {
 			t.Errorf("became %q", got)
@@ -259,7 +264,7 @@ func TestFTP_foreignAddress_notExpected(t *testing.T) {
 }
 
 func TestFTP_cutCommand_dropped(t *testing.T) {
-	x := newBox(t, true, helper.Config{})
+	x := newBox(t, true)
 	c, s := x.session()
 	before, sb := *c, *s
 	if got, ok := x.tcp(c, s, header.TCPAck, "PORT 10,0,"); ok {
@@ -272,7 +277,7 @@ func TestFTP_cutCommand_dropped(t *testing.T) {
 }
 
 func TestFTP_insideALine_notACommand(t *testing.T) {
-	x := newBox(t, true, helper.Config{})
+	x := newBox(t, true)
 	c, s := x.session()
 	x.tcp(c, s, header.TCPAck, "SITE text without an end ")
 	if got, _ := x.tcp(c, s, header.TCPAck, "PORT 10,0,0,1,31,64\r\n"); strings.Contains(got, "203") {
@@ -282,7 +287,7 @@ func TestFTP_insideALine_notACommand(t *testing.T) {
 
 func TestTFTP_answerFromAnotherPort_related(t *testing.T) {
 	for _, translate := range []bool{false, true} {
-		x := newBox(t, translate, helper.Config{})
+		x := newBox(t, translate)
 		req := func(op byte) []byte {
 			l4 := make([]byte, 8, 40)
 			l4 = append(l4, 0, op)
@@ -318,19 +323,36 @@ func TestTFTP_answerFromAnotherPort_related(t *testing.T) {
 	}
 }
 
-func TestRegister_ports_ownNames(t *testing.T) {
-	x := newBox(t, false, helper.Config{FTPPorts: []uint16{21, 2121}, TFTPPorts: []uint16{6969}})
+func TestAddPort_ownNames(t *testing.T) {
+	x := newBox(t, false)
+	for _, p := range []uint16{21, 2121} {
+		if err := x.set.AddPort("ftp", p); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := x.set.AddPort("tftp", 6969); err != nil {
+		t.Error(err)
+	}
 	for name, proto := range map[string]uint8{"ftp": 6, "ftp-2121": 6, "tftp": 17, "tftp-6969": 17} {
 		if x.ct.HelperByName(name, proto) == nil {
 			t.Errorf("no helper %s", name)
 		}
+	}
+	if err := x.set.AddPort("irc", 6667); err != syscall.ENOENT {
+		t.Errorf("irc: %v", err)
+	}
+	for p := range uint16(6) {
+		x.set.AddPort("ftp", 3000+p)
+	}
+	if err := x.set.AddPort("ftp", 4000); err != syscall.ENOSPC || len(x.set.Ports("ftp")) != 8 {
+		t.Errorf("%v; ports %v", err, x.set.Ports("ftp"))
 	}
 }
 
 // TestFTP_flood_bounded: a client that announces ports without end has one
 // expectation at a time, and many clients not more than the table allows.
 func TestFTP_flood_bounded(t *testing.T) {
-	x := newBox(t, true, helper.Config{})
+	x := newBox(t, true)
 	c, s := x.session()
 	for i := range 500 {
 		if _, ok := x.tcp(c, s, header.TCPAck, fmt.Sprintf("PORT 10,0,0,1,%d,%d\r\n", 4+i>>8, i&0xff)); !ok {

@@ -9,7 +9,7 @@ import (
 	"barewire/skb/header"
 )
 
-type tftp struct{ Config }
+type tftp struct{ *Set }
 
 // Opcodes of the requests (RFC 1350 section 5).
 const (
@@ -34,8 +34,8 @@ func (t *tftp) help(b *skb.Buff, off int, c *conntrack.Conn, info conntrack.Info
 	if t.translated(c) {
 		e.SavedPort, e.Dir, e.OnMatch = c.Tuple(conntrack.Original).SrcPort, conntrack.Reply, t.followMaster
 	}
-	if t.Table.Expect(e) != nil {
-		t.Logf("nf_ct_tftp: cannot add expectation")
+	if t.cfg.Table.Expect(e) != nil {
+		t.cfg.Logf("nf_ct_tftp: cannot add expectation")
 		return netfilter.Drop
 	}
 	return netfilter.Accept
