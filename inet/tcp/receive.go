@@ -113,7 +113,7 @@ func usedSize(b *skb.Buff) int { return b.Len() - b.NetworkOffset() + skb.Pad + 
 const (
 	skBuffSize = 256 // struct sk_buff
 	shinfoSize = 320 // struct skb_shared_info
-	smallHead  = 704 // SKB_SMALL_HEAD_CACHE_SIZE
+	smallHead  = 576 // SKB_SMALL_HEAD_CACHE_SIZE, where link headers are those of Ethernet
 )
 
 // dataSize is what a data area of n bytes takes from Linux's allocator.
