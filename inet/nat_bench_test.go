@@ -59,6 +59,11 @@ func natRouter(t testing.TB, size, flows int, translate bool) (h *host, in, out 
 
 func benchNAT(b *testing.B, size, flows int, translate bool, bar float64) {
 	h, in, out := natRouter(b, size, flows, translate)
+	benchForwarded(b, h, in, out, bar)
+}
+
+// benchForwarded measures the way from in to out.
+func benchForwarded(b *testing.B, h *host, in, out *benchNIC, bar float64) {
 	benchSlices(b, bar, func() {
 		sent := out.sent
 		for range slice / 64 {

@@ -69,15 +69,7 @@ func benchRules(b *testing.B, rules, flows int, translate bool, bar float64) {
 	check(b, h.NF().Tables.Replace(cfg))
 	last := &cfg.Chain("FORWARD").Rules[rules-1].Counter
 	before, _ := last.Load()
-	benchSlices(b, bar, func() {
-		sent := out.sent
-		for range slice / 64 {
-			pass(h.net, in, 64)
-		}
-		if out.sent-sent != slice {
-			b.Fatalf("%d of %d packets forwarded", out.sent-sent, slice)
-		}
-	})
+	benchForwarded(b, h, in, out, bar)
 	if n, _ := last.Load(); n == before {
 		b.Fatal("no packet came to the last rule")
 	}
