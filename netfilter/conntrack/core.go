@@ -157,12 +157,16 @@ func (t *Table) resolve(tmpl *Conn, p *packet) (*Conn, Info, netfilter.Verdict) 
 	z := zoneOf(tmpl, p.b)
 	p.tuple.Zone = z.For(Original)
 	h := p.tuple.hash(&t.key)
-	n := t.find(&p.tuple, h, p.now)
+	var stale *Conn
+	n := t.find(&p.tuple, h, p.now, &stale)
 	if n == nil {
+		if stale != nil {
+			t.Delete(stale)
+		}
 		if r := z.For(Reply); r != p.tuple.Zone {
 			k := p.tuple
 			k.Zone = r
-			n = t.find(&k, k.hash(&t.key), p.now)
+			n = t.find(&k, k.hash(&t.key), p.now, nil)
 		}
 	}
 	if n == nil {

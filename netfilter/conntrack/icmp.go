@@ -51,10 +51,10 @@ func (t *Table) icmpError(tmpl *Conn, p *packet) (v netfilter.Verdict, done bool
 	}
 	z := zoneOf(tmpl, p.b)
 	inner.Zone = z.For(Original)
-	n := t.find(&inner, inner.hash(&t.key), p.now)
+	n := t.find(&inner, inner.hash(&t.key), p.now, nil)
 	if r := z.For(Reply); n == nil && r != inner.Zone {
 		inner.Zone = r
-		n = t.find(&inner, inner.hash(&t.key), p.now)
+		n = t.find(&inner, inner.hash(&t.key), p.now, nil)
 	}
 	if n == nil {
 		return bad("error about no connection")

@@ -181,8 +181,10 @@ func (t *Table) ended(c *Conn) {
 
 // find returns the direction of the connection that has a tuple, nil if there is
 // none (Linux: __nf_conntrack_find). It takes no lock: a connection that was
-// taken out meanwhile is still whole, and its chain goes on behind it.
-func (t *Table) find(k *Tuple, h uint32, now int64) *node {
+// taken out meanwhile is still whole, and its chain goes on behind it. One whose
+// time is over is passed over, and noted in stale unless that is nil; only who
+// holds no lock may delete it, since its end is told to others.
+func (t *Table) find(k *Tuple, h uint32, now int64, stale **Conn) *node {
 	for {
 		seq := t.resizes.Load()
 		b := t.buckets.Load()
@@ -193,7 +195,9 @@ func (t *Table) find(k *Tuple, h uint32, now int64) *node {
 			if n.conn.expires.Load() > now {
 				return n
 			}
-			t.Delete(n.conn)
+			if stale != nil {
+				*stale = n.conn
+			}
 		}
 		// A chain that is being moved may have led somewhere else.
 		if seq&1 == 0 && seq == t.resizes.Load() {
@@ -208,7 +212,7 @@ func (t *Table) find(k *Tuple, h uint32, now int64) *node {
 // Lookup returns the connection that has a tuple in either direction, and in
 // which; nil if there is none (Linux: nf_conntrack_find_get).
 func (t *Table) Lookup(k Tuple) (*Conn, Dir) {
-	n := t.find(&k, k.hash(&t.key), t.now())
+	n := t.find(&k, k.hash(&t.key), t.now(), nil)
 	if n == nil {
 		return nil, 0
 	}
@@ -220,7 +224,7 @@ func (t *Table) Lookup(k Tuple) (*Conn, Dir) {
 // nf_conntrack_tuple_taken).
 func (t *Table) TupleTaken(k Tuple, c *Conn) bool {
 	k.Zone = c.nodes[Reply].tuple.Zone
-	n := t.find(&k, k.hash(&t.key), t.now())
+	n := t.find(&k, k.hash(&t.key), t.now(), nil)
 	if n == nil || n.conn == c {
 		return false
 	}
