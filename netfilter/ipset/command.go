@@ -237,10 +237,10 @@ func (r *run) element(name string, words []string) error {
 			n, err = number(words, &i, 0, maxTimeout)
 			x.timeout, x.hasTimeout = uint32(n), true
 		case w == "packets" && name == "add":
-			x.packets, err = number(words, &i, 0, 1<<64-1)
+			x.packets, err = number(words, &i, 0, 1<<64-2)
 			x.hasPackets = true
 		case w == "bytes" && name == "add":
-			x.bytes, err = number(words, &i, 0, 1<<64-1)
+			x.bytes, err = number(words, &i, 0, 1<<64-2)
 			x.hasBytes = true
 		case w == "comment" && name == "add":
 			if i++; i >= len(words) {
@@ -294,12 +294,12 @@ func (r *run) apply(name string, words []string, set *Set, e *element, x *extras
 		}
 		if !in {
 			if !r.quiet {
-				fmt.Fprintf(r.warn, "%s is NOT in set %s.\n", words[1], words[0])
+				fmt.Fprintf(r.warn, "%s is NOT in set %s.\n", set.spell(words[1], e), words[0])
 			}
 			return notIn{}
 		}
 		if !r.quiet {
-			fmt.Fprintf(r.warn, "Warning: %s is in set %s.\n", words[1], words[0])
+			fmt.Fprintf(r.warn, "Warning: %s is in set %s.\n", set.spell(words[1], e), words[0])
 		}
 		return nil
 	case set.typ.kind == list:

@@ -1,6 +1,7 @@
 package ipset
 
 import (
+	"errors"
 	"math/bits"
 	"strconv"
 	"strings"
@@ -14,10 +15,10 @@ func number(words []string, i *int, lo, hi uint64) (uint64, error) {
 	*i++
 	w := words[*i]
 	n, err := strconv.ParseUint(w, 0, 64)
-	if err != nil {
+	if err != nil && !errors.Is(err, strconv.ErrRange) {
 		return 0, syntaxf("'%s' is invalid as number", w)
 	}
-	if n < lo || n > hi {
+	if err != nil || n < lo || n > hi {
 		return 0, syntaxf("'%s' is out of range %d-%d", w, lo, hi)
 	}
 	return n, nil
@@ -70,7 +71,7 @@ func (r *run) create(words []string) error {
 			case "inet6", "ipv6", "-6":
 				err = errNo("Kernel error received: family inet6 is not supported")
 			default:
-				err = syntaxf("unknown INET family %s", words[i])
+				err = syntaxf("unknown inet family %s", words[i])
 			}
 		case w == "-4" && isHash:
 		case w == "-6" && isHash:
@@ -83,12 +84,10 @@ func (r *run) create(words []string) error {
 			}
 		case w == "maxelem" && isHash:
 			n, err = number(words, &i, 0, 1<<32-1)
-			if o.maxelem = uint32(n); n == 0 {
-				o.maxelem = 65536
-			}
+			o.maxelem = uint32(n)
 		case w == "bucketsize" && isHash:
 			n, err = number(words, &i, 1, 255)
-			o.bucketsize = uint32(min(max(n, 2), 12) &^ 1)
+			o.bucketsize = uint32(min(max(n+1, 2), 12) &^ 1)
 		case w == "initval" && isHash:
 			n, err = number(words, &i, 0, 1<<32-1)
 			o.initval = uint32(n)
@@ -119,7 +118,10 @@ func (r *run) create(words []string) error {
 		if !ranged {
 			return problemf("Mandatory option `range' is missing")
 		}
-		o.first &= mask(max(o.netmask, 1))
+		if n := uint8(bits.LeadingZeros32(o.first ^ o.last)); o.netmask != 32 &&
+			(o.first&^mask(n) != 0 || ^o.last&^mask(n) != 0 || o.netmask <= n) {
+			return errRange
+		}
 		if uint64(o.last-o.first)>>(32-o.netmask) > 65535 {
 			return errNo("The range you specified exceeds the size limit of the set type")
 		}

@@ -47,6 +47,9 @@ func (set *Set) change(e *element, x *extras, add, exist bool) error {
 	ref := -1
 	if e.before != "" {
 		other := s.sets[e.before]
+		if other == nil {
+			return errNo("The set to which you referred with 'before' or 'after' does not exist.")
+		}
 		if ref = slices.IndexFunc(live, func(m *member) bool { return m.slot == other }); ref < 0 {
 			return errBefore
 		}
