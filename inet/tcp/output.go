@@ -329,7 +329,7 @@ func (t *TCP) selectInitialWindow(space int, mss int, clamp uint32, wscaleOK boo
 	if t.conf.workaround.Load() != 0 {
 		wnd = uint32(min(space, maxWindow))
 	} else {
-		wnd = uint32(min(space, 65535))
+		wnd = uint32(space) // the SYN says what fits its field
 	}
 	if initRwnd != 0 {
 		wnd = min(wnd, initRwnd*uint32(mss))
