@@ -22,6 +22,12 @@
 //   - -M is taken and ignored, there is nothing to load; so are -w and -W, as
 //     nothing waits.
 //   - -h lists options in words of its own.
+//   - With -v twice, what iptables prints of the table in the kernel is left out.
+//
+// An extension that is not there is refused as one whose library is missing, at
+// the line and column where it is named. Of the matches of iptables those are
+// cgroup, cluster, cpu, ipcomp, nfacct, osf, owner, physdev, policy, rateest,
+// realm and socket.
 package iptables
 
 // Version is the version of iptables whose language this is.
