@@ -30,7 +30,7 @@ func around(env *xtables.Env, hooks *netfilter.Hooks) {
 	env.AddrType = func(skb.Device, header.Addr) uint8 { return 1 }
 	env.PathMTU = func(*skb.Buff, netfilter.State) (int, int) { return 1500, 1500 }
 	env.Tee = func(*skb.Buff, netfilter.State, header.Addr, string) {}
-	if err := helper.Register(helper.Config{Table: env.Conntrack, NAT: env.NAT, Random: env.Random}); err != nil {
+	if _, err := helper.Register(helper.Config{Table: env.Conntrack, NAT: env.NAT, Random: env.Random}); err != nil {
 		panic(err)
 	}
 }
