@@ -12,6 +12,7 @@ import (
 	"barewire/napi/sysctl"
 	"barewire/netfilter"
 	"barewire/netfilter/conntrack"
+	"barewire/netfilter/nflog"
 	"barewire/skb"
 	"barewire/skb/header"
 )
@@ -166,17 +167,11 @@ func (f *NF) defrag(b *skb.Buff, s netfilter.State) netfilter.Verdict {
 	return netfilter.Stolen
 }
 
-// logInvalid writes what nf_conntrack_log_invalid asks for.
+// logInvalid writes what nf_conntrack_log_invalid asks for (Linux:
+// nf_l4proto_log_invalid).
 func (f *NF) logInvalid(b *skb.Buff, proto uint8, why string) {
-	h, ok := header.ParseIPv4(b.Data())
-	if !ok {
-		return
-	}
-	in := ""
-	if b.Dev != nil {
-		in = b.Dev.Name()
-	}
-	f.IP.Dev.Logf("nf_ct_proto_%d: %s IN=%s SRC=%v DST=%v LEN=%d", proto, why, in, h.Src(), h.Dst(), h.TotalLen())
+	prefix := "nf_ct_proto_" + strconv.Itoa(int(proto)) + ": " + why + " "
+	f.IP.Dev.Logf("%s", nflog.Append(nil, b, netfilter.State{}, prefix, nflog.Default))
 }
 
 // conntrackSettings are net.netfilter.nf_conntrack_* (Linux:
