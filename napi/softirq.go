@@ -386,6 +386,11 @@ func (s *SoftNet) enqueueBacklog(b *skb.Buff, from *SoftNet) bool {
 	s.backlogMu.Unlock()
 	switch {
 	case !first:
+		// Somebody is to run it already, but who knows when: a section's end is
+		// sooner.
+		if from != s {
+			from.attends(s)
+		}
 	case from == s:
 		s.backlog.schedule()
 	default:
