@@ -292,10 +292,10 @@ func (s *soak) idle(stop chan struct{}) error {
 	}
 }
 
-// TestSoak_programsComeAndGo_nothingIsLeft runs for six hours of virtual time;
+// TestSoak_programsComeAndGo_nothingIsLeft runs for three hours of virtual time;
 // BAREWIRE_SOAK=24h says for how long else.
 func TestSoak_programsComeAndGo_nothingIsLeft(t *testing.T) {
-	span, every := 6*time.Hour, time.Hour
+	span, every := 3*time.Hour, time.Hour
 	if v := os.Getenv("BAREWIRE_SOAK"); v != "" {
 		d, err := time.ParseDuration(v)
 		if err != nil {
