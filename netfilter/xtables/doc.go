@@ -23,5 +23,9 @@
 // (walk.go, the reference), or by the compiled index of compile.go, which names
 // in order the few rules that can match at all.
 //
+// A known difference from Linux: TCPMSS keeps the checksum right when the option
+// stands at an odd place, where Linux gets it wrong. Not yet: the matches owner
+// and socket; TEE where Env.Tee is nil, as in inet/nf.
+//
 // Everything from outside this room comes with [Env].
 package xtables
