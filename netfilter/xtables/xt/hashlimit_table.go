@@ -152,7 +152,8 @@ func (m *hashlimitMatch) key(p *xtables.Packet) (k hlKey, ok bool) {
 	if m.cfg.kind&hlDstIP != 0 {
 		k.dst = p.Dst & prefixMask(int(m.dstMask))
 	}
-	if m.cfg.kind&(hlSrcPort|hlDstPort) == 0 || p.FragOff != 0 {
+	// As on Linux what stands in a later fragment is taken for ports.
+	if m.cfg.kind&(hlSrcPort|hlDstPort) == 0 {
 		return k, true
 	}
 	at := p.Off
