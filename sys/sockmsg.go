@@ -22,7 +22,9 @@ func sysSendto(k *Kernel, a args) (uintptr, Errno) {
 	fr := k.getFrame()
 	defer k.putFrame(fr)
 	var e Errno
-	if fr.msg.Iov, e = k.importUbuf(a.a1, a.a2, fr.iov); e != 0 {
+	fr.msg.Iov, e = k.importUbuf(a.a1, a.a2, fr.iov)
+	absent := e == syscall.EFAULT && a.a3&msgFastOpen != 0 // the connection is begun all the same
+	if e != 0 && !absent {
 		return 0, e
 	}
 	f, s, e := k.getSocket(a.a0)
@@ -30,6 +32,13 @@ func sysSendto(k *Kernel, a args) (uintptr, Errno) {
 		return 0, e
 	}
 	defer f.put()
+	if absent {
+		if s.Family != syscall.AF_INET || s.Type != syscall.SOCK_STREAM {
+			return 0, syscall.EFAULT
+		}
+		fr.msg.Iov, fr.msg.Absent = nil, int(min(a.a2, 1<<31-1))
+		defer func() { fr.msg.Absent = 0 }()
+	}
 	fr.msg.NameLen = 0
 	if a.a4 != 0 {
 		if fr.msg.NameLen, e = k.addrFrom(a.a4, a.a5, &fr.msg.Name); e != 0 {
@@ -40,8 +49,14 @@ func sysSendto(k *Kernel, a args) (uintptr, Errno) {
 		}
 	}
 	n, err := s.SendMsg(&fr.msg, f.dontwait(a.a3&^sendInternal))
+	if absent && err == nil {
+		return 0, syscall.EFAULT
+	}
 	return uintptr(n), errno(err)
 }
+
+// msgFastOpen is MSG_FASTOPEN.
+const msgFastOpen = 0x20000000
 
 // wantsName reports whether a socket's family looks at an address however short
 // it is (Linux: udp_sendmsg, ping_v4_sendmsg, packet_snd).

@@ -16,6 +16,9 @@ type Msg struct {
 
 	// Iov is the data: gathered on send, scattered into on receive.
 	Iov [][]byte
+	// Absent is how many bytes the program says it has where there is no memory
+	// (MSG_FASTOPEN).
+	Absent int
 
 	// Control is ancillary data to send, or the buffer to receive it into.
 	Control []byte

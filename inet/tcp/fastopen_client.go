@@ -270,7 +270,10 @@ func (s *Sock) synData(syn *skb.Buff) (sent bool, err error) {
 	b.Reserve(frontRoom)
 	if space > 0 && req.m != nil {
 		it := sock.Iter{Iov: req.m.Iov}
-		req.copied = s.fill(b, &it, space)
+		if req.copied = s.fill(b, &it, space); req.copied == 0 {
+			b.Free(skb.NoMem) // there is nothing where the data should be
+			return false, nil
+		}
 	}
 	cb := tx(b)
 	*cb = *tx(syn)
@@ -370,7 +373,7 @@ func (s *Sock) sendFastOpen(m *sock.Msg, size, flags int) (int, error) {
 	if f.req != nil {
 		return 0, syscall.EALREADY
 	}
-	req := &fastopenReq{m: m, size: size}
+	req := &fastopenReq{m: m, size: size + m.Absent}
 	f.req = req
 	if f.deferConnect.Load() {
 		rt, _ := s.CachedRoute(s.Ident())
