@@ -217,7 +217,7 @@ func (r *runner) callIoctl(c *call, sc *pdl.Syscall) error {
 		return err
 	}
 	b := append([]byte(nil), want...)
-	c.args[2] = c.ptr(append(b, make([]byte, 8)...)[:max(4, len(b))])
+	c.args[2] = c.ptr(append(b, make([]byte, 128)...)) // as large as any request writes
 	mem := c.mem[len(c.mem)-1]
 	c.after = func(int) error {
 		if l, ok := sc.Args[2].(pdl.List); ok && len(l) > 0 {

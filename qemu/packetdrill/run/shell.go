@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -39,7 +40,7 @@ func (s *shell) run(line string) error {
 	if err != nil {
 		return err
 	}
-	var out bytes.Buffer
+	var out output
 	r, err := interp.New(
 		interp.Dir(s.dir),
 		interp.Env(expand.ListEnviron("PATH=/usr/sbin:/usr/bin:/sbin:/bin", "PPID=1")),
@@ -59,6 +60,24 @@ func (s *shell) run(line string) error {
 		return fmt.Errorf("command %q: %w: %s", strings.TrimSpace(line), err, bytes.TrimSpace(out.Bytes()))
 	}
 	return nil
+}
+
+// output is what all commands of a line say; those of a pipe run at once.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) Bytes() []byte {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Bytes()
 }
 
 // commands are those a script may use. read-only.
