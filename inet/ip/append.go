@@ -15,6 +15,9 @@ type Way struct {
 	C  Cookie
 	X  Xmit
 	Rt *Rtable
+	// GSO, if not 0, says that the packet is cut below into pieces of so many
+	// bytes of payload: it may be as large as IP allows.
+	GSO int
 }
 
 // Route finds the way of a datagram to w.X.Dst (Linux: the routing part of
@@ -111,7 +114,7 @@ func (s *Sock) CheckSize(w *Way, n int) error {
 		hlen += w.X.Opt.Len
 	}
 	limit, mtu := header.IPv4MaxPacket, 0
-	if mtu = s.fragSize(w.Rt); !s.IgnoreDF() {
+	if mtu = s.fragSize(w.Rt); !s.IgnoreDF() && w.GSO == 0 {
 		limit = mtu
 	}
 	if n <= limit-hlen {
@@ -133,7 +136,7 @@ func (s *Sock) NewDatagram(it *sock.Iter, w *Way, n, front int) *skb.Buff {
 		hlen += w.X.Opt.Len
 	}
 	room := s.fragSize(w.Rt) - hlen
-	if front+n <= room || room < front+8 || Headroom+room > c.Pool().PageSize() {
+	if w.GSO != 0 || front+n <= room || room < front+8 || Headroom+room > c.Pool().PageSize() {
 		return it.NewPacket(c, n, Headroom+front)
 	}
 	room &^= 7
@@ -152,6 +155,16 @@ func (s *Sock) NewDatagram(it *sock.Iter, w *Way, n, front int) *skb.Buff {
 	return b
 }
 
+// FitsPiece reports whether a packet of n bytes behind the IP header goes the way
+// without being cut.
+func (s *Sock) FitsPiece(w *Way, n int) bool {
+	hlen := header.IPv4MinLen
+	if w.X.Opt != nil {
+		hlen += w.X.Opt.Len
+	}
+	return hlen+n <= s.fragSize(w.Rt)
+}
+
 // Send gives a packet whose Data is the transport header its IP header and
 // sends it (Linux: __ip_make_skb, ip_send_skb). Consumes b. Errors as LocalOut's.
 func (s *Sock) Send(b *skb.Buff, id *Ident, w *Way) error {
@@ -167,7 +180,7 @@ func (s *Sock) Send(b *skb.Buff, id *Ident, w *Way) error {
 	}
 	x.DF = s.DontFragment(total, w.Rt)
 	if id.Connected() {
-		x.ID, x.FixedID = s.NextID(), true
+		x.ID, x.FixedID = s.NextIDs(max(int(b.Shinfo().GSOSegs), 1))+1, true
 	}
 	s.SetOwnerW(b)
 	s.WantTimes(b, &w.C.Cookie)

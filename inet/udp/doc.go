@@ -14,6 +14,6 @@
 // pages until it is whole.
 //
 // Datagrams of one size reach a program that asks for it as one (UDP_GRO,
-// offload.go). Not here: sending that way (UDP_SEGMENT) and the encapsulations of
+// offload.go), and are sent as one (UDP_SEGMENT). Not here: the encapsulations of
 // IPsec (tunnels of this stack use [Sock.SetEncap]).
 package udp

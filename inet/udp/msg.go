@@ -45,7 +45,7 @@ func (s *Sock) sendMsg(m *sock.Msg, flags int) (int, error) {
 		s.Unlock()
 	}
 	id := s.Ident()
-	w := ip.Way{C: s.InitCookie(flags), X: ip.Xmit{Dst: id.Daddr, Proto: s.udp.proto}}
+	w := ip.Way{C: s.InitCookie(flags), X: ip.Xmit{Dst: id.Daddr, Proto: s.udp.proto}, GSO: int(s.gsoSize.Load())}
 	dport := id.Dport
 	connected := m.NameLen == 0
 	if connected {
@@ -66,10 +66,14 @@ func (s *Sock) sendMsg(m *sock.Msg, flags int) (int, error) {
 		w.X.Dst, dport = sa.Addr, sa.Port
 	}
 	if len(m.Control) > 0 {
-		if err := s.ParseControl(&w.C, m.Control); err != nil {
+		others, err := parseSegment(&w.GSO, m.Control)
+		if err == nil && others {
+			err = s.ParseControl(&w.C, m.Control)
+			connected = false
+		}
+		if err != nil {
 			return 0, err
 		}
-		connected = false
 	}
 	if err := s.Route(&w, id, id.Num, dport, connected); err != nil {
 		return 0, err
@@ -169,11 +173,19 @@ func (s *Sock) flush() {
 // output puts the UDP header in front of the payload b and sends it (Linux:
 // udp_send_skb). Consumes b.
 func (s *Sock) output(b *skb.Buff, id *ip.Ident, w *ip.Way, dport uint16) error {
-	n := header.UDPLen + b.Len()
+	data := b.Len()
+	if err := s.checkSegment(w, data); err != nil {
+		b.Free(skb.PktTooBig)
+		return err
+	}
+	n := header.UDPLen + data
 	h := header.PutUDP(b.Push(header.UDPLen), id.Num, dport, n)
-	if s.udp.lite {
+	switch {
+	case s.udp.lite:
 		s.liteChecksum(b, h, &w.X)
-	} else {
+	case w.GSO != 0 && data > w.GSO:
+		s.superPacket(b, h, w, data)
+	default:
 		s.checksum(b, h, w, header.IPv4MinLen+n <= w.Rt.MTU() && w.X.Opt == nil)
 	}
 	stats := s.udp.stats

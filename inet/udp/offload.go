@@ -4,12 +4,64 @@ import (
 	"encoding/binary"
 	"syscall"
 
+	"barewire/inet/ip"
+	"barewire/inet/sock"
 	"barewire/skb"
 	"barewire/skb/header"
 )
 
 // Datagrams of one size that come one after the other may reach the program as
-// one, with UDP_GRO (Linux: udp_offload.c).
+// one, with UDP_GRO, and be sent as one, with UDP_SEGMENT (Linux: udp_offload.c).
+
+// maxSegments is how many datagrams one send may be (Linux: UDP_MAX_SEGMENTS).
+const maxSegments = 128
+
+// parseSegment reads the ancillary data of level SOL_UDP, of which UDP_SEGMENT
+// is all (Linux: udp_cmsg_send). others says that there is more. EINVAL for what
+// is malformed or unknown.
+func parseSegment(size *int, control []byte) (others bool, err error) {
+	for {
+		c, rest, ok, err := sock.NextCmsg(control)
+		if !ok {
+			return others, err
+		}
+		control = rest
+		switch {
+		case c.Level != solUDP:
+			others = true
+		case c.Type != udpSegment || len(c.Data) != 2:
+			return others, syscall.EINVAL
+		default:
+			*size = int(binary.LittleEndian.Uint16(c.Data))
+		}
+	}
+}
+
+// checkSegment reports whether n bytes may be sent in the pieces the program
+// asked for (Linux: the checks of udp_send_skb): EMSGSIZE when a piece does not
+// fit the path, EINVAL for too many or without checksums, EIO for UDP-Lite.
+func (s *Sock) checkSegment(w *ip.Way, n int) error {
+	switch {
+	case w.GSO == 0:
+	case !s.FitsPiece(w, header.UDPLen+w.GSO):
+		return syscall.EMSGSIZE
+	case n > w.GSO*maxSegments, s.Flag(sock.FlagNoCheckTx):
+		return syscall.EINVAL
+	case s.udp.lite:
+		return syscall.EIO
+	}
+	return nil
+}
+
+// superPacket makes a packet of n bytes of payload one that is cut into
+// datagrams on its way out. Their checksums are the cutter's.
+func (s *Sock) superPacket(b *skb.Buff, h header.UDP, w *ip.Way, n int) {
+	h.SetChecksum(^skb.CsumFold(header.PseudoSum(w.X.Src, w.X.Dst, header.ProtoUDP, b.Len())))
+	b.SetCsumPartial(0, 6)
+	si := b.Shinfo()
+	si.GSOSize, si.GSOType = uint16(w.GSO), skb.GSOUDPL4
+	si.GSOSegs = uint16((n + w.GSO - 1) / w.GSO)
+}
 
 // setGRO turns UDP_GRO on or off. The devices ask for a socket per datagram only
 // while there is one that wants it.

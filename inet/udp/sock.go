@@ -24,7 +24,8 @@ type Sock struct {
 
 	noCheck6 [2]atomic.Bool // UDP_NO_CHECK6_TX, UDP_NO_CHECK6_RX
 
-	gro atomic.Bool // UDP_GRO
+	gro     atomic.Bool  // UDP_GRO
+	gsoSize atomic.Int32 // UDP_SEGMENT
 
 	cov   coverage
 	encap atomic.Pointer[EncapRcv]

@@ -13,13 +13,14 @@ const (
 	udpCork       = 1
 	udpNoCheck6Tx = 101
 	udpNoCheck6Rx = 102
+	udpSegment    = 103
 	udpGRO        = 104
 	liteSendCov   = 10 // UDPLITE_SEND_CSCOV
 	liteRecvCov   = 11 // UDPLITE_RECV_CSCOV
 )
 
-// SetSockOpt is udp_setsockopt. UDP_SEGMENT and the encapsulations of IPsec are
-// not there: ENOPROTOOPT.
+// SetSockOpt is udp_setsockopt. The encapsulations of IPsec are not there:
+// ENOPROTOOPT.
 func (s *Sock) SetSockOpt(level, name int, val []byte) error {
 	if level != solUDP && level != solUDPLite {
 		return s.Sock.SetSockOpt(level, name, val)
@@ -38,6 +39,11 @@ func (s *Sock) SetSockOpt(level, name int, val []byte) error {
 		}
 	case name == udpNoCheck6Tx || name == udpNoCheck6Rx:
 		s.noCheck6[name-udpNoCheck6Tx].Store(v != 0) // about IPv6 only
+	case name == udpSegment:
+		if v < 0 || v > 0xffff {
+			return syscall.EINVAL
+		}
+		s.gsoSize.Store(int32(v))
 	case name == udpGRO:
 		s.setGRO(v != 0)
 	case name == liteSendCov && s.udp.lite:
@@ -65,6 +71,8 @@ func (s *Sock) GetSockOpt(level, name int, buf []byte) (int, error) {
 		if s.noCheck6[name-udpNoCheck6Tx].Load() {
 			v = 1
 		}
+	case udpSegment:
+		v = int(s.gsoSize.Load())
 	case udpGRO:
 		if s.gro.Load() {
 			v = 1
