@@ -205,7 +205,9 @@ func (r *Route) devEvent(ev napi.Event, dev *napi.NetDevice) {
 	if ev == napi.EventGoingDown {
 		return
 	}
-	r.gen[genLink].Add(1)
+	if ev == napi.EventRegister || ev == napi.EventUnregister {
+		r.gen[genLink].Add(1) // Linux: dev_base_seq
+	}
 	r.netconfEvent(ev, dev)
 	// What follows from the carrier is no change of flags.
 	const derived = napi.IFF_RUNNING | napi.IFF_LOWER_UP

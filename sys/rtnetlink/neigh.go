@@ -73,7 +73,7 @@ func (r *Route) dumpNeighs(q *request) error {
 	if proxies {
 		list = r.ip.Neigh.Proxies()
 	}
-	return q.Dump(netlink.Dump{Seq: r.seq(genNeigh), Filtered: index != 0 && !proxies, Next: netlink.List(list, func(b *netlink.Builder, e neigh.Entry) {
+	return q.Dump(netlink.Dump{Filtered: index != 0 && !proxies, Next: netlink.List(list, func(b *netlink.Builder, e neigh.Entry) {
 		if index != 0 && (e.Dev == nil || e.Dev.Ifindex() != index) {
 			return
 		}
@@ -164,7 +164,6 @@ func (r *Route) newNeigh(q *request) error {
 		if flags&(neigh.NTFManaged|neigh.NTFExtValidated) != 0 {
 			return q.fail(syscall.EINVAL, "Invalid NTF_* flag combination")
 		}
-		r.gen[genNeigh].Add(1)
 		return errnoOf(t.AddProxy(dev, addr, flags, a.U8(ndaProtocol)))
 	}
 	if dev == nil {
@@ -193,7 +192,6 @@ func (r *Route) delNeigh(q *request) error {
 		return err
 	}
 	if q.ndFlags()&neigh.NTFProxy != 0 {
-		r.gen[genNeigh].Add(1)
 		return errnoOf(r.ip.Neigh.DelProxy(dev, addr))
 	}
 	if dev == nil {
@@ -248,7 +246,6 @@ func (r *Route) getNeigh(q *request) error {
 
 // neighEvent announces a change of a neighbour, or that it has gone.
 func (r *Route) neighEvent(e neigh.Entry) {
-	r.gen[genNeigh].Add(1)
 	typ := uint16(rtmNewNeigh)
 	if e.Gone {
 		typ = rtmDelNeigh

@@ -82,17 +82,19 @@ type Route struct {
 	ip      *ip.Net
 	nl      *netlink.Table
 	mu      sync.Mutex // one request at a time
-	gen     [6]atomic.Uint32
+	gen     [gens]atomic.Uint32
 	stop    []func()
 }
 
-// What changed, for NLM_F_DUMP_INTR.
+// What changed, for NLM_F_DUMP_INTR. As in Linux the list of devices changes when
+// one comes or goes, not when its state does, which it may at any time; and for the
+// same reason dumps of neighbours are never marked.
 const (
 	genLink = iota
 	genAddr
 	genRoute
 	genRule
-	genNeigh
+	gens
 )
 
 // initPid is the port of a process's first socket: programs here are init.
