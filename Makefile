@@ -40,8 +40,8 @@ image:
 # Everything: formatting, vet, the rooms' own tests, then the image in QEMU, alone, because it is timed.
 test: check
 	@qemu/scripts/deps.sh test
-	$(GO) test $$($(GO) list ./... | grep -v '/qemu$$')
-	$(GO) test -count=1 -v -timeout 12m ./qemu
+	@GO="$(GO)" qemu/scripts/test.sh $$($(GO) list ./... | grep -v '/qemu$$')
+	@GO="$(GO)" qemu/scripts/test.sh -count=1 -v -timeout 15m ./qemu
 	$(BAREWIRE) std -ci
 
 check:
