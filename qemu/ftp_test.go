@@ -183,7 +183,7 @@ func ftpFetch(t *testing.T, ns *Namespace, server, way string) ([]byte, error) {
 // FTP both ways through masquerading: the addresses in the control connection are translated too, and the data
 // connections are expected. Commands behind a changed one arrive, so the sequence numbers are adjusted.
 func TestNAT_ftp(t *testing.T) {
-	w := startRouter(t, homeRules)
+	w := startRouter(t, homeRules, "")
 	file := pattern(9, 100_000)
 	ftpServer(t, w.wan, file)
 	ftpServer(t, w.lan, file)

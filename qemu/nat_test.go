@@ -31,14 +31,17 @@ type natWorld struct {
 	vm       *VM
 }
 
-// startRouter boots the router with rules; none are its own.
-func startRouter(t *testing.T, rules string, args ...string) *natWorld {
+// startRouter boots the router with rules; none are its own. wanProps are
+// properties of its card towards the world.
+func startRouter(t *testing.T, rules, wanProps string) *natWorld {
 	t.Helper()
 	w := &natWorld{T: t, lan: needNamespace(t, "lan"), wan: needNamespace(t, "wan")}
+	outside, inside := tapNIC(t, w.wan, "tap0", wanIP+"/24"), tapNIC(t, w.lan, "tap0", lanIP+"/24")
+	outside.Props = wanProps
 	cfg := Config{
 		Kernel: image(t, "barewire/apps/router"),
-		NICs:   []NIC{tapNIC(t, w.wan, "tap0", wanIP+"/24"), tapNIC(t, w.lan, "tap0", lanIP+"/24")},
-		Append: staticIP(wanRouter+","+wanIP, lanRouter) + " -- " + strings.Join(args, " "),
+		NICs:   []NIC{outside, inside},
+		Append: staticIP(wanRouter+","+wanIP, lanRouter),
 	}
 	if rules != "" {
 		cfg.Initrd = initramfs(t, "etc/iptables/rules.v4", rules)
@@ -157,7 +160,7 @@ COMMIT
 
 // TCP, UDP, pings, errors and a port forward through masquerading, and what the router's list says of them.
 func TestNAT_throughTheRouter(t *testing.T) {
-	w := startRouter(t, homeRules)
+	w := startRouter(t, homeRules, "")
 	whoServer(t, w.wan, ":7")
 	whoServer(t, w.lan, ":80")
 	serveEcho(t, w.wan, 7)
@@ -220,36 +223,45 @@ func TestNAT_throughTheRouter(t *testing.T) {
 	}
 }
 
-// A narrower link upstream: the clamp keeps TCP's segments small enough, and what is too large all the same is told so.
+// A narrower link upstream, of which neither end knows: the clamp keeps TCP's segments small enough both ways, and a
+// ping that must not be cut is told how large it may be.
 func TestNAT_clampedMSS(t *testing.T) {
-	w := startRouter(t, homeRules)
+	w := startRouter(t, homeRules, "host_mtu=1400")
 	whoServer(t, w.wan, ":7")
-	// The router's own link stays at 1500; what it knows of the path is 1400.
-	w.ok("iptables -t mangle -F FORWARD")
-	w.ok("iptables -t mangle -A FORWARD -p tcp --tcp-flags SYN,RST SYN -o eth0 -j TCPMSS --set-mss 1360")
-	must(t, w.wan.IP("link", "set", "tap0", "mtu", "1400"))
-	s := sniff(t, w.wan, "tap0")
+	whoServer(t, w.lan, ":80")
+	inside, outside := sniff(t, w.lan, "tap0"), sniff(t, w.wan, "tap0")
 	if _, err := seenAs(t, w.lan, wanIP+":7", 300_000); err != nil {
 		t.Error(err)
 	}
-	mss := 0
-	for _, f := range s.take(t) {
-		if f.IP == nil || f.IP.Proto != 6 || f.IP.Src.String() != wanRouter {
-			continue
+	if _, err := seenAs(t, w.wan, wanRouter+":8080", 300_000); err != nil {
+		t.Error(err)
+	}
+	for name, c := range map[string]struct {
+		s    *sniffer
+		from string
+	}{"that left": {outside, wanRouter}, "that came in": {inside, wanIP}} {
+		mss := map[int]bool{}
+		for _, f := range c.s.take(t) {
+			if f.IP == nil || f.IP.Proto != 6 || f.IP.Src.String() != c.from {
+				continue
+			}
+			if tcp := f.IP.Payload; tcp[13]&2 != 0 && tcp[20] == 2 && tcp[21] == 4 {
+				mss[be16(tcp, 22)] = true
+			}
 		}
-		tcp := f.IP.Payload
-		if tcp[13]&2 != 0 && tcp[20] == 2 && tcp[21] == 4 {
-			mss = be16(tcp, 22)
+		if len(mss) != 1 || !mss[1360] {
+			t.Errorf("the SYNs %s say MSS %v, want 1360", name, mss)
 		}
 	}
-	if mss != 1360 {
-		t.Errorf("the SYN that left says MSS %d", mss)
+	out, err := w.lan.Run(10*time.Second, "ping", "-c", "2", "-W", "2", "-M", "do", "-s", "1400", wanIP)
+	if err == nil || !strings.Contains(out, "mtu = 1400") && !strings.Contains(out, "mtu=1400") {
+		t.Errorf("ping of 1428 bytes: %v\n%s", err, out)
 	}
 }
 
 // Each kind of REJECT, as the client's kernel takes it.
 func TestNAT_rejectTypes(t *testing.T) {
-	w := startRouter(t, "")
+	w := startRouter(t, "", "")
 	for kind, want := range map[string]string{
 		"icmp-net-unreachable":   "network is unreachable",
 		"icmp-host-unreachable":  "no route to host",
@@ -304,7 +316,7 @@ func (w *natWorld) connections() int {
 
 // A hundred thousand flows, all translated, and another on top.
 func TestNAT_manyFlows(t *testing.T) {
-	w := startRouter(t, homeRules)
+	w := startRouter(t, homeRules, "")
 	whoServer(t, w.wan, ":7")
 	const flows = 100_000
 	w.ok("echo %d > /proc/sys/net/netfilter/nf_conntrack_max", 2*flows)
@@ -336,7 +348,7 @@ func TestNAT_manyFlows(t *testing.T) {
 
 // A flood of SYNs fills the table. Who is established goes on.
 func TestNAT_synFlood(t *testing.T) {
-	w := startRouter(t, homeRules)
+	w := startRouter(t, homeRules, "")
 	whoServer(t, w.lan, ":80")
 	whoServer(t, w.wan, ":7")
 	w.ok("echo 4096 > /proc/sys/net/netfilter/nf_conntrack_max")
