@@ -29,14 +29,7 @@ type IngressFunc func(b *skb.Buff, dev *NetDevice) bool
 // SetIngress has fn see every packet that is received, behind the taps (Linux:
 // nf_ingress in __netif_receive_skb_core); nil takes it off again.
 func (n *Net) SetIngress(fn IngressFunc) {
-	for {
-		old := n.ptypes.Load()
-		t := *old
-		t.ingress = fn
-		if n.ptypes.CompareAndSwap(old, &t) {
-			return
-		}
-	}
+	n.updatePtypes(func(t *ptypeTable) { t.ingress = fn })
 }
 
 func (t *ptypeTable) slot(typ uint16) *[]*ptype {
@@ -53,26 +46,30 @@ func (t *ptypeTable) slot(typ uint16) *[]*ptype {
 // call that is under way may still finish after it (see SoftNet.Synchronize).
 func (n *Net) AddPack(typ uint16, dev *NetDevice, h PacketHandler) (remove func()) {
 	p := &ptype{typ, dev, h}
-	n.updatePtypes(typ, func(l []*ptype) []*ptype { return append(l[:len(l):len(l)], p) })
+	n.updatePtypes(func(t *ptypeTable) {
+		l := t.slot(typ)
+		*l = append((*l)[:len(*l):len(*l)], p)
+	})
 	return func() {
-		n.updatePtypes(typ, func(l []*ptype) []*ptype {
+		n.updatePtypes(func(t *ptypeTable) {
 			var keep []*ptype
-			for _, o := range l {
+			for _, o := range *t.slot(typ) {
 				if o != p {
 					keep = append(keep, o)
 				}
 			}
-			return keep
+			*t.slot(typ) = keep
 		})
 	}
 }
 
-func (n *Net) updatePtypes(typ uint16, f func([]*ptype) []*ptype) {
+// updatePtypes puts a changed copy of the handlers in place. change works on the
+// copy, whose lists are still the old one's, and may be called more than once.
+func (n *Net) updatePtypes(change func(t *ptypeTable)) {
 	for {
 		old := n.ptypes.Load()
 		t := *old
-		s := t.slot(typ)
-		*s = f(*s)
+		change(&t)
 		if n.ptypes.CompareAndSwap(old, &t) {
 			return
 		}
