@@ -11,6 +11,9 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"barewire/inet/ipconfig"
+	"barewire/sys/cmdline"
 )
 
 // As the init of a Linux guest the agent does first what barewire's kernel does
@@ -50,17 +53,21 @@ func platform() error {
 	if err := up("lo", netip.Prefix{}, netip.Addr{}); err != nil {
 		return err
 	}
-	for _, word := range strings.Fields(string(line)) {
-		value, ok := strings.CutPrefix(word, "ip=")
-		if !ok {
-			if name, value, ok := strings.Cut(strings.TrimPrefix(word, "sysctl."), "="); ok && strings.HasPrefix(word, "sysctl.") {
-				if err := os.WriteFile("/proc/sys/"+strings.ReplaceAll(name, ".", "/"), []byte(value), 0); err != nil {
-					return err
-				}
-			}
-			continue
+	params := cmdline.Parse(string(line))
+	params.Sysctls(func(name, value string) {
+		if e := os.WriteFile("/proc/sys/"+strings.ReplaceAll(name, ".", "/"), []byte(value), 0); err == nil {
+			err = e
 		}
-		if err := configure(value); err != nil {
+	})
+	if err != nil {
+		return err
+	}
+	for _, value := range params.All("ip") {
+		c, err := ipconfig.Parse(value)
+		if err != nil {
+			return err
+		}
+		if err := up(c.Device, netip.PrefixFrom(c.Client, c.Bits), c.Gateway); err != nil {
 			return fmt.Errorf("ip=%s: %w", value, err)
 		}
 	}
@@ -77,30 +84,6 @@ func load(name string) error {
 		return err
 	}
 	return nil
-}
-
-// configure does what ip=ADDRESS::GATEWAY:MASK::DEVICE:off means.
-func configure(value string) error {
-	f := strings.Split(value, ":")
-	if len(f) < 6 {
-		return errors.New("too few fields")
-	}
-	addr, err := netip.ParseAddr(f[0])
-	if err != nil {
-		return err
-	}
-	mask, err := netip.ParseAddr(f[3])
-	if err != nil {
-		return err
-	}
-	bits := 0
-	for _, b := range mask.As4() {
-		for ; b&0x80 != 0; b <<= 1 {
-			bits++
-		}
-	}
-	gateway, _ := netip.ParseAddr(f[2])
-	return up(f[5], netip.PrefixFrom(addr, bits), gateway)
 }
 
 // up brings a device up, waiting for its driver, with an address and a gateway

@@ -12,10 +12,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"barewire/qemu/bench/table"
 )
 
 // Pair is a task that both do.
@@ -84,7 +85,7 @@ func Run(root, dir string, rounds int, each time.Duration, say io.Writer) ([]Res
 				f.Allocs = allocs
 			}
 		}
-		r.Barewire.Median, r.GVisor.Median = median(r.Barewire.Runs), median(r.GVisor.Runs)
+		r.Barewire.Median, r.GVisor.Median = table.Median(r.Barewire.Runs), table.Median(r.GVisor.Runs)
 		r.Ratio = r.GVisor.Median / r.Barewire.Median
 		fmt.Fprintf(say, "%-34s barewire %8.4g, gVisor %8.4g %s: %.1f times (want %g)\n", r.Task, r.Barewire.Median, r.GVisor.Median, r.Unit, r.Ratio, r.Want)
 		results = append(results, r)
@@ -132,11 +133,6 @@ func pattern(name string) string {
 		parts[i] = "^" + regexp.QuoteMeta(p) + "$"
 	}
 	return strings.Join(parts, "/")
-}
-
-func median(l []float64) float64 {
-	l = slices.Sorted(slices.Values(l))
-	return (l[(len(l)-1)/2] + l[len(l)/2]) / 2
 }
 
 // Markdown writes results as a table.

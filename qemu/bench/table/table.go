@@ -49,11 +49,17 @@ func (t *Table) Note(format string, args ...any) {
 
 // Median is the median of a peer's runs, and their spread: least and most.
 func (r *Row) Median(peer string) (median, least, most float64) {
-	l := slices.Sorted(slices.Values(r.Runs[peer]))
+	l := r.Runs[peer]
 	if len(l) == 0 {
 		return 0, 0, 0
 	}
-	return (l[(len(l)-1)/2] + l[len(l)/2]) / 2, l[0], l[len(l)-1]
+	return Median(l), slices.Min(l), slices.Max(l)
+}
+
+// Median is the median of figures, of which there must be one.
+func Median(l []float64) float64 {
+	l = slices.Sorted(slices.Values(l))
+	return (l[(len(l)-1)/2] + l[len(l)/2]) / 2
 }
 
 // Ratio is how many times better peer a is than peer b.
