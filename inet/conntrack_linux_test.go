@@ -298,14 +298,19 @@ func tcpSegment(src, dst header.Addr, f *header.TCPFields, opt []byte, n int) []
 	return p
 }
 
+// ctRounds is how many seeds a comparison tries: CONNTRACK_ROUNDS, or so many.
+func ctRounds(usual int) int {
+	if s := os.Getenv("CONNTRACK_ROUNDS"); s != "" {
+		usual, _ = strconv.Atoi(s)
+	}
+	return usual
+}
+
 // TestLinux_conntrackTCP_sameStates: segments that fit a connection more or less
 // have the same state, and leave the same connections, as in Linux.
 func TestLinux_conntrackTCP_sameStates(t *testing.T) {
 	d := newCTDuel(t)
-	rounds, each := 15, 100
-	if s := os.Getenv("CONNTRACK_ROUNDS"); s != "" {
-		rounds, _ = strconv.Atoi(s)
-	}
+	rounds, each := ctRounds(15), 100
 	for seed := range uint64(rounds) {
 		d.flush()
 		d.log = []string{fmt.Sprint("seed ", seed)}
@@ -338,10 +343,7 @@ func TestLinux_conntrackTCP_sameStates(t *testing.T) {
 // fragments and errors about connections included.
 func TestLinux_conntrackRest_sameStates(t *testing.T) {
 	d := newCTDuel(t)
-	rounds := 10
-	if s := os.Getenv("CONNTRACK_ROUNDS"); s != "" {
-		rounds, _ = strconv.Atoi(s)
-	}
+	rounds := ctRounds(10)
 	for seed := range uint64(rounds) {
 		d.flush()
 		d.log = []string{fmt.Sprint("seed ", seed)}
@@ -483,10 +485,7 @@ type sctpEnd struct {
 // TestLinux_conntrackSCTP_sameStates: the same for associations.
 func TestLinux_conntrackSCTP_sameStates(t *testing.T) {
 	d := newCTDuel(t)
-	rounds := 5
-	if s := os.Getenv("CONNTRACK_ROUNDS"); s != "" {
-		rounds, _ = strconv.Atoi(s)
-	}
+	rounds := ctRounds(5)
 	for seed := range uint64(rounds) {
 		d.flush()
 		d.log = []string{fmt.Sprint("seed ", seed)}
