@@ -19,21 +19,11 @@ import (
 
 // ftpServer serves one file, of that contents, in the namespace.
 func ftpServer(t *testing.T, ns *Namespace, contents []byte) {
-	l := ns.listen(t, ":21")
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				if err := ftpSession(ns, c, contents); err != nil && !errors.Is(err, io.EOF) {
-					t.Logf("FTP server: %v", err)
-				}
-			}()
+	ns.serve(t, ":21", func(c net.Conn) {
+		if err := ftpSession(ns, c, contents); err != nil && !errors.Is(err, io.EOF) {
+			t.Logf("FTP server: %v", err)
 		}
-	}()
+	})
 }
 
 // ftpSession answers one client.

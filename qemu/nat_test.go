@@ -87,8 +87,10 @@ func (ns *Namespace) connect(network, addr string) (c net.Conn, err error) {
 	return c, err
 }
 
-// whoServer tells who connects the address it sees him under, and then sends back what he sends.
-func whoServer(t *testing.T, ns *Namespace, addr string) {
+// serve has f answer each connection to a TCP port of the namespace, which is
+// closed when f returns.
+func (ns *Namespace) serve(t *testing.T, addr string, f func(c net.Conn)) {
+	t.Helper()
 	l := ns.listen(t, addr)
 	go func() {
 		for {
@@ -98,11 +100,18 @@ func whoServer(t *testing.T, ns *Namespace, addr string) {
 			}
 			go func() {
 				defer c.Close()
-				fmt.Fprintln(c, c.RemoteAddr())
-				io.Copy(c, c)
+				f(c)
 			}()
 		}
 	}()
+}
+
+// whoServer tells who connects the address it sees him under, and then sends back what he sends.
+func whoServer(t *testing.T, ns *Namespace, addr string) {
+	ns.serve(t, addr, func(c net.Conn) {
+		fmt.Fprintln(c, c.RemoteAddr())
+		io.Copy(c, c)
+	})
 }
 
 // seenAs connects to a whoServer, sends n bytes through it and back, and returns who it says one is.
