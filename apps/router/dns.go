@@ -190,8 +190,8 @@ func (f *forwarder) local(q *dns.Msg) *dns.Msg {
 	addr := netip.Addr{}
 	if host == "router" {
 		addr = f.self.Addr()
-	} else if f.leases != nil && host != "" {
-		if e, ok := f.leases.named(func(n string) bool { return n == host }); ok {
+	} else if f.leases != nil {
+		if e, ok := f.leases.named(host); ok {
 			addr = e.Addr
 		}
 	}

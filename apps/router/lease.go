@@ -167,10 +167,10 @@ func (l *leases) list() []lease {
 	return all
 }
 
-// named returns the address of a host by its name, as the host spelled it.
-func (l *leases) named(same func(name string) bool) (lease, bool) {
+// named returns the lease of the host with a name, in small letters.
+func (l *leases) named(name string) (lease, bool) {
 	for _, e := range l.list() {
-		if e.Name != "" && same(e.Name) {
+		if e.Name != "" && e.Name == name {
 			return e, true
 		}
 	}
