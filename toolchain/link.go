@@ -57,12 +57,12 @@ func readLinkConfig(port fs.FS) (*LinkConfig, error) {
 	return c, nil
 }
 
-// flags returns the linker flags. Debug information is not loaded, so leaving it out makes only the file smaller;
-// the symbol table stays for nm and debuggers.
+// flags returns the linker flags. Debug information and the symbol table are not loaded, so leaving them out makes only
+// the file smaller (the symbol table by a twelfth): tracebacks and profiles name functions by what the runtime has.
 func (c *LinkConfig) flags(dwarf bool) string {
 	flags := fmt.Sprintf("-T %#x -R %#x -E %s", c.Text, c.Round, c.Entry)
 	if !dwarf {
-		flags += " -w"
+		flags += " -s"
 	}
 	return flags
 }

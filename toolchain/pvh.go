@@ -123,7 +123,6 @@ type Sizes struct {
 	Bss    uint64 // bytes of memory beyond the file's
 	Low    uint64 // physical address of the first loaded byte
 	High   uint64 // physical address after the last one
-	Symbol bool   // has a symbol table
 }
 
 // ImageSizes reads the sizes of the ELF file at name.
@@ -153,7 +152,6 @@ func ImageSizes(name string) (Sizes, error) {
 		s.Low = min(s.Low, p.Paddr)
 		s.High = max(s.High, p.Paddr+p.Memsz)
 	}
-	s.Symbol = e.Section(".symtab") != nil
 	return s, nil
 }
 
