@@ -15,6 +15,8 @@ import (
 const (
 	startPackage = modulePath + "/sys/start"     // start_kernel: importing it links the whole kernel in
 	boardPackage = modulePath + "/board/microvm" // the machine alone
+
+	profilePackage = modulePath + "/sys/profile" // serves profiles; linked in when asked for
 )
 
 // A Builder makes images. Make one with [NewBuilder]; it is for one goroutine.
@@ -29,6 +31,7 @@ type Builder struct {
 	DWARF   bool      // keep debug information in the file
 	Tags    string    // build tags of the program, comma-separated; there are no others
 	LDFlags string    // further linker flags of the program
+	Profile bool      // link in what "barewire profile" asks
 
 	modcache string
 	work     string // scratch folder, for Close to remove

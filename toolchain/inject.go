@@ -38,6 +38,9 @@ func (b *Builder) inject(p *listed, inject injection) ([]string, error) {
 	}
 	file := filepath.Join(b.work, inject.name)
 	text := "package " + p.Name + inject.suffix + "\n\nimport _ \"" + kernel + "\"\n"
+	if b.Profile {
+		text += "import _ \"" + profilePackage + "\"\n"
+	}
 	if err := os.WriteFile(file, []byte(text), 0o666); err != nil {
 		return nil, err
 	}

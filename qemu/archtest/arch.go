@@ -50,6 +50,10 @@ var Rooms = map[string]Room{
 		Extern: []string{"github.com/insomniacslk/dhcp"},
 		Why:    "the DHCP client runs above the system call, as the first process of an initial file system does: it may use net and os, and nothing below imports it but sys/start, which runs it",
 	},
+	"sys/profile": {
+		Rooms: []string{"sys"},
+		Why:   "serves profiles above the system call, as a process beside the program would: it uses net, os and runtime/pprof, and only \"barewire build -profile\" links it in",
+	},
 	"sys/embed/stdnet": {
 		Rooms: []string{"sys"},
 		Why:   "the interfaces of package net over an instance: it runs above the system call, for Go programs that embed a stack",

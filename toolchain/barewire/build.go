@@ -14,12 +14,14 @@ import (
 type buildFlags struct {
 	tags, ldflags string
 	dwarf         bool
+	profile       bool
 }
 
 func (f *buildFlags) add(fl *flag.FlagSet) {
 	fl.StringVar(&f.tags, "tags", "", "further build `tags` of the program, comma-separated")
 	fl.StringVar(&f.ldflags, "ldflags", "", "further linker `flags` of the program, such as -X")
 	fl.BoolVar(&f.dwarf, "dwarf", false, "keep debug information in the image's file")
+	fl.BoolVar(&f.profile, "profile", false, "link in the profiles that \"barewire profile\" fetches, which the parameter barewire.pprof=PORT switches on")
 }
 
 // builder returns a builder with the flags set; the go command's messages go to messages.
@@ -28,7 +30,7 @@ func (f *buildFlags) builder(messages io.Writer) (*toolchain.Builder, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.Tags, b.LDFlags, b.DWARF, b.Verbose = f.tags, f.ldflags, f.dwarf, messages
+	b.Tags, b.LDFlags, b.DWARF, b.Profile, b.Verbose = f.tags, f.ldflags, f.dwarf, f.profile, messages
 	return b, nil
 }
 

@@ -4,6 +4,7 @@
 //	barewire run [flags] PKG [-- app args]    make an image and boot it
 //	barewire test [flags] PKG [-- test flags] run a package's own tests in QEMU
 //	barewire std [flags] [PKG...]             run the standard library's own tests in QEMU
+//	barewire profile [flags] HOST:PORT        say where a running image's time and memory go
 //	barewire doctor                           say what is missing and how to get it
 //
 // PKG is a package as the go command names it: ./apps/echo, or an import path from the module graph. "barewire COMMAND -h" lists
@@ -26,6 +27,8 @@ var commands = map[string]func(args []string, io streams) error{
 	"test":   test,
 	"std":    std,
 	"doctor": doctor,
+
+	"profile": profile,
 }
 
 const usage = `usage: barewire COMMAND
@@ -34,6 +37,8 @@ const usage = `usage: barewire COMMAND
   run [flags] PKG [-- app args]     make an image and boot it in QEMU
   test [flags] PKG [-- test flags]  run a package's own tests in QEMU
   std [flags] [PKG...]              run the standard library's own tests in QEMU
+  profile [flags] HOST:PORT         say where a running image's time and memory go
+  profile -run [flags] PKG          the same of a program booted in QEMU
   doctor                            say what is missing and how to get it
 
 PKG is ./apps/echo, github.com/u-root/u-root/cmds/core/netcat, ...

@@ -39,24 +39,98 @@ func (f *vmFlags) add(fl *flag.FlagSet, memory int) {
 // The addresses of QEMU's user networking, for an image without the DHCP client.
 const userIP = "ip=10.0.2.15::10.0.2.2:255.255.255.0::eth0:off:10.0.2.3"
 
+// guestFlags are the flags of a command that boots a program: the image, the machine, and the networks it is on.
+type guestFlags struct {
+	vmFlags
+	build              buildFlags
+	ports, nets, extra []string
+}
+
+func (g *guestFlags) add(fl *flag.FlagSet) {
+	g.build.add(fl)
+	g.vmFlags.add(fl, vm.DefaultMemoryMiB)
+	fl.Func("net", "QEMU network `backend` of eth0: user (the default), none, tap,ifname=tap0,script=no,downscript=no, ...; again for eth1 and so on",
+		func(v string) error { g.nets = append(g.nets, v); return nil })
+	fl.Func("p", "forward `host:guest[/udp|/tcp]` from 127.0.0.1 to the guest; both protocols if none is named; may be repeated",
+		func(v string) error { g.ports = append(g.ports, v); return nil })
+	fl.Func("qemu", "one more `argument` for QEMU; may be repeated", func(v string) error { g.extra = append(g.extra, v); return nil })
+}
+
+// machine makes the machine's cards and command line of the flags and the program's arguments.
+func (g *guestFlags) machine(args []string) error {
+	if len(g.nets) == 0 {
+		g.nets = []string{"user"}
+	}
+	user := g.user()
+	for i, backend := range g.nets {
+		if kind, _, _ := strings.Cut(backend, ","); kind == "none" {
+			continue
+		}
+		if i == 0 && user {
+			forwards, err := hostForwards(g.ports)
+			if err != nil {
+				return err
+			}
+			backend += forwards
+		}
+		g.NICs = append(g.NICs, vm.NIC{Backend: backend})
+	}
+	if len(g.ports) > 0 && !user {
+		return usageError("-p forwards ports through QEMU's user networking: it needs -net user")
+	}
+	if user && !hasParameter(g.Append, "ip") {
+		// The program waits for its address: a client needs it at once.
+		ip := "ip=dhcp"
+		if slices.Contains(strings.Split(g.build.tags, ","), "nodhcp") {
+			ip = userIP
+		}
+		g.Append = join(g.Append, ip)
+	}
+	g.Extra = g.extra
+	var err error
+	g.Append, err = commandLine(g.Append, args)
+	return err
+}
+
+// user tells whether eth0 is on QEMU's own network.
+func (g *guestFlags) user() bool {
+	if len(g.nets) == 0 {
+		return true
+	}
+	kind, _, _ := strings.Cut(g.nets[0], ",")
+	return kind == "user"
+}
+
+// image makes the image of pkg, in a folder that done removes, or takes the one that pkg names.
+func (g *guestFlags) image(pkg string, messages io.Writer) (done func(), err error) {
+	if filepath.Ext(pkg) == ".elf" {
+		_, err := toolchain.PVHEntry(pkg)
+		g.Kernel = pkg
+		return func() {}, err
+	}
+	dir, err := os.MkdirTemp("", "barewire-run-")
+	if err != nil {
+		return nil, err
+	}
+	done = func() { os.RemoveAll(dir) }
+	g.Kernel = filepath.Join(dir, "image.elf")
+	b, err := g.build.builder(messages)
+	if err == nil {
+		err = b.Build(pkg, g.Kernel)
+		b.Close()
+	}
+	if err != nil {
+		done()
+	}
+	return done, err
+}
+
 // run is "barewire run".
 func run(args []string, io streams) error {
-	var (
-		bf    buildFlags
-		vf    vmFlags
-		ports []string
-		nets  []string
-		extra []string
-	)
+	var g guestFlags
 	fl := newFlags("run", "run [flags] PKG|IMAGE.elf [-- app args]", io)
-	bf.add(fl)
-	vf.add(fl, vm.DefaultMemoryMiB)
+	g.add(fl)
 	debug := fl.Bool("debug", false, "boot with the kernel parameter \"debug\" and print QEMU's command line")
-	fl.Func("net", "QEMU network `backend` of eth0: user (the default), none, tap,ifname=tap0,script=no,downscript=no, ...; again for eth1 and so on",
-		func(v string) error { nets = append(nets, v); return nil })
-	fl.Func("p", "forward `host:guest[/udp|/tcp]` from 127.0.0.1 to the guest; both protocols if none is named; may be repeated",
-		func(v string) error { ports = append(ports, v); return nil })
-	fl.Func("qemu", "one more `argument` for QEMU; may be repeated", func(v string) error { extra = append(extra, v); return nil })
 	rest, err := parse(fl, args)
 	if err != nil {
 		return err
@@ -64,72 +138,22 @@ func run(args []string, io streams) error {
 	if fl.NArg() != 1 {
 		return usageError("run wants one package: barewire run [flags] PKG [-- app args]")
 	}
-	vf.show = vf.show || *debug
-	if len(nets) == 0 {
-		nets = []string{"user"}
-	}
-	user := false // eth0 is on QEMU's own network
-	for i, backend := range nets {
-		kind, _, _ := strings.Cut(backend, ",")
-		if kind == "none" {
-			continue
-		}
-		if i == 0 && kind == "user" {
-			user = true
-			forwards, err := hostForwards(ports)
-			if err != nil {
-				return err
-			}
-			backend += forwards
-		}
-		vf.NICs = append(vf.NICs, vm.NIC{Backend: backend})
-	}
-	if len(ports) > 0 && !user {
-		return usageError("-p forwards ports through QEMU's user networking: it needs -net user")
-	}
+	g.show = g.show || *debug
 	if *debug {
-		vf.Append = join(vf.Append, "debug")
+		g.Append = join(g.Append, "debug")
 	}
-	if user && !hasParameter(vf.Append, "ip") {
-		// The program waits for its address: a client needs it at once.
-		ip := "ip=dhcp"
-		if slices.Contains(strings.Split(bf.tags, ","), "nodhcp") {
-			ip = userIP
-		}
-		vf.Append = join(vf.Append, ip)
-	}
-	if vf.Append, err = commandLine(vf.Append, rest); err != nil {
+	if err := g.machine(rest); err != nil {
 		return err
 	}
-	vf.Extra = extra
-
 	if _, err := vm.FindQEMU(); err != nil {
 		return err // before a build that would be for nothing
 	}
-	pkg := fl.Arg(0)
-	if filepath.Ext(pkg) == ".elf" {
-		if _, err := toolchain.PVHEntry(pkg); err != nil {
-			return err
-		}
-		vf.Kernel = pkg
-		return vf.boot(io, 0)
-	}
-	dir, err := os.MkdirTemp("", "barewire-run-")
+	done, err := g.image(fl.Arg(0), io.err)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	vf.Kernel = filepath.Join(dir, "image.elf")
-	b, err := bf.builder(io.err)
-	if err != nil {
-		return err
-	}
-	err = b.Build(pkg, vf.Kernel)
-	b.Close()
-	if err != nil {
-		return err
-	}
-	return vf.boot(io, 0)
+	defer done()
+	return g.boot(io, 0)
 }
 
 // boot runs the machine until it ends, or for at most limit if that is not zero, and returns the guest's status as an
