@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 
@@ -150,8 +151,19 @@ func (ns *Namespace) Sysctl(name, value string) error {
 // it addr, sets it up, and returns it opened, with the vnet header that lets
 // QEMU pass offloads through.
 func (ns *Namespace) Tap(name string, addr netip.Prefix) (Backend, error) {
+	return ns.TapQueues(name, addr, 1)
+}
+
+// TapQueues is [Namespace.Tap] for a card with several pairs of queues, which
+// needs "mq=on,vectors=N" among its properties, N two for each pair and two more.
+func (ns *Namespace) TapQueues(name string, addr netip.Prefix, queues int) (Backend, error) {
+	open := hosted.OpenTap
 	if err := ns.IP("link", "show", name); err != nil {
-		if err := ns.IP("tuntap", "add", "dev", name, "mode", "tap", "vnet_hdr"); err != nil {
+		args := []string{"tuntap", "add", "dev", name, "mode", "tap", "vnet_hdr"}
+		if queues > 1 {
+			args = append(args, "multi_queue")
+		}
+		if err := ns.IP(args...); err != nil {
 			return nil, fmt.Errorf("cannot make a TAP device (CAP_NET_ADMIN is needed): %w", err)
 		}
 		if err := ns.IP("addr", "add", addr.String(), "dev", name); err != nil {
@@ -161,24 +173,45 @@ func (ns *Namespace) Tap(name string, addr netip.Prefix) (Backend, error) {
 			return nil, err
 		}
 	}
-	var f *os.File
-	err := ns.Do(func() (err error) {
-		f, err = hosted.OpenTap(name, true)
-		return err
-	})
-	if err != nil {
-		return nil, err
+	if queues > 1 {
+		open = hosted.OpenTapQueue
 	}
-	return tapEnd{f}, nil
+	var t tapEnd
+	for range max(queues, 1) {
+		err := ns.Do(func() error {
+			f, err := open(name, true)
+			if err == nil {
+				t = append(t, f)
+			}
+			return err
+		})
+		if err != nil {
+			t.close()
+			return nil, err
+		}
+	}
+	return t, nil
 }
 
-type tapEnd struct{ f *os.File }
+// tapEnd is a TAP device, a file for each pair of queues.
+type tapEnd []*os.File
 
 func (t tapEnd) netdev(file func(*os.File) int) (string, error) {
-	return fmt.Sprintf("tap,fd=%d,vhost=off", file(t.f)), nil
+	if len(t) == 1 {
+		return fmt.Sprintf("tap,fd=%d,vhost=off", file(t[0])), nil
+	}
+	var fds []string
+	for _, f := range t {
+		fds = append(fds, strconv.Itoa(file(f)))
+	}
+	return "tap,fds=" + strings.Join(fds, ":") + ",vhost=off", nil
 }
 
-func (t tapEnd) close() { t.f.Close() }
+func (t tapEnd) close() {
+	for _, f := range t {
+		f.Close()
+	}
+}
 
 // command runs a command and makes what it printed part of the error.
 func command(name string, args ...string) error {

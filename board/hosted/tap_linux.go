@@ -18,9 +18,10 @@ const (
 	tunSetOffload   = 0x400454d0 // TUNSETOFFLOAD
 	tunSetVnetHdrSz = 0x400454d8 // TUNSETVNETHDRSZ
 
-	iffTap     = 0x0002
-	iffNoPI    = 0x1000
-	iffVnetHdr = 0x4000
+	iffTap        = 0x0002
+	iffMultiQueue = 0x0100
+	iffNoPI       = 0x1000
+	iffVnetHdr    = 0x4000
 
 	tunFCsum = 0x01
 	tunFTSO4 = 0x02
@@ -37,6 +38,16 @@ const ifNameSize = 16
 // non-blocking and registered with Go's poller. It needs CAP_NET_ADMIN unless
 // the device is there already and is the user's.
 func OpenTap(name string, vnetHdr bool) (*os.File, error) {
+	return openTap(name, vnetHdr, 0)
+}
+
+// OpenTapQueue is [OpenTap] for one more queue of a TAP device that was made
+// with several (IFF_MULTI_QUEUE).
+func OpenTapQueue(name string, vnetHdr bool) (*os.File, error) {
+	return openTap(name, vnetHdr, iffMultiQueue)
+}
+
+func openTap(name string, vnetHdr bool, flags uint16) (*os.File, error) {
 	if len(name) >= ifNameSize {
 		return nil, fmt.Errorf("hosted: device name %q is too long", name)
 	}
@@ -50,7 +61,7 @@ func OpenTap(name string, vnetHdr bool) (*os.File, error) {
 		_     [22]byte
 	}
 	copy(req.name[:], name)
-	req.flags = iffTap | iffNoPI
+	req.flags = iffTap | iffNoPI | flags
 	if vnetHdr {
 		req.flags |= iffVnetHdr
 	}
