@@ -27,7 +27,7 @@
 // A handler is a function run in goroutine context by the one interrupt goroutine, never in the ISR:
 //
 //	err := dev.MMIO.RequestIRQ(func() bool { ... })          // a virtio-mmio slot's line, by RequestIRQ(IRQ{GSI: n}, ...)
-//	err := dev.PCI.RequestVector(entry, func() { ... })      // an MSI-X table entry, by RequestMSI
+//	err := dev.PCI.RequestVector(entry, cpu, func() { ... }) // an MSI-X table entry, by RequestMSI
 //
 // [Devices] returns the devices with these functions bound. A line's handler returns whether its device had asked (shared lines have several handlers; all are called). It may take locks
 // and allocate, but should only acknowledge the device and schedule the rest (napi): all handlers of a round run one

@@ -17,10 +17,18 @@ type IRQ = irq.Source
 // ErrNoIRQ is RequestIRQ's answer for a line that no I/O APIC has.
 var ErrNoIRQ = errors.New("microvm: no I/O APIC serves this interrupt")
 
-// vectors is the one CPU's table.
-var vectors = irq.Table{Controller: lines{}, Report: func(s irq.Source) {
-	ConsoleWrite(fmt.Appendf(nil, "barewire: irq %d: nobody cared; the line is off\n", s.GSI))
-}}
+// vectors are the CPUs' tables; lines are in the first one's.
+var vectors []*irq.Table // read-only once init has run
+
+func vectorsSetup() {
+	for range CPUs() {
+		vectors = append(vectors, &irq.Table{})
+	}
+	vectors[0].Controller = lines{}
+	vectors[0].Report = func(s irq.Source) {
+		ConsoleWrite(fmt.Appendf(nil, "barewire: irq %d: nobody cared; the line is off\n", s.GSI))
+	}
+}
 
 // lines are the I/O APICs as the table sees them.
 type lines struct{}
@@ -46,27 +54,35 @@ func (lines) Unmask(s irq.Source, v uint8) {
 
 // RequestIRQ connects a line to a handler, see the package comment for what a handler may do. Lines may be shared; all must
 // then agree on the trigger mode.
-func RequestIRQ(s IRQ, handler func() bool) error { return vectors.Request(s, handler) }
+func RequestIRQ(s IRQ, handler func() bool) error { return vectors[0].Request(s, handler) }
 
-// RequestMSI takes a vector for a message-signalled interrupt and connects it to handler. MSIMessage tells
+// ErrNoCPU says that a CPU was named that does not run.
+var ErrNoCPU = errors.New("microvm: no such CPU")
+
+// RequestMSI takes a vector of a CPU for a message-signalled interrupt and connects it to handler. MSIMessage tells
 // what the device must write.
-func RequestMSI(handler func()) (uint8, error) { return vectors.RequestMessage(handler) }
-
-// MSIMessage is the address and data of a message that raises vector on this CPU (Intel SDM vol. 3, 11.11).
-func MSIMessage(vector uint8) (addr uint64, data uint32) {
-	return 0xfee00000 | uint64(apic.id)<<12, uint32(vector)
+func RequestMSI(cpu int, handler func()) (uint8, error) {
+	if cpu < 0 || cpu >= len(vectors) {
+		return 0, fmt.Errorf("%w (%d)", ErrNoCPU, cpu)
+	}
+	return vectors[cpu].RequestMessage(handler)
 }
 
-// IRQHooks registers the functions that run before and after the handlers of each round: the kernel's irq_enter and
-// irq_exit, where softirqs run.
-func IRQHooks(enter, exit func()) { vectors.SetHooks(enter, exit) }
+// MSIMessage is the address and data of a message that raises vector on a CPU (Intel SDM vol. 3, 11.11).
+func MSIMessage(cpu int, vector uint8) (addr uint64, data uint32) {
+	return 0xfee00000 | uint64(apicID(cpu))<<12, uint32(vector)
+}
 
-// irqThread is the interrupt goroutine.
-func irqThread() {
+// IRQHooks registers the functions that run before and after the handlers of each round of a CPU's interrupts: the kernel's
+// irq_enter and irq_exit, where softirqs run.
+func IRQHooks(cpu int, enter, exit func()) { vectors[cpu].SetHooks(enter, exit) }
+
+// irqThread is a CPU's interrupt goroutine.
+func irqThread(cpu int) {
 	var noted [4]uint64
 	for {
 		irqWait(&noted)
-		vectors.Round(&noted)
+		vectors[cpu].Round(&noted)
 	}
 }
 
@@ -76,7 +92,7 @@ type Stats struct {
 	Ticks      uint64 // timer interrupts
 	Spurious   uint64 // the APIC's own spurious vector
 	Stray      uint64 // vectors nobody has asked for
-	Rounds     uint64 // of the interrupt goroutine
+	Rounds     uint64 // of the interrupt goroutines
 	Lines      []irq.LineStat
 }
 
@@ -85,14 +101,22 @@ func IRQStats() Stats {
 	s := Stats{
 		Interrupts: atomic.LoadUint64(&irqCount), Ticks: atomic.LoadUint64(&irqTicks), Spurious: atomic.LoadUint64(&irqSpurious),
 	}
-	s.Rounds, s.Stray, s.Lines = vectors.Stats()
+	for _, t := range vectors {
+		rounds, stray, lines := t.Stats()
+		s.Rounds += rounds
+		s.Stray += stray
+		s.Lines = append(s.Lines, lines...)
+	}
 	return s
 }
 
 // init starts interrupts: the runtime is up, and m0's signal stack is the CPU's interrupt stack.
 func init() {
 	ioapicSetup()
-	go irqThread()
+	vectorsSetup()
+	for cpu := range CPUs() {
+		go irqThread(cpu)
+	}
 	timerSetup()
 	hookTimer = setTimer
 	sti()

@@ -43,8 +43,8 @@ type PCIDevice struct {
 	MapBAR func(i int) (regs unsafe.Pointer, size int, err error)
 	// Vectors is the number of MSI-X table entries; 0 = no MSI-X.
 	Vectors int
-	// RequestVector connects MSI-X table entry i to handler, unmasks it and turns MSI-X on.
-	RequestVector func(i int, handler func()) error
+	// RequestVector connects MSI-X table entry i to handler on a CPU, unmasks it and turns MSI-X on.
+	RequestVector func(i, cpu int, handler func()) error
 }
 
 // pciFunc is one function's address.
@@ -177,7 +177,7 @@ func (f pciFunc) device(vendor, device uint16) Device {
 	}
 	if msix := f.capability(pciCapMSIX); msix != 0 {
 		d.Vectors = int(f.read(msix+2, 2)&0x7ff) + 1
-		d.RequestVector = func(i int, handler func()) error { return f.requestVector(msix, i, handler) }
+		d.RequestVector = func(i, cpu int, handler func()) error { return f.requestVector(msix, i, cpu, handler) }
 	}
 	return Device{Name: fmt.Sprintf("pci %02x:%02x.%x", f.bus, f.dev, f.fn), PCI: d}
 }
@@ -268,7 +268,7 @@ func (f pciFunc) mapBAR(i int) (unsafe.Pointer, int, error) {
 }
 
 // requestVector programs one MSI-X table entry (PCI 3.0, 6.8.2): message address, message data, vector control.
-func (f pciFunc) requestVector(msix, i int, handler func()) error {
+func (f pciFunc) requestVector(msix, i, cpu int, handler func()) error {
 	ctrl := f.read(msix+2, 2)
 	if i < 0 || i > int(ctrl&0x7ff) {
 		return fmt.Errorf("%w (%d)", ErrMSIX, i)
@@ -282,11 +282,11 @@ func (f pciFunc) requestVector(msix, i int, handler func()) error {
 	if off < 0 || off+16 > size {
 		return fmt.Errorf("%w (%d: table outside of its BAR)", ErrMSIX, i)
 	}
-	v, err := RequestMSI(handler)
+	v, err := RequestMSI(cpu, handler)
 	if err != nil {
 		return err
 	}
-	addr, data := MSIMessage(v)
+	addr, data := MSIMessage(cpu, v)
 	p := uintptr(regs) + uintptr(off)
 	f.write(msix+2, 2, ctrl|pciMSIXOn|pciMSIXMask)
 	mmioWrite32(p+12, 1)

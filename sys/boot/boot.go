@@ -37,9 +37,13 @@ type Machine struct {
 	Memory uint64
 	// Clock is the stack's clock; nil means package time.
 	Clock napi.Clock
-	// IRQHooks takes the functions that run before and after each round of interrupt
-	// handlers. Nil: softirqs are ksoftirqd's alone.
-	IRQHooks func(enter, exit func())
+	// CPUs is how many processors run, 0 for one, and CPU tells on which of them
+	// the caller does, a hint; nil for one.
+	CPUs int
+	CPU  func() int
+	// IRQHooks takes the functions that run before and after each round of a
+	// processor's interrupt handlers. Nil: softirqs are ksoftirqd's alone.
+	IRQHooks func(cpu int, enter, exit func())
 	// Devices are the virtio devices that were found, unopened.
 	Devices []Device
 	// Map gives the device address of memory; nil means that it is the
@@ -167,7 +171,7 @@ func (b *booting) netInit() bool {
 	soft := b.Net.SoftNet()
 	go soft.Run(b.m.Stop)
 	if b.m.IRQHooks != nil {
-		b.m.IRQHooks(soft.IRQEnter, soft.DoSoftirq)
+		b.m.IRQHooks(0, soft.IRQEnter, soft.DoSoftirq)
 	}
 	if b.Inet, err = inet.New(inet.Config{Net: b.Net, UDPMemory: udpMem}); err != nil {
 		b.warn("no network: %v", err)

@@ -450,7 +450,7 @@ func TestStart_udpAllocations(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector makes sync.Pool forget on purpose")
 	}
-	m := newMachine(t, "", 0, func(m *Machine) { m.IRQHooks = func(_, _ func()) {} })
+	m := newMachine(t, "", 0, func(m *Machine) { m.IRQHooks = func(int, func(), func()) {} })
 	s := m.must(syscall.SYS_SOCKET, syscall.AF_INET, syscall.SOCK_DGRAM, 0)
 	lo := &[16]byte{2, 0, 0x30, 0x39, 127, 0, 0, 1}
 	m.must(syscall.SYS_BIND, s, ptr(lo), 16)

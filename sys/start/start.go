@@ -70,6 +70,8 @@ func init() {
 		TaskStart:    imageStart,
 		TaskSize:     uintptr(top),
 		Memory:       memory,
+		CPUs:         microvm.CPUs(),
+		CPU:          microvm.CPU,
 		IRQHooks:     microvm.IRQHooks,
 		Devices:      devices(),
 		Initramfs:    modules(),
@@ -154,7 +156,7 @@ func pci(name string, d *microvm.PCIDevice) (virtio.Transport, error) {
 			return virtio.NewMemRegs(regs, size), nil
 		},
 		Vectors:       d.Vectors,
-		RequestVector: d.RequestVector,
+		RequestVector: func(i int, handler func()) error { return d.RequestVector(i, 0, handler) },
 		Barrier:       microvm.DeviceBarrier(),
 	})
 	if err != nil {

@@ -35,7 +35,7 @@ func main() {
 				}
 			}
 			if d.PCI.Vectors > 0 {
-				fmt.Println("  vector:", d.PCI.RequestVector(0, func() {}))
+				fmt.Println("  vector:", d.PCI.RequestVector(0, 0, func() {}))
 			}
 		}
 	}
