@@ -27,9 +27,16 @@ type tracking struct {
 	stopped bool
 
 	// now is the time for all packets of a poll, 0 outside: reading the clock
-	// for each would cost a fifth of tracking it.
-	now  atomic.Int64
-	poll napi.PollEnd
+	// for each would cost a fifth of tracking it. Polls of several processors
+	// share it; whichever of them began last has set it.
+	now     atomic.Int64
+	polling atomic.Int32 // polls under way that track
+	polls   []trackPoll  // by processor, skb.Buff.CPU
+}
+
+type trackPoll struct {
+	napi.PollEnd
+	_ [64]byte // the next is another processor's
 }
 
 // Bounds of nf_conntrack_max by default. A connection costs about 400 bytes with
@@ -56,7 +63,10 @@ func (f *NF) newConntrack() {
 		LogInvalid: f.logInvalid,
 		Max:        size,
 	})
-	f.track.poll.Init(func() { f.track.now.Store(0) })
+	f.track.polls = make([]trackPoll, dev.CPUs())
+	for i := range f.track.polls {
+		f.track.polls[i].Init(f.track.endPoll)
+	}
 	f.track.gc.Init(dev.Timers(), func(*napi.Timer) { f.runGC() })
 	dev.Sysctl().Register(f.conntrackSettings()...)
 	dev.Proc().Register("nf_conntrack", f.Conntrack.Proc)
@@ -111,11 +121,20 @@ func (f *NF) UseConntrack() (done func()) {
 // trackIn is the tracking of a packet that came in: in softirq context.
 func (f *NF) trackIn(b *skb.Buff, s netfilter.State) netfilter.Verdict {
 	t := &f.track
-	if !t.poll.Queued() {
+	if p := &t.polls[b.CPU]; !p.Queued() {
+		t.polling.Add(1)
 		t.now.Store(f.IP.Dev.Clock().Now())
-		f.IP.Dev.SoftNet().AtPollEnd(&t.poll)
+		f.IP.Dev.SoftNetOf(int(b.CPU)).AtPollEnd(&p.PollEnd)
 	}
 	return f.Conntrack.In(b, s)
+}
+
+// endPoll forgets the time when the last poll ends. One that begins meanwhile
+// reads the clock more often than it need.
+func (t *tracking) endPoll() {
+	if t.polling.Add(-1) == 0 {
+		t.now.Store(0)
+	}
 }
 
 // trackNow is the table's clock.

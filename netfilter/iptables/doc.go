@@ -26,8 +26,7 @@
 //
 // An extension that is not there is refused as one whose library is missing, at
 // the line and column where it is named. Of the matches of iptables those are
-// cgroup, cluster, cpu, ipcomp, nfacct, osf, owner, physdev, policy, rateest,
-// realm and socket.
+// cgroup, nfacct, osf and rateest.
 package iptables
 
 // Version is the version of iptables whose language this is.

@@ -51,7 +51,7 @@ func TestRestore_anyFailure_changesNothing(t *testing.T) {
 	}{
 		{"rule of the second table", "*mangle\nCOMMIT\n*filter\n-A FORWARD -p tcp --dport nosuch\nCOMMIT\n", 2, "line: 4, column: 19"},
 		{"option", "*filter\n-A FORWARD -j ACCEPT\n-A FORWARD  -p tcp --nosuch 1 -j DROP\nCOMMIT\n", 2, "line: 3, column: 20"},
-		{"match", "*filter\n-A FORWARD -m physdev --physdev-in x\nCOMMIT\n", 2, "line: 2, column: 12"},
+		{"match", "*filter\n-A FORWARD -m osf --genre Linux\nCOMMIT\n", 2, "line: 2, column: 12"},
 		{"target", "*filter\n-A FORWARD -j NOSUCH\nCOMMIT\n", 2, "line: 2, column: "},
 		{"address", "*filter\n[1:2] -A FORWARD -j ACCEPT -s 1.2.3.4,x.y\nCOMMIT\n", 2, "line: 2, column: 31"},
 		{"chain that is not there", "*filter\n-A NOSUCH -j ACCEPT\nCOMMIT\n", 1, "line 2 failed, column 1"},

@@ -19,6 +19,10 @@ type Extra struct {
 	// value as struct sock_filter has them. The filter sees the packet from its
 	// IP header and returns what the program does.
 	BPF func(program []BPFInsn) (run func(b *skb.Buff) uint32, err error)
+	// HasSocket reports whether a program holds the socket that sent the packet.
+	HasSocket func(b *skb.Buff) bool
+	// CPU is the number of the processor the packet is worked on by; nil for 0.
+	CPU func() int
 	// Shared is what extensions keep for the instance.
 	Shared Shared
 }

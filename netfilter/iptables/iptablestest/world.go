@@ -56,6 +56,7 @@ func NewWorld() *World {
 			BPF: func([]xtables.BPFInsn) (func(*skb.Buff) uint32, error) {
 				return func(*skb.Buff) uint32 { return 0 }, nil
 			},
+			HasSocket: func(*skb.Buff) bool { return true },
 		},
 		Now:    now,
 		Wall:   func() int64 { return time.Now().UnixNano() },

@@ -6,10 +6,11 @@ import "barewire/netfilter/xtables"
 // own in [xtables.Env], or are rarely seen. read-only
 var (
 	moreMatches = []*xtables.Def{
-		ahDef, bpfDef, connbytesDef, connlabelDef, connlimitDef, dccpDef, devgroupDef, ecnDef, espDef, helperDef,
-		pkttypeDef, quotaDef, recentDef, rpfilterDef, sctpDef, setDef, statisticDef, stringDef, tcpmssDef, timeDef, u32Def,
+		ahDef, bpfDef, clusterDef, connbytesDef, connlabelDef, connlimitDef, cpuDef, dccpDef, devgroupDef, ecnDef, espDef,
+		helperDef, ipcompDef, ownerDef, physdevDef, pkttypeDef, policyDef, quotaDef, realmDef, recentDef, rpfilterDef, sctpDef,
+		setDef, statisticDef, stringDef, tcpmssDef, timeDef, u32Def,
 	}
-	moreTargets = []*xtables.Def{setTargetDef}
+	moreTargets = []*xtables.Def{auditTarget, setTargetDef}
 )
 
 // ServicePort returns the port of a service by its name, for protocols that

@@ -37,6 +37,11 @@ var (
 		Name: "TRACE", Tables: []string{"raw"},
 		NewTarget: func() xtables.Target { return new(traceTG) },
 	}
+	auditTarget = &xtables.Def{ // read-only
+		Name:      "AUDIT",
+		Options:   []xtables.Option{{Name: "type", Args: 1, Must: true}},
+		NewTarget: func() xtables.Target { return new(auditTG) },
+	}
 	teeTarget = &xtables.Def{ // read-only
 		Name: "TEE",
 		Options: []xtables.Option{
@@ -233,3 +238,27 @@ func (t *teeTG) Target(p *xtables.Packet) xtables.Verdict {
 	p.Env.Tee(p.B, p.State, t.gateway, t.oif)
 	return xtables.Continue
 }
+
+// auditTG is xt_AUDIT, on a machine without an audit daemon: nobody is told.
+type auditTG struct {
+	xtables.Plain
+	typ string
+}
+
+// Set implements xtables.Extension.
+func (t *auditTG) Set(_ *xtables.ParseContext, _ int, args []string, _ bool) error {
+	switch t.typ = strings.ToLower(args[0]); t.typ {
+	case "accept", "drop", "reject":
+		return nil
+	}
+	return fmt.Errorf("Bad action type value \"%s\"", args[0])
+}
+
+// Save implements xtables.Extension.
+func (t *auditTG) Save(b []byte) []byte { return append(append(b, " --type "...), t.typ...) }
+
+// Print implements xtables.Extension.
+func (t *auditTG) Print(b []byte, _ bool) []byte { return append(append(b, " AUDIT "...), t.typ...) }
+
+// Target implements xtables.Target (Linux: audit_tg with audit off).
+func (t *auditTG) Target(*xtables.Packet) xtables.Verdict { return xtables.Continue }
