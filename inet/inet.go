@@ -159,7 +159,7 @@ func (n *Net) Close() {
 	if n.lo != nil {
 		n.dev.UnregisterNetdev(n.lo)
 	}
-	n.dev.SoftNet().Synchronize()
+	n.dev.Synchronize()
 	n.nf.Close()
 	n.ipmr.Close()
 	n.tcp.Close()

@@ -68,7 +68,7 @@ func (n *NAPI) receive(b *skb.Buff) {
 	if b.Protocol == ETH_P_IP && n.groReceive(b) {
 		return
 	}
-	n.net.receiveSkb(n.net.ptypes.Load(), b)
+	n.soft.receiveSkb(n.net.ptypes.Load(), b)
 }
 
 // groReceive holds b back or makes it part of what is held (Linux:
@@ -149,7 +149,7 @@ func (n *NAPI) groComplete(k *groBucket, i int) {
 		n.gro.flushed++
 		x.finish()
 	}
-	n.net.receiveSkb(n.net.ptypes.Load(), x.b)
+	n.soft.receiveSkb(n.net.ptypes.Load(), x.b)
 }
 
 // groFlush hands up everything held (Linux: gro_flush).

@@ -23,6 +23,13 @@ type Config struct {
 	Pool  *skb.PagePool  // ready page pool; nil makes one from Pages
 	Pages skb.PageConfig // used when Pool is nil
 
+	// CPUs is how many processors run softirqs at the same time, each those of
+	// its own SoftNet; 0 means 1, and MaxCPUs is the most.
+	CPUs int
+	// CPU tells which of them the caller runs on, from 0. It is a hint: a
+	// goroutine may go on elsewhere right after. Nil means 0 always.
+	CPU func() int
+
 	// MaxBacklog is net.core.netdev_max_backlog; 0 means 1000.
 	MaxBacklog int
 }
@@ -35,7 +42,10 @@ type Net struct {
 	rand   func([]byte)
 	log    func(string)
 	cache  *skb.Cache
-	soft   *SoftNet
+	soft   *SoftNet   // that of the first processor
+	softs  []*SoftNet // of each
+	cpuNow func() int
+	conf   softConf
 	timers *Timers
 	sysctl sysctl.Table
 	proc   proc.Table
@@ -62,8 +72,12 @@ type devTable struct {
 	byIndex map[int32]*NetDevice
 }
 
+// MaxCPUs bounds [Config.CPUs].
+const MaxCPUs = 128
+
 // New makes the device layer of a stack. Nothing runs until the caller starts
-// [SoftNet.Run] on a goroutine or calls [SoftNet.DoSoftirq].
+// [SoftNet.Run] of each SoftNet on a goroutine or calls [SoftNet.DoSoftirq].
+// EINVAL for figures out of bounds.
 func New(cfg Config) (*Net, error) {
 	if cfg.Clock == nil {
 		cfg.Clock = SystemClock()
@@ -87,10 +101,18 @@ func New(cfg Config) (*Net, error) {
 	if cfg.MaxBacklog < 0 {
 		return nil, fmt.Errorf("napi: backlog limit of %d packets: %w", cfg.MaxBacklog, syscall.EINVAL)
 	}
-	n := &Net{clock: cfg.Clock, rand: cfg.Rand, log: cfg.Log, cache: skb.NewCache(cfg.Pool)}
+	cfg.CPUs = max(cfg.CPUs, 1)
+	if cfg.CPUs > MaxCPUs {
+		return nil, fmt.Errorf("napi: %d processors, at most %d: %w", cfg.CPUs, MaxCPUs, syscall.EINVAL)
+	}
+	n := &Net{clock: cfg.Clock, rand: cfg.Rand, log: cfg.Log, cache: skb.NewCache(cfg.Pool), cpuNow: cfg.CPU}
+	n.conf.setDefaults(cfg.MaxBacklog)
 	n.devs.Store(&devTable{})
 	n.ptypes.Store(&ptypeTable{})
-	n.soft = newSoftNet(n, cfg.MaxBacklog)
+	for cpu := range cfg.CPUs {
+		n.softs = append(n.softs, newSoftNet(n, cpu))
+	}
+	n.soft = n.softs[0]
 	n.timers = newTimers(n.clock, func() { n.soft.raise(softirqTimer) })
 	n.registerSettings()
 	n.registerFiles()
@@ -119,8 +141,54 @@ func (n *Net) Rand(b []byte) { n.rand(b) }
 // Logf writes one kernel log line.
 func (n *Net) Logf(format string, args ...any) { n.log(fmt.Sprintf(format, args...)) }
 
-// SoftNet returns the softirq state (Linux: softnet_data).
+// SoftNet returns the softirq state of the first processor (Linux:
+// softnet_data).
 func (n *Net) SoftNet() *SoftNet { return n.soft }
+
+// CPUs returns how many processors run softirqs.
+func (n *Net) CPUs() int { return len(n.softs) }
+
+// SoftNetOf returns the softirq state of a processor, from 0.
+func (n *Net) SoftNetOf(cpu int) *SoftNet { return n.softs[cpu] }
+
+// ThisSoftNet returns the softirq state of the processor that the caller seems to
+// run on (Linux: this_cpu_ptr(&softnet_data)). A hint: whatever is the softirqs'
+// alone is found by the packet's CPU instead.
+func (n *Net) ThisSoftNet() *SoftNet {
+	if len(n.softs) == 1 || n.cpuNow == nil {
+		return n.soft
+	}
+	return n.softs[uint(n.cpuNow())%uint(len(n.softs))]
+}
+
+// softOf returns whose softirq b is in as far as one can tell: that which
+// received it, or that of the sender's processor.
+func (n *Net) softOf(b *skb.Buff) *SoftNet {
+	if len(n.softs) == 1 {
+		return n.soft
+	}
+	if c := int(b.CPU); c != 0 && c < len(n.softs) {
+		return n.softs[c]
+	}
+	return n.ThisSoftNet()
+}
+
+// Synchronize returns when every softirq round that was running on any processor
+// when it was called has ended (Linux: synchronize_net); see
+// [SoftNet.Synchronize]. Process context only.
+func (n *Net) Synchronize() {
+	for _, s := range n.softs {
+		s.Synchronize()
+	}
+}
+
+// BHDisable is [SoftNet.BHDisable] of the processor the caller runs on. It
+// returns whose section it is, for BHEnable to end it.
+func (n *Net) BHDisable() *SoftNet {
+	s := n.ThisSoftNet()
+	s.BHDisable()
+	return s
+}
 
 // Devs returns the registered devices by ascending ifindex. The slice is
 // shared and must not be changed.
@@ -216,7 +284,7 @@ func (n *Net) delist(dev *NetDevice) {
 	}
 	n.devs.Store(newDevTable(list))
 	dev.registered.Store(false)
-	n.soft.Synchronize()
+	n.Synchronize()
 	n.notify(EventUnregister, dev)
 	dev.rx.flush()
 }

@@ -378,6 +378,8 @@ func (n *Net) close(d *NetDevice) {
 	if err := d.Ops.Stop(d); err != nil {
 		n.Logf("napi: %s: stop: %v", d.Name(), err) // it is down all the same, as in Linux
 	}
-	n.soft.flushBacklog(d)
+	for _, s := range n.softs {
+		s.flushBacklog(d)
+	}
 	n.notify(EventDown, d)
 }

@@ -78,7 +78,7 @@ func (n *Net) updatePtypes(change func(t *ptypeTable)) {
 
 // receiveSkb passes a packet to the taps and to its protocol (Linux:
 // __netif_receive_skb_core). Consumes b. Softirq context.
-func (n *Net) receiveSkb(t *ptypeTable, b *skb.Buff) {
+func (s *SoftNet) receiveSkb(t *ptypeTable, b *skb.Buff) {
 	dev, ok := b.Dev.(*NetDevice)
 	if !ok {
 		b.Free(skb.DevReady)
@@ -89,7 +89,8 @@ func (n *Net) receiveSkb(t *ptypeTable, b *skb.Buff) {
 	if b.Iif == 0 {
 		b.Iif = dev.Ifindex()
 	}
-	n.soft.processed++
+	b.CPU = uint16(s.cpu)
+	s.processed++
 	for _, p := range t.all {
 		if p.dev == nil || p.dev == dev {
 			p.fn(b.Clone(), dev)
@@ -120,7 +121,10 @@ func (n *Net) receiveSkb(t *ptypeTable, b *skb.Buff) {
 // veth do, on the backlog (Linux: netif_rx). Data is at the network header, Dev
 // and Protocol are set. Any context. Consumes b; beyond netdev_max_backlog it
 // is dropped and false returned.
-func (n *Net) NetifRx(b *skb.Buff) bool { return n.soft.enqueueBacklog(b, n.soft) }
+func (n *Net) NetifRx(b *skb.Buff) bool {
+	s := n.softOf(b)
+	return s.enqueueBacklog(b, s)
+}
 
 // tapXmit shows the taps what is about to be transmitted (Linux:
 // dev_queue_xmit_nit).

@@ -12,13 +12,13 @@ import (
 
 // registerSettings enters net.core.* of the device layer.
 func (n *Net) registerSettings() {
-	s := n.soft
+	c := &n.conf
 	const most = 1<<31 - 1
 	n.sysctl.Register(
-		sysctl.Int("net.core.netdev_max_backlog", &s.maxBacklog, 0, most),
-		sysctl.Int("net.core.netdev_budget", &s.budget, 1, most),
-		sysctl.Int("net.core.netdev_budget_usecs", &s.budgetUsecs, 1, most),
-		sysctl.Int("net.core.dev_weight", &s.weight, 1, most),
+		sysctl.Int("net.core.netdev_max_backlog", &c.maxBacklog, 0, most),
+		sysctl.Int("net.core.netdev_budget", &c.budget, 1, most),
+		sysctl.Int("net.core.netdev_budget_usecs", &c.budgetUsecs, 1, most),
+		sysctl.Int("net.core.dev_weight", &c.weight, 1, most),
 	)
 }
 
@@ -73,12 +73,15 @@ func (n *Net) showMcast(b []byte) []byte {
 }
 
 // showSoftnet is /proc/net/softnet_stat (Linux: softnet_seq_show), one line for
-// the one SoftNet.
+// each processor.
 func (n *Net) showSoftnet(b []byte) []byte {
-	s := n.soft.Stats()
-	return fmt.Appendf(b, "%08x %08x %08x %08x %08x %08x %08x %08x %08x %08x %08x %08x %08x %08x %08x\n",
-		uint32(s.Processed), uint32(s.Dropped), uint32(s.TimeSqueeze), 0, 0, 0, 0, 0, 0, 0, 0,
-		s.BacklogLen, 0, s.BacklogLen, 0)
+	for i, soft := range n.softs {
+		s := soft.Stats()
+		b = fmt.Appendf(b, "%08x %08x %08x %08x %08x %08x %08x %08x %08x %08x %08x %08x %08x %08x %08x\n",
+			uint32(s.Processed), uint32(s.Dropped), uint32(s.TimeSqueeze), 0, 0, 0, 0, 0, 0, 0, 0,
+			s.BacklogLen, i, s.BacklogLen, 0)
+	}
+	return b
 }
 
 // showPtype is /proc/net/ptype (Linux: ptype_seq_show). A handler is named by

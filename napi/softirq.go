@@ -39,6 +39,7 @@ const (
 // softirq machinery).
 type SoftNet struct {
 	net     *Net
+	cpu     int // which of the net's
 	pending atomic.Uint32
 	owner   atomic.Uint64 // who runs softirqs, and a multiple of ownerTurn
 	inIRQ   atomic.Bool
@@ -54,18 +55,29 @@ type SoftNet struct {
 	backlogMu sync.Mutex
 	input     skb.List
 
-	// Settings, net.core.*.
-	maxBacklog  atomic.Int32 // packets
-	budget      atomic.Int32 // packets
-	budgetUsecs atomic.Int32
-	weight      atomic.Int32 // packets: of the backlog's polls and of queue runs
-
 	polling atomic.Bool // ksoftirqd polls: transmit queues may wait for the end
 
 	endHead, endTail *PollEnd // softirq only
 
 	processed uint64 // softirq only; published in stats
 	stats     softStats
+
+	_ [64]byte // what stands behind it is another processor's
+}
+
+// softConf is the settings that all SoftNets of a net obey, net.core.*.
+type softConf struct {
+	maxBacklog  atomic.Int32 // packets, of each SoftNet
+	budget      atomic.Int32 // packets
+	budgetUsecs atomic.Int32
+	weight      atomic.Int32 // packets: of the backlog's polls and of queue runs
+}
+
+func (c *softConf) setDefaults(maxBacklog int) {
+	c.maxBacklog.Store(int32(maxBacklog))
+	c.budget.Store(Budget)
+	c.budgetUsecs.Store(int32(BudgetTime / time.Microsecond))
+	c.weight.Store(DefaultWeight)
 }
 
 type softStats struct {
@@ -105,15 +117,14 @@ func (l *napiList) pop() *NAPI {
 	return n
 }
 
-func newSoftNet(n *Net, maxBacklog int) *SoftNet {
-	s := &SoftNet{net: n, wake: make(chan struct{}, 1)}
-	s.maxBacklog.Store(int32(maxBacklog))
-	s.budget.Store(Budget)
-	s.budgetUsecs.Store(int32(BudgetTime / time.Microsecond))
-	s.weight.Store(DefaultWeight)
-	s.backlog = &NAPI{poller: (*backlogPoller)(s), net: n}
+func newSoftNet(n *Net, cpu int) *SoftNet {
+	s := &SoftNet{net: n, cpu: cpu, wake: make(chan struct{}, 1)}
+	s.backlog = &NAPI{poller: (*backlogPoller)(s), net: n, soft: s}
 	return s
 }
+
+// CPU returns the number of the processor whose softirqs these are.
+func (s *SoftNet) CPU() int { return s.cpu }
 
 // Stats returns a copy of the counters.
 func (s *SoftNet) Stats() SoftStats {
@@ -198,7 +209,7 @@ type allowance struct {
 }
 
 func (s *SoftNet) allowance() allowance {
-	return allowance{s.net.clock, int(s.budget.Load()), int64(s.budgetUsecs.Load()), 0}
+	return allowance{s.net.clock, int(s.net.conf.budget.Load()), int64(s.net.conf.budgetUsecs.Load()), 0}
 }
 
 // late reports whether the time is used up. It is counted from the first
@@ -374,7 +385,7 @@ func (s *SoftNet) enqueueBacklog(b *skb.Buff, from *SoftNet) bool {
 		b.Free(skb.DevReady)
 		return false
 	}
-	if s.input.Len() >= int(s.maxBacklog.Load()) {
+	if s.input.Len() >= int(s.net.conf.maxBacklog.Load()) {
 		s.backlogMu.Unlock()
 		s.stats.dropped.Add(1)
 		dev.Stats.RxDropped.Add(1)
@@ -414,7 +425,7 @@ func (p *backlogPoller) Poll(n *NAPI, budget int) int {
 			n.completeDone(done)
 			return done
 		}
-		s.net.receiveSkb(t, b)
+		s.receiveSkb(t, b)
 	}
 	return budget
 }

@@ -23,8 +23,10 @@ type NAPI struct {
 	weight int
 
 	state atomic.Uint32
-	net   *Net  // set by Enable
-	next  *NAPI // poll list; owned by who set napiSched
+	cpu   int      // see SetCPU
+	net   *Net     // set by Enable
+	soft  *SoftNet // set by Enable: who polls
+	next  *NAPI    // poll list; owned by who set napiSched
 
 	// Stats counts what was handed up.
 	Stats     QueueStats
@@ -37,6 +39,14 @@ type NAPI struct {
 // Dev returns the device.
 func (n *NAPI) Dev() *NetDevice { return n.dev }
 
+// SetCPU says which processor's softirqs poll the context from the next Enable
+// on: that of its interrupt. At first it is 0; one that does not exist stands for
+// another that does.
+func (n *NAPI) SetCPU(cpu int) { n.cpu = cpu }
+
+// SoftNet returns whose softirqs poll the context, nil before it was enabled.
+func (n *NAPI) SoftNet() *SoftNet { return n.soft }
+
 // Enable lets the context be scheduled (Linux: napi_enable). It panics when it
 // is enabled already or the device is not registered.
 func (n *NAPI) Enable() {
@@ -44,6 +54,7 @@ func (n *NAPI) Enable() {
 		panic("napi: Enable on an enabled context or an unregistered device")
 	}
 	n.net = n.dev.net.Load()
+	n.soft = n.net.SoftNetOf(n.cpu % n.net.CPUs())
 	n.state.Store(0)
 }
 
@@ -66,7 +77,7 @@ func (n *NAPI) Disable() {
 			continue
 		}
 		// As local_bh_enable does: who waits for softirq may well run it.
-		n.net.soft.DoSoftirq()
+		n.soft.DoSoftirq()
 		if n.state.Load()&napiSched != 0 {
 			time.Sleep(wait)
 		}
@@ -95,7 +106,7 @@ func (n *NAPI) schedule() bool {
 			if old&napiSched != 0 {
 				return false
 			}
-			n.net.soft.pollAdd(n)
+			n.soft.pollAdd(n)
 			return true
 		}
 	}
@@ -113,7 +124,7 @@ func (n *NAPI) completeDone(int) bool {
 		}
 		if n.state.CompareAndSwap(old, next) {
 			if old&napiMissed != 0 {
-				n.net.soft.pollAdd(n)
+				n.soft.pollAdd(n)
 				return false
 			}
 			return true
@@ -134,7 +145,7 @@ func (n *NAPI) ReceiveList(l *skb.List) {
 func (n *NAPI) poll() (work int, again bool) {
 	weight := n.weight
 	if weight == 0 { // the backlog's follows the setting
-		weight = int(n.net.soft.weight.Load())
+		weight = int(n.net.conf.weight.Load())
 	}
 	work = n.poller.Poll(n, weight)
 	if n.gro != nil && n.gro.held > 0 {

@@ -64,17 +64,17 @@ func (q *TxQueue) Stopped() bool { return q.stopped.Load() }
 // netif_tx_wake_queue). Any context.
 func (q *TxQueue) Wake() {
 	if q.stopped.Swap(false) {
-		q.schedule()
+		if n := q.dev.net.Load(); n != nil {
+			q.schedule(n.ThisSoftNet())
+		}
 	}
 }
 
-// schedule has NET_TX run the queue (Linux: __netif_schedule).
-func (q *TxQueue) schedule() {
-	n := q.dev.net.Load()
-	if n == nil || q.sched.Load() || q.sched.Swap(true) {
+// schedule has NET_TX of s run the queue (Linux: __netif_schedule).
+func (q *TxQueue) schedule(s *SoftNet) {
+	if q.sched.Load() || q.sched.Swap(true) {
 		return
 	}
-	s := n.soft
 	for {
 		old := s.outputs.Load()
 		q.next = old
@@ -97,7 +97,7 @@ func (s *SoftNet) netTxAction() {
 		q.next = nil
 		q.sched.Store(false)
 		q.mu.Lock()
-		q.run()
+		q.run(s)
 		q = next
 	}
 }
@@ -132,20 +132,24 @@ func (q *TxQueue) xmit(b *skb.Buff) error {
 	q.queue.PushBack(b)
 	// The driver gets what one poll sends together. Senders in process context
 	// that come by meanwhile wait no longer than that.
-	if n := q.dev.net.Load(); n != nil && n.soft.gathers() && q.queue.Len() < txBatch {
-		q.mu.Unlock()
-		q.schedule()
-		return nil
+	var s *SoftNet
+	if n := q.dev.net.Load(); n != nil {
+		if s = n.softOf(b); s.gathers() && q.queue.Len() < txBatch {
+			q.mu.Unlock()
+			q.schedule(s)
+			return nil
+		}
 	}
-	q.run()
+	q.run(s)
 	return nil
 }
 
 // run passes packets to the driver in batches until the queue is empty or
 // stopped, or the weight is used up (Linux: __qdisc_run). The caller holds mu,
 // run releases it. When somebody else is running, they see what was queued
-// before they stop.
-func (q *TxQueue) run() {
+// before they stop. What is left is for s, which is nil for a device without a
+// net.
+func (q *TxQueue) run(s *SoftNet) {
 	if q.running {
 		q.mu.Unlock()
 		return
@@ -153,8 +157,8 @@ func (q *TxQueue) run() {
 	q.running = true
 	more := false
 	quota := DefaultWeight // packets one run sends before NET_TX goes on
-	if n := q.dev.net.Load(); n != nil {
-		quota = int(n.soft.weight.Load())
+	if s != nil {
+		quota = int(s.net.conf.weight.Load())
 	}
 	for q.active && !q.stopped.Load() {
 		again := 0
@@ -185,8 +189,8 @@ func (q *TxQueue) run() {
 	}
 	q.running = false
 	q.mu.Unlock()
-	if more {
-		q.schedule()
+	if more && s != nil {
+		q.schedule(s)
 	}
 }
 

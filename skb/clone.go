@@ -24,7 +24,7 @@ func (b *Buff) copyMeta(n *Buff) {
 	n.Protocol, n.VlanTCI, n.VlanProto, n.QueueMapping = b.Protocol, b.VlanTCI, b.VlanProto, b.QueueMapping
 	n.Hash, n.Mark, n.Priority, n.Iif = b.Hash, b.Mark, b.Priority, b.Iif
 	n.Csum, n.CsumOffset, n.CsumLevel = b.Csum, b.CsumOffset, b.CsumLevel
-	n.PktType, n.IPSummed, n.L4Hash, n.IgnoreDF = b.PktType, b.IPSummed, b.L4Hash, b.IgnoreDF
+	n.PktType, n.IPSummed, n.L4Hash, n.IgnoreDF, n.CPU = b.PktType, b.IPSummed, b.L4Hash, b.IgnoreDF, b.CPU
 	n.NFCT, n.NFCTInfo, n.NFTrace = b.NFCT, b.NFCTInfo, b.NFTrace
 	if n.NFCT != nil {
 		n.NFCT.NFGet()

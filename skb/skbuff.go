@@ -109,7 +109,11 @@ type Buff struct {
 	TxFlags  TxFlags // with Sk: which times of sending its program wants
 	NFCTInfo uint8   // place of the packet in its connection; see NFCT
 	NFTrace  bool    // tables say which rules it meets (nf_trace)
-	TSKey    uint32  // number of the packet among those, for the program
+	// CPU is the processor whose softirq handles the packet since it was
+	// received: what is kept per processor is found by it. In a packet that was
+	// not received it means nothing.
+	CPU   uint16
+	TSKey uint32 // number of the packet among those, for the program
 
 	// NFCT is the tracked connection the packet belongs to, nil if none or
 	// not tracked yet (Linux: _nfct). NFCTInfo says where in it: the packet's

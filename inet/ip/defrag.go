@@ -102,6 +102,9 @@ func (n *Net) defrag(b *skb.Buff) *skb.Buff {
 	if verdict == fragKeep {
 		t.mu.Unlock()
 		stale.Purge(skb.FragTooFar)
+		if whole != nil {
+			whole.CPU = b.CPU // the first may have come by another processor
+		}
 		return whole
 	}
 	var dead skb.List

@@ -29,7 +29,7 @@ func (n *Net) FlowFits(b *skb.Buff, rt *Rtable) bool {
 // FlowSend forwards a packet by rt whose header is final: what is left of
 // ip_forward and ip_output. Consumes b. Softirq context.
 func (n *Net) FlowSend(b *skb.Buff, rt *Rtable) {
-	n.rx.forwarded++
+	n.rx[b.CPU].forwarded++
 	b.CB[2] |= cbForwarded | cbPoll
 	if n.Conf.ForwardUpdatePriority.Load() != 0 {
 		b.Priority = uint32(forwardPriority[header.IPv4(b.Data()).TOS()>>1&15])

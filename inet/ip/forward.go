@@ -39,7 +39,7 @@ func (n *Net) forward(b *skb.Buff, rt *Rtable) {
 		n.drop(b, skb.IPInHdr)
 		return
 	}
-	n.rx.forwarded++
+	n.rx[b.CPU].forwarded++
 	b.CB[2] |= cbForwarded | cbPoll
 	if mtu := n.pathMTU(rt, true); b.Len() > mtu && h.DF() && n.exceedsMTU(b, mtu) {
 		m.FragFails.Add(1)

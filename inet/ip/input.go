@@ -19,7 +19,8 @@ func (n *Net) Rcv(b *skb.Buff, dev *napi.NetDevice) {
 		n.drop(b, skb.OtherHost)
 		return
 	}
-	n.received(b)
+	rx := &n.rx[b.CPU]
+	rx.received(b)
 	b = b.ShareCheck()
 	clearCB(b)
 	if !b.MayPull(header.IPv4MinLen) {
@@ -32,7 +33,7 @@ func (n *Net) Rcv(b *skb.Buff, dev *napi.NetDevice) {
 		n.headerError(b, skb.IPInHdr)
 		return
 	}
-	n.rx.ecn[p[1]&3] += uint64(max(1, b.Shinfo().GSOSegs))
+	rx.ecn[p[1]&3] += uint64(max(1, b.Shinfo().GSOSegs))
 	if !b.MayPull(hlen) {
 		n.headerError(b, skb.HdrTrunc)
 		return
@@ -86,20 +87,21 @@ func (n *Net) rcvFinish(b *skb.Buff, dev *napi.NetDevice) {
 		n.headerError(b, skb.IPInHdr)
 		return
 	}
+	rx := &n.rx[b.CPU]
 	rt, ok := b.Dst.(*Rtable)
 	if !ok {
-		rt = n.rx.hint.find(b, h, dev)
+		rt = rx.hint.find(b, h, dev)
 	}
 	if rt == nil {
 		if rt = n.earlyDemux(b, h); rt != nil {
 			h = header.IPv4(b.Data()) // it may stand elsewhere now
-			n.rx.hint.keep(n, rt, b, h, dev)
+			rx.hint.keep(n, rt, b, h, dev)
 		}
 	}
 	if rt == nil {
 		var why skb.Reason
 		if !h.Dst().IsMulticast() {
-			n.rx.routed++
+			rx.routed++
 		}
 		if rt, why = n.routeInput(b, h.Src(), h.Dst(), h.TOS(), dev); rt == nil {
 			if why == skb.IPRPFilter {
@@ -108,7 +110,7 @@ func (n *Net) rcvFinish(b *skb.Buff, dev *napi.NetDevice) {
 			n.drop(b, why)
 			return
 		}
-		n.rx.hint.keep(n, rt, b, h, dev)
+		rx.hint.keep(n, rt, b, h, dev)
 	}
 	b.Dst = rt
 	if h.HeaderLen() > header.IPv4MinLen && !n.rcvOptions(b, dev) {
@@ -158,10 +160,10 @@ func (n *Net) localDeliverFinish(b *skb.Buff) {
 	p := n.protos[proto].Load()
 	switch {
 	case p != nil:
-		n.rx.delivers++
+		n.rx[b.CPU].delivers++
 		p.Handler(b)
 	case raw:
-		n.rx.delivers++
+		n.rx[b.CPU].delivers++
 		b.Consume()
 	default:
 		n.MIB.IP.InUnknownProtos.Add(1)

@@ -129,7 +129,7 @@ type Net struct {
 	peers     peerTable
 	stat      sockstat
 	idents    identTable
-	rx        rxCount
+	rx        []rxCount                       // by processor, skb.Buff.CPU
 	reach     func(nh *fib.Nexthop) fib.Reach // gatewayReach; made once
 	portMin   atomic.Uint32
 	portMax   atomic.Uint32
@@ -164,7 +164,7 @@ func NewNet(dev *napi.Net, m *mib.MIB, fragMemory int64) *Net {
 	n.frags.init(n)
 	n.idents.init(dev)
 	n.peers.init(dev)
-	n.rx.Init(n.flushRxCount)
+	n.initRxCount()
 	n.registerProc()
 	n.initRoute()
 	return n

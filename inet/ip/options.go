@@ -179,7 +179,7 @@ func (n *Net) rcvSourceRoute(b *skb.Buff, srr int, dev *napi.NetDevice) bool {
 			return false
 		}
 		hop := getAddr(p[ptr-1:])
-		n.rx.routed++
+		n.rx[b.CPU].routed++
 		next, _ := n.routeInput(b, h.Src(), hop, h.TOS(), dev)
 		if next == nil || next.Type != fib.Unicast && next.Type != fib.Local {
 			return false

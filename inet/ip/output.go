@@ -135,8 +135,9 @@ func (n *Net) finishOutput(b *skb.Buff, rt *Rtable) error {
 func (n *Net) finishOutput2(b *skb.Buff, rt *Rtable) error {
 	m, size := &n.MIB.IP, uint64(b.Len())
 	if b.CB[2]&cbPoll != 0 {
-		n.rx.transmits++
-		n.rx.out += size
+		rx := &n.rx[b.CPU]
+		rx.transmits++
+		rx.out += size
 	} else {
 		m.OutTransmits.Add(1)
 		m.OutOctets.Add(size)

@@ -9,9 +9,12 @@ import (
 
 // rxCount adds up, while a poll lasts, what every packet counts that is received
 // or passed on, and gives it to the MIB when the poll ends: an atomic addition
-// costs as much as a third of a routing decision. Softirq context only.
+// costs as much as a third of a routing decision. There is one for each processor,
+// for its softirq only.
 type rxCount struct {
 	napi.PollEnd
+	n   *Net
+	cpu int
 
 	receives, octets uint64
 	ecn              [4]uint64 // by codepoint, RFC 3168
@@ -21,13 +24,23 @@ type rxCount struct {
 	transmits, out   uint64 // packets and octets, of those forwarded
 
 	hint rxHint
+
+	_ [64]byte // the next is another processor's
+}
+
+func (n *Net) initRxCount() {
+	n.rx = make([]rxCount, n.Dev.CPUs())
+	for i := range n.rx {
+		c := &n.rx[i]
+		c.n, c.cpu = n, i
+		c.Init(c.flush)
+	}
 }
 
 // received counts a packet of a device.
-func (n *Net) received(b *skb.Buff) {
-	c := &n.rx
+func (c *rxCount) received(b *skb.Buff) {
 	if !c.Queued() {
-		n.Dev.SoftNet().AtPollEnd(&c.PollEnd)
+		c.n.Dev.SoftNetOf(c.cpu).AtPollEnd(&c.PollEnd)
 	}
 	c.receives++
 	c.octets += uint64(b.Len())
@@ -35,10 +48,11 @@ func (n *Net) received(b *skb.Buff) {
 
 // settleRxCount returns when what was received by now is in the MIB, so that a
 // program that got a packet finds it counted. Process context.
-func (n *Net) settleRxCount() { n.Dev.SoftNet().Synchronize() }
+func (n *Net) settleRxCount() { n.Dev.Synchronize() }
 
-func (n *Net) flushRxCount() {
-	c, m := &n.rx, &n.MIB.IP
+func (c *rxCount) flush() {
+	n := c.n
+	m := &n.MIB.IP
 	c.hint.rt = nil
 	give(&m.InReceives, &c.receives)
 	give(&m.InOctets, &c.octets)

@@ -182,7 +182,7 @@ func (k *Capture) Stats() (received, dropped uint64) {
 // reads is woken. Process context.
 func (k *Capture) Close() error {
 	k.remove()
-	k.net.SoftNet().Synchronize()
+	k.net.Synchronize()
 	k.mu.Lock()
 	if k.closed {
 		k.mu.Unlock()

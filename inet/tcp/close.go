@@ -148,15 +148,13 @@ func (s *Sock) orphan() {
 	s.SetFlag(sock.FlagDead, true)
 	t.orphans.Add(1)
 	bh := s.inBH
-	s.inBH = false
+	s.inBH = 0
 	s.publish()
 	s.Unlock() // what waited on the backlog is worked off
 	s.BHLock()
 	s.orphaned(old)
 	s.bhUnlock()
-	if bh {
-		t.dev.SoftNet().BHEnable()
-	}
+	t.endBH(bh)
 }
 
 // orphaned is orphan with the short lock held.

@@ -201,7 +201,7 @@ type Sock struct {
 	hashed       bool          // e is in the table, which guards this
 	inq          bool          // TCP_INQ
 	congSet      bool          // chosen by the program
-	inBH         bool          // lockBH: unlock ends the section
+	inBH         uint8         // lockBH: one more than the processor whose section unlock ends
 	connecting   bool          // connect waits (SS_CONNECTING)
 	connected    bool          // SS_CONNECTED
 	finished     bool          // nothing is left to give back
@@ -295,13 +295,11 @@ func (s *Sock) lock() { s.Lock() }
 // unlock is release_sock and the wake-ups that were due.
 func (s *Sock) unlock() {
 	bh := s.inBH
-	s.inBH = false
+	s.inBH = 0
 	s.publish()
 	s.Unlock()
 	s.flushWakes()
-	if bh {
-		s.tcp.dev.SoftNet().BHEnable()
-	}
+	s.tcp.endBH(bh)
 }
 
 // lockBH is lock for a call that sends a segment or two: what they cause on this
@@ -309,8 +307,14 @@ func (s *Sock) unlock() {
 // call that sends much lets others work meanwhile.
 func (s *Sock) lockBH() {
 	s.Lock()
-	s.inBH = true
-	s.tcp.dev.SoftNet().BHDisable()
+	s.inBH = uint8(1 + s.tcp.dev.BHDisable().CPU())
+}
+
+// endBH ends the section that a sock's inBH tells, if any.
+func (t *TCP) endBH(inBH uint8) {
+	if inBH != 0 {
+		t.dev.SoftNetOf(int(inBH) - 1).BHEnable()
+	}
 }
 
 // bhUnlock is bh_unlock_sock and the wake-ups that were due.

@@ -20,7 +20,7 @@ type UDP struct {
 	proto  uint8
 	lite   bool
 
-	rx      rxCount
+	rx      []rxCount // by processor, skb.Buff.CPU
 	inuse   atomic.Int64 // socks with a port
 	rmemMin atomic.Int32 // what a sock may hold when memory is short, bytes
 	wmemMin atomic.Int32 // kept, as in Linux, without a use
@@ -58,24 +58,31 @@ func (u *UDP) NewLite() (*UDP, error) {
 	return l, n.AddProtocol(header.ProtoUDPLite, &ip.Protocol{Handler: l.rcv, Err: l.err})
 }
 
-// rxCount adds up what every datagram counts while a poll lasts. Softirq context
-// only.
+// rxCount adds up what every datagram counts while a poll lasts. There is one for
+// each processor, for its softirq only.
 type rxCount struct {
 	napi.PollEnd
 	in uint64 // InDatagrams
+
+	_ [64]byte // the next is another processor's
 }
 
 func (u *UDP) initRxCount() {
-	u.rx.Init(func() {
-		u.stats.InDatagrams.Add(u.rx.in)
-		u.rx.in = 0
-	})
+	u.rx = make([]rxCount, u.ip.Dev.CPUs())
+	for i := range u.rx {
+		c := &u.rx[i]
+		c.Init(func() {
+			u.stats.InDatagrams.Add(c.in)
+			c.in = 0
+		})
+	}
 }
 
-// received counts a datagram for a sock.
-func (u *UDP) received() {
-	if u.rx.in++; u.rx.in == 1 {
-		u.ip.Dev.SoftNet().AtPollEnd(&u.rx.PollEnd)
+// received counts a datagram for a sock, in the softirq of a processor.
+func (u *UDP) received(cpu uint16) {
+	c := &u.rx[cpu]
+	if c.in++; c.in == 1 {
+		u.ip.Dev.SoftNetOf(int(cpu)).AtPollEnd(&c.PollEnd)
 	}
 }
 
@@ -166,8 +173,9 @@ func (u *UDP) queueRcv(sk *Sock, b *skb.Buff, cov int) {
 		u.queueApart(sk, b)
 		return
 	}
+	cpu := b.CPU
 	if fn := sk.encap.Load(); fn != nil && (*fn)(b) {
-		u.received()
+		u.received(cpu)
 		return
 	}
 	if u.lite && !sk.enough(cov, b.Len()) {
@@ -184,7 +192,7 @@ func (u *UDP) queueRcv(sk *Sock, b *skb.Buff, cov int) {
 	b.Pull(header.UDPLen)
 	switch sk.QueueRcv(b) {
 	case sock.Queued:
-		u.received()
+		u.received(cpu)
 	case sock.QueueFull:
 		u.stats.RcvbufErrors.Add(1)
 		u.inError(b, skb.SocketRcvbuff)

@@ -329,6 +329,7 @@ func (t *Table) reinject() {
 			}
 			continue
 		}
+		p.b.CPU = 0 // whose softirq runs timers
 		t.nf.IP.Hooks.Reinject(p.b, p.s, p.at, p.v.Kind())
 	}
 }
