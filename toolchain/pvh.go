@@ -117,12 +117,12 @@ func PVHEntry(name string) (uint64, error) {
 
 // Sizes are what an image takes.
 type Sizes struct {
-	File   int64  // bytes on disk
-	Text   uint64 // bytes of loaded executable segments
-	Data   uint64 // bytes of loaded other segments, from the file
-	Bss    uint64 // bytes of memory beyond the file's
-	Low    uint64 // physical address of the first loaded byte
-	High   uint64 // physical address after the last one
+	File int64  // bytes on disk
+	Text uint64 // bytes of loaded executable segments
+	Data uint64 // bytes of loaded other segments, from the file
+	Bss  uint64 // bytes of memory beyond the file's
+	Low  uint64 // physical address of the first loaded byte
+	High uint64 // physical address after the last one
 }
 
 // ImageSizes reads the sizes of the ELF file at name.
