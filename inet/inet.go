@@ -118,6 +118,7 @@ func New(c Config) (*Net, error) {
 	if n.tcp, err = tcp.New(n.ip, tcp.Config{Memory: c.TCPMemory}); err != nil {
 		return nil, fmt.Errorf("inet: tcp: %w", err)
 	}
+	n.nf.SetSockets(n.tcp, n.udp)
 	n.raw = raw.New(n.ip, n.udp.Memory())
 	n.ping = ping.New(n.ip, n.udp.Memory())
 	c.Net.Proc().Register("unix", showUnix)

@@ -143,6 +143,9 @@ type Flow struct {
 	Scope        Scope // no route of a wider scope: ScopeLink is on-link only
 	OnLink       bool  // without a gateway only: SO_DONTROUTE (RTO_ONLINK)
 	SPort, DPort uint16
+	// AnySrc lets Src be an address of others, for a transparent proxy (Linux:
+	// FLOWI_FLAG_ANYSRC).
+	AnySrc bool
 
 	// IgnoreLinkDown takes nexthops without carrier for usable whatever
 	// ignore_routes_with_linkdown says (Linux: FIB_LOOKUP_IGNORE_LINKSTATE).

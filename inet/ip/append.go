@@ -89,6 +89,7 @@ func (s *Sock) RouteOutput(f *fib.Flow) (rt *Rtable, gen uint32, errno syscall.E
 	if f.Dst.IsMulticast() && f.OIF == 0 {
 		f.OIF = s.mcDev.Load()
 	}
+	f.AnySrc = s.Opt(OptTransparent)
 	gen = s.IP.FIB.Generation()
 	if rt, errno = s.IP.RouteOutput(f); errno == syscall.ENETUNREACH {
 		s.IP.MIB.IP.OutNoRoutes.Add(1)

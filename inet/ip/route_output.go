@@ -24,10 +24,10 @@ func (n *Net) routeOutput(f *fib.Flow) (rt *Rtable, res fib.Result, err syscall.
 			return nil, res, syscall.EINVAL
 		}
 		own := n.addrDev(f.Src)
-		if own == nil {
+		if own == nil && !f.AnySrc {
 			return nil, res, syscall.ENETUNREACH
 		}
-		if f.OIF == 0 && (f.Dst.IsMulticast() || f.Dst.IsLBcast()) {
+		if own != nil && f.OIF == 0 && (f.Dst.IsMulticast() || f.Dst.IsLBcast()) {
 			// The source says which link is meant.
 			rt, err = n.routeBy(own, f, &res)
 			return rt, res, err

@@ -3,7 +3,6 @@ package nf
 import (
 	"barewire/inet/bpf"
 	"barewire/inet/fib"
-	"barewire/inet/sock"
 	"barewire/napi"
 	"barewire/netfilter"
 	"barewire/netfilter/xtables"
@@ -52,11 +51,4 @@ func newBPF(program []xtables.BPFInsn) (func(b *skb.Buff) uint32, error) {
 		return nil, err
 	}
 	return p.Run, nil
-}
-
-// hasSocket reports whether a packet was sent by a socket that a program still
-// holds.
-func hasSocket(b *skb.Buff) bool {
-	sk, ok := b.Sk.(*sock.Sock)
-	return ok && sk != nil && !sk.Flag(sock.FlagDead)
 }

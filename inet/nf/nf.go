@@ -20,6 +20,8 @@ type NF struct {
 	Tables    *xtables.Tables
 	Iptables  *iptables.Iptables // the commands over Tables
 
+	tcp, udp ip.SockFinder // see SetSockets
+
 	track  tracking
 	log    logPointer
 	nflog  nflogPointer

@@ -51,8 +51,13 @@ func (t *TCP) rcv(b *skb.Buff) {
 	fillCB(b, h, in)
 	if b.Sk != nil {
 		if s := takeSock(b); s != nil {
-			t.sockRcv(s, b)
-			return
+			if s.State() != Listen {
+				t.sockRcv(s, b)
+				return
+			}
+			if t.listenRcv(s, b, h, 0) {
+				return
+			}
 		}
 	}
 	k := tuple{laddr: dst, raddr: src, lport: h.DstPort(), rport: h.SrcPort()}

@@ -24,12 +24,14 @@ type reply struct {
 	opt          *header.OptionSet
 	md5          *md5Key
 	sk           *Sock // whose options IP follows, nil for none
+	transparent  bool  // the address it comes from may be another's
 }
 
 // sendReply finds the way and sends p. in is the route of what it answers.
 func (t *TCP) sendReply(p *reply, in *ip.Rtable) bool {
 	k := &p.key
-	f := fib.Flow{Dst: k.raddr, Src: k.laddr, OIF: p.dev, Mark: p.mark, TOS: p.tos & 0x1c, Proto: header.ProtoTCP, SPort: k.lport, DPort: k.rport}
+	f := fib.Flow{Dst: k.raddr, Src: k.laddr, AnySrc: p.transparent, OIF: p.dev, Mark: p.mark, TOS: p.tos & 0x1c, Proto: header.ProtoTCP,
+		SPort: k.lport, DPort: k.rport}
 	rt, err := t.ip.RouteOutput(&f)
 	if err != 0 {
 		return false
@@ -104,7 +106,7 @@ func (t *TCP) sendResetMD5(b *skb.Buff, s *Sock, key *md5Key) {
 		p.ack = cb.end
 	}
 	if s != nil {
-		p.mark, p.dev = s.Mark(), s.BoundDev()
+		p.mark, p.dev, p.transparent = s.Mark(), s.BoundDev(), s.Opt(ip.OptTransparent)
 	} else if t.ip.Conf.FwmarkReflect.Load() != 0 {
 		p.mark = b.Mark
 	}

@@ -448,7 +448,8 @@ func requestInWindow(seq, end, lo, hi uint32) bool {
 func (r *request) sendAck(b *skb.Buff) {
 	t := r.listener.tcp
 	p := reply{md5: r.listener.md5Lookup(r.e.key.raddr), key: r.e.key, seq: r.sntISN + 1, ack: r.rcvNxt, flags: header.TCPAck,
-		win: uint16(min(r.rcvWnd>>r.rcvWScale, 65535)), tos: r.tos, mark: r.mark, dev: r.e.dev}
+		win: uint16(min(r.rcvWnd>>r.rcvWScale, 65535)), tos: r.tos, mark: r.mark, dev: r.e.dev,
+		transparent: r.listener.Opt(ip.OptTransparent)}
 	if r.child != nil {
 		p.seq = r.child.sndNxt
 	}

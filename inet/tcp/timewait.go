@@ -35,6 +35,7 @@ type timewait struct {
 	tos       uint8
 	tsOffset  uint32
 	hasTS     bool
+	anySrc    bool // of a transparent sock (tw_transparent)
 	timeout   int64
 	lastOOW   int64
 	mark      uint32
@@ -51,7 +52,7 @@ func (s *Sock) timeWait(state uint32, timeout int64) {
 	if e := &s.e; s.hashed && t.tw.Load() < int64(t.conf.maxTW.Load()) {
 		w := &timewait{t: t, rcvNxt: s.rcvNxt, sndNxt: s.sndNxt, rcvWnd: s.receiveWindow(),
 			rcvWScale: s.opt.rcvWScale, tos: s.TOS(),
-			tsOffset: s.tsOffset, hasTS: s.opt.tsOK, mark: s.Mark(), priority: s.Priority(), ino: s.Ino(), md5: s.md5Peer()}
+			tsOffset: s.tsOffset, hasTS: s.opt.tsOK, anySrc: s.Opt(ip.OptTransparent), mark: s.Mark(), priority: s.Priority(), ino: s.Ino(), md5: s.md5Peer()}
 		w.substate.Store(state)
 		w.tsRecent.Store(s.opt.tsRecent)
 		w.tsRecentStamp.Store(s.opt.tsRecentStamp)
@@ -272,7 +273,7 @@ func pawsOK(recent uint32, stamp int64, tsval uint32, win int32, now int64) bool
 // sendAck is tcp_v4_timewait_ack.
 func (w *timewait) sendAck(b *skb.Buff) {
 	r := reply{md5: w.md5, key: w.e.key, seq: w.sndNxt, ack: w.rcvNxt, flags: header.TCPAck, win: uint16(min(w.rcvWnd>>w.rcvWScale, 65535)),
-		tos: w.tos, mark: w.mark, dev: w.e.dev}
+		tos: w.tos, mark: w.mark, dev: w.e.dev, transparent: w.anySrc}
 	if w.hasTS {
 		r.ts, r.tsval, r.tsecr = true, uint32(w.t.now()/1e6)+w.tsOffset, w.tsRecent.Load()
 	}

@@ -127,7 +127,12 @@ func (u *UDP) rcv(b *skb.Buff) {
 		u.groupDeliver(b, src, h.SrcPort(), dst, h.DstPort(), dev, cov)
 		return
 	}
-	sk := u.table.lookup(src, h.SrcPort(), dst, h.DstPort(), dev, b)
+	sk, ok := b.Sk.(*Sock) // given by the packet filter (skb_steal_sock)
+	if ok {
+		b.Sk = nil
+	} else {
+		sk = u.table.lookup(src, h.SrcPort(), dst, h.DstPort(), dev, b)
+	}
 	if sk == nil {
 		u.stats.NoPorts.Add(1)
 		if u.ip.ICMP != nil {

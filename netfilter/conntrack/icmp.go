@@ -38,7 +38,7 @@ func (t *Table) icmpError(tmpl *Conn, p *packet) (v netfilter.Verdict, done bool
 	switch typ := p.l4[0]; {
 	case typ > header.ICMPMaxType:
 		return bad("invalid icmp type")
-	case !icmpIsError(typ):
+	case !header.ICMPIsError(typ):
 		return netfilter.Accept, false
 	}
 	q, ok := p.quoted()
@@ -70,16 +70,6 @@ func (t *Table) icmpError(tmpl *Conn, p *packet) (v netfilter.Verdict, done bool
 	}
 	Set(p.b, n.conn, info)
 	return netfilter.Accept, true
-}
-
-// icmpIsError reports whether a message is about another packet.
-func icmpIsError(typ uint8) bool {
-	switch typ {
-	case header.ICMPDestUnreach, header.ICMPSourceQuench, header.ICMPTimeExceeded,
-		header.ICMPParameterProb, header.ICMPRedirect:
-		return true
-	}
-	return false
 }
 
 // quoted returns the tuple of the packet an ICMP error is about (Linux:

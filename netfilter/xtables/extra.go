@@ -4,6 +4,7 @@ import (
 	"barewire/netfilter"
 	"barewire/netfilter/ipset"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // Extra is what some of the matches need of the world around; each is refused
@@ -21,10 +22,23 @@ type Extra struct {
 	BPF func(program []BPFInsn) (run func(b *skb.Buff) uint32, err error)
 	// HasSocket reports whether a program holds the socket that sent the packet.
 	HasSocket func(b *skb.Buff) bool
+	// SocketOf returns what is known of the socket the packet is for; TProxy
+	// gives it to the one of its connection, or to that which waits at addr and
+	// port, if that is transparent (Linux: nf_sk_lookup_slow_v4, tproxy_tg4).
+	SocketOf func(b *skb.Buff, s netfilter.State) (Socket, bool)
+	TProxy   func(b *skb.Buff, s netfilter.State, addr header.Addr, port uint16) bool
 	// CPU is the number of the processor the packet is worked on by; nil for 0.
 	CPU func() int
 	// Shared is what extensions keep for the instance.
 	Shared Shared
+}
+
+// Socket is what rules may know of a socket.
+type Socket struct {
+	Any         bool // it takes packets for every address
+	Transparent bool // it may use addresses of others
+	Full        bool // a program's, whose mark is known
+	Mark        uint32
 }
 
 // BPFInsn is an instruction of classic BPF (Linux: struct sock_filter).

@@ -112,3 +112,13 @@ const (
 	ICMPRedirNetTOS  = 2
 	ICMPRedirHostTOS = 3
 )
+
+// ICMPIsError reports whether a message is about another packet, which it
+// quotes.
+func ICMPIsError(typ uint8) bool {
+	switch typ {
+	case ICMPDestUnreach, ICMPSourceQuench, ICMPTimeExceeded, ICMPParameterProb, ICMPRedirect:
+		return true
+	}
+	return false
+}

@@ -15,6 +15,7 @@ import (
 	"barewire/netfilter/xtables"
 	"barewire/netfilter/xtables/xt"
 	"barewire/skb"
+	"barewire/skb/header"
 )
 
 // Result is what a command left.
@@ -57,6 +58,8 @@ func NewWorld() *World {
 				return func(*skb.Buff) uint32 { return 0 }, nil
 			},
 			HasSocket: func(*skb.Buff) bool { return true },
+			SocketOf:  func(*skb.Buff, netfilter.State) (xtables.Socket, bool) { return xtables.Socket{}, false },
+			TProxy:    func(*skb.Buff, netfilter.State, header.Addr, uint16) bool { return false },
 		},
 		Now:    now,
 		Wall:   func() int64 { return time.Now().UnixNano() },

@@ -8,9 +8,9 @@ var (
 	moreMatches = []*xtables.Def{
 		ahDef, bpfDef, clusterDef, connbytesDef, connlabelDef, connlimitDef, cpuDef, dccpDef, devgroupDef, ecnDef, espDef,
 		helperDef, ipcompDef, ownerDef, physdevDef, pkttypeDef, policyDef, quotaDef, realmDef, recentDef, rpfilterDef, sctpDef,
-		setDef, statisticDef, stringDef, tcpmssDef, timeDef, u32Def,
+		setDef, socketDef, statisticDef, stringDef, tcpmssDef, timeDef, u32Def,
 	}
-	moreTargets = []*xtables.Def{auditTarget, setTargetDef}
+	moreTargets = []*xtables.Def{auditTarget, setTargetDef, tproxyTarget}
 )
 
 // ServicePort returns the port of a service by its name, for protocols that
