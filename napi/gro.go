@@ -68,6 +68,15 @@ func (n *NAPI) receive(b *skb.Buff) {
 	if b.Protocol == ETH_P_IP && n.groReceive(b) {
 		return
 	}
+	n.pass(b)
+}
+
+// pass hands a packet up, here or on the processor that its flow is steered to
+// (Linux: netif_receive_skb_internal).
+func (n *NAPI) pass(b *skb.Buff) {
+	if st := n.rxq.steer.Load(); st != nil && st.steered(n.soft, b) {
+		return
+	}
 	n.soft.receiveSkb(n.net.ptypes.Load(), b)
 }
 
@@ -149,7 +158,7 @@ func (n *NAPI) groComplete(k *groBucket, i int) {
 		n.gro.flushed++
 		x.finish()
 	}
-	n.soft.receiveSkb(n.net.ptypes.Load(), x.b)
+	n.pass(x.b)
 }
 
 // groFlush hands up everything held (Linux: gro_flush).

@@ -46,6 +46,10 @@ type Net struct {
 	softs  []*SoftNet // of each
 	cpuNow func() int
 	conf   softConf
+
+	hashKey   [3]uint64 // of flows
+	sockFlows atomic.Pointer[sockFlows]
+
 	timers *Timers
 	sysctl sysctl.Table
 	proc   proc.Table
@@ -114,7 +118,11 @@ func New(cfg Config) (*Net, error) {
 	}
 	n.soft = n.softs[0]
 	n.timers = newTimers(n.clock, func() { n.soft.raise(softirqTimer) })
+	if cfg.CPUs > 1 { // one alone steers nothing
+		n.keyHash()
+	}
 	n.registerSettings()
+	n.rpsSettings()
 	n.registerFiles()
 	return n, nil
 }

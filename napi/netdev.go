@@ -89,6 +89,7 @@ type NetDevice struct {
 	nameAssign atomic.Uint32 // NET_NAME_*, 0 for the usual of its kind
 
 	napis  atomic.Pointer[[]*NAPI]
+	rxqs   atomic.Pointer[[]*RxQueue] // never empty
 	groOff atomic.Bool
 
 	txQueueLen atomic.Int64 // one more than it is; 0: TxQueueLen
@@ -101,6 +102,7 @@ type NetDevice struct {
 func AllocNetdev(name string, ops Ops, txqs int) *NetDevice {
 	d := &NetDevice{Ops: ops, TxQueueLen: DefaultTxQueueLen}
 	d.name.Store(&name)
+	d.growRxQueues(1)
 	for i := range max(1, txqs) {
 		d.TxQueues = append(d.TxQueues, newTxQueue(d, i))
 	}
@@ -298,6 +300,8 @@ func (d *NetDevice) AddNAPI(p Poller, weight int) *NAPI {
 		if old != nil {
 			l = append(slices.Clone(*old), n)
 		}
+		d.growRxQueues(len(l))
+		n.rxq = d.RxQueues()[len(l)-1]
 		if d.napis.CompareAndSwap(old, &l) {
 			return n
 		}

@@ -123,7 +123,22 @@ func (s *SoftNet) receiveSkb(t *ptypeTable, b *skb.Buff) {
 // is dropped and false returned.
 func (n *Net) NetifRx(b *skb.Buff) bool {
 	s := n.softOf(b)
-	return s.enqueueBacklog(b, s)
+	return n.netifRx(b, s, s)
+}
+
+// netifRx is NetifRx by a sender whose softirqs are from, for s where nothing is
+// steered.
+func (n *Net) netifRx(b *skb.Buff, s, from *SoftNet) bool {
+	if len(n.softs) > 1 {
+		if d, ok := b.Dev.(*NetDevice); ok {
+			if st := d.RxQueues()[0].steer.Load(); st != nil {
+				if to, flow := st.target(n, b); to != nil {
+					return to.enqueueBacklog(b, from, flow)
+				}
+			}
+		}
+	}
+	return s.enqueueBacklog(b, from, nil)
 }
 
 // tapXmit shows the taps what is about to be transmitted (Linux:

@@ -78,7 +78,7 @@ func (n *Net) showSoftnet(b []byte) []byte {
 	for i, soft := range n.softs {
 		s := soft.Stats()
 		b = fmt.Appendf(b, "%08x %08x %08x %08x %08x %08x %08x %08x %08x %08x %08x %08x %08x %08x %08x\n",
-			uint32(s.Processed), uint32(s.Dropped), uint32(s.TimeSqueeze), 0, 0, 0, 0, 0, 0, 0, 0,
+			uint32(s.Processed), uint32(s.Dropped), uint32(s.TimeSqueeze), 0, 0, 0, 0, 0, 0, uint32(s.ReceivedRPS), 0,
 			s.BacklogLen, i, s.BacklogLen, 0)
 	}
 	return b

@@ -54,6 +54,8 @@ type SoftNet struct {
 	backlog   *NAPI
 	backlogMu sync.Mutex
 	input     skb.List
+	taken     int           // off input, and not received yet; under backlogMu
+	inputHead atomic.Uint32 // packets of the backlog that are through, for flows that move
 
 	polling atomic.Bool // ksoftirqd polls: transmit queues may wait for the end
 
@@ -81,7 +83,7 @@ func (c *softConf) setDefaults(maxBacklog int) {
 }
 
 type softStats struct {
-	processed, dropped, timeSqueeze, wakeups atomic.Uint64
+	processed, dropped, timeSqueeze, wakeups, receivedRPS atomic.Uint64
 }
 
 // SoftStats is a copy of the counters (Linux: /proc/net/softnet_stat).
@@ -90,6 +92,7 @@ type SoftStats struct {
 	Dropped     uint64 // packets the backlog had no room for
 	TimeSqueeze uint64 // rounds ended by budget or time with work left
 	Wakeups     uint64 // times ksoftirqd was woken
+	ReceivedRPS uint64 // times another processor began to put packets on the backlog
 	BacklogLen  int    // packets waiting now
 }
 
@@ -134,7 +137,7 @@ func (s *SoftNet) Stats() SoftStats {
 	return SoftStats{
 		Processed: s.stats.processed.Load(), Dropped: s.stats.dropped.Load(),
 		TimeSqueeze: s.stats.timeSqueeze.Load(), Wakeups: s.stats.wakeups.Load(),
-		BacklogLen: l,
+		ReceivedRPS: s.stats.receivedRPS.Load(), BacklogLen: l,
 	}
 }
 
@@ -371,8 +374,9 @@ func (s *SoftNet) netRxAction(a *allowance) (squeezed bool) {
 	return squeezed
 }
 
-// enqueueBacklog is enqueue_to_backlog, for a sender whose softirqs are from.
-func (s *SoftNet) enqueueBacklog(b *skb.Buff, from *SoftNet) bool {
+// enqueueBacklog is enqueue_to_backlog, for a sender whose softirqs are from. The
+// place of the flow, if it has one, is noted.
+func (s *SoftNet) enqueueBacklog(b *skb.Buff, from *SoftNet, flow *atomic.Uint64) bool {
 	dev, ok := b.Dev.(*NetDevice)
 	if !ok {
 		b.Free(skb.DevReady)
@@ -394,7 +398,13 @@ func (s *SoftNet) enqueueBacklog(b *skb.Buff, from *SoftNet) bool {
 	}
 	s.input.PushBack(b)
 	first := s.input.Len() == 1
+	if flow != nil {
+		flow.Store(flowAt(s.cpu, s.inputHead.Load()+uint32(s.taken+s.input.Len())))
+	}
 	s.backlogMu.Unlock()
+	if first && from != s && from.net == s.net {
+		s.stats.receivedRPS.Add(1)
+	}
 	switch {
 	case !first:
 		// Somebody is to run it already, but who knows when: a section's end is
@@ -417,17 +427,47 @@ type backlogPoller SoftNet
 func (p *backlogPoller) Poll(n *NAPI, budget int) int {
 	s := (*SoftNet)(p)
 	t := s.net.ptypes.Load()
-	for done := 0; done < budget; done++ {
+	var batch [backlogBatch]*skb.Buff
+	done := 0
+	for done < budget {
+		k := 0
 		s.backlogMu.Lock()
-		b := s.input.PopFront()
-		s.backlogMu.Unlock()
-		if b == nil {
-			n.completeDone(done)
-			return done
+		s.through()
+		for ; k < min(backlogBatch, budget-done); k++ {
+			if batch[k] = s.input.PopFront(); batch[k] == nil {
+				break
+			}
 		}
-		s.receiveSkb(t, b)
+		s.taken = k
+		s.backlogMu.Unlock()
+		for _, b := range batch[:k] {
+			s.receiveSkb(t, b)
+		}
+		if done += k; k < backlogBatch && done < budget {
+			break
+		}
 	}
-	return budget
+	if s.taken > 0 && len(s.net.softs) > 1 {
+		s.backlogMu.Lock()
+		s.through()
+		s.backlogMu.Unlock()
+	}
+	if done < budget {
+		n.completeDone(done)
+	}
+	return done
+}
+
+// backlogBatch is how many packets are taken off the backlog under one lock.
+const backlogBatch = 16
+
+// through counts what was taken off the backlog and is received by now; the caller
+// holds backlogMu.
+func (s *SoftNet) through() {
+	if s.taken > 0 && len(s.net.softs) > 1 {
+		s.inputHead.Store(s.inputHead.Load() + uint32(s.taken))
+	}
+	s.taken = 0
 }
 
 // flushBacklog drops what waits for a device that goes away.
@@ -442,6 +482,7 @@ func (s *SoftNet) flushBacklog(dev *NetDevice) {
 		}
 	}
 	s.input = keep
+	s.inputHead.Add(uint32(drop.Len()))
 	s.backlogMu.Unlock()
 	drop.Purge(skb.DevReady)
 }

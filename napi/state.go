@@ -26,6 +26,7 @@ type NAPI struct {
 	cpu   int      // see SetCPU
 	net   *Net     // set by Enable
 	soft  *SoftNet // set by Enable: who polls
+	rxq   *RxQueue // nil for the backlog's, which steers nothing
 	next  *NAPI    // poll list; owned by who set napiSched
 
 	// Stats counts what was handed up.

@@ -132,10 +132,6 @@ func (v *veth) StartXmit(_ *NetDevice, _ *TxQueue, batch []*skb.Buff) int {
 	to := v.peer.dev
 	n := to.Net()
 	from := v.dev.net.Load()
-	var by *SoftNet // who receives what this processor sends
-	if from != nil && n != nil {
-		by = from.ThisSoftNet()
-	}
 	lends := from != nil && n != nil && from.cache.Pool().Lends(n.cache.Pool())
 	for _, b := range batch {
 		if n == nil || from == nil || !to.IsUp() {
@@ -143,6 +139,7 @@ func (v *veth) StartXmit(_ *NetDevice, _ *TxQueue, batch []*skb.Buff) int {
 			b.Free(skb.DevReady)
 			continue
 		}
+		by := from.softOf(b)
 		c := b
 		if !lends || !b.HandOver(n.cache) {
 			if c = n.copyIn(b); c == nil {
@@ -160,7 +157,7 @@ func (v *veth) StartXmit(_ *NetDevice, _ *TxQueue, batch []*skb.Buff) int {
 			continue
 		}
 		multicast := c.PktType == skb.PacketMulticast
-		if n.softs[by.cpu%len(n.softs)].enqueueBacklog(c, by) {
+		if n.netifRx(c, n.softs[by.cpu%len(n.softs)], by) {
 			to.Stats.RxPackets.Add(1)
 			to.Stats.RxBytes.Add(bytes)
 			if multicast {

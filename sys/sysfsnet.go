@@ -129,8 +129,8 @@ func linkSetting(d *napi.NetDevice, veth, card string) vfs.Node {
 	}}
 }
 
-// netQueues has a directory for each queue, which is what programs count.
-// Nothing is steered by these files, so that they say so.
+// netQueues has a directory for each queue, which is what programs count. The
+// receive side's files steer packets among the processors.
 func netQueues(d *napi.NetDevice) vfs.Dir {
 	none := vfs.Node{Text: func([]byte) ([]byte, Errno) { return nil, syscall.ENOENT }}
 	zero := constant("0\n")
@@ -139,8 +139,11 @@ func netQueues(d *napi.NetDevice) vfs.Dir {
 		multi = zero
 	}
 	t := vfs.Tree{}
-	for i := range max(1, len(d.NAPIs())) {
-		t["rx-"+strconv.Itoa(i)] = vfs.Node{Dir: vfs.Tree{"rps_cpus": fixed("0"), "rps_flow_cnt": fixed("0")}}
+	for i, q := range d.RxQueues() {
+		t["rx-"+strconv.Itoa(i)] = vfs.Node{Dir: vfs.Tree{
+			"rps_cpus":     rpsCPUs(d, q),
+			"rps_flow_cnt": writable(number(func() int64 { return int64(q.FlowCount()) }), func(v int64) error { return q.SetFlowCount(int(min(v, 1<<30))) }),
+		}}
 	}
 	for i := range d.TxQueues {
 		t["tx-"+strconv.Itoa(i)] = vfs.Node{Dir: vfs.Tree{
@@ -148,4 +151,23 @@ func netQueues(d *napi.NetDevice) vfs.Dir {
 		}}
 	}
 	return t
+}
+
+// rpsCPUs is the set of processors that a queue's packets are spread over.
+func rpsCPUs(d *napi.NetDevice, q *napi.RxQueue) vfs.Node {
+	n := text(func() string {
+		m, cpus := q.RPS(), 1
+		if net := d.Net(); net != nil {
+			cpus = net.CPUs()
+		}
+		return m.Text(cpus) + "\n"
+	})
+	n.Write = func(p []byte) Errno {
+		m, err := napi.ParseCPUMask(trimLine(p))
+		if err == nil {
+			q.SetRPS(m)
+		}
+		return errnoOf(err)
+	}
+	return n
 }
