@@ -3,7 +3,6 @@ package inet_test
 import (
 	"bytes"
 	"encoding/binary"
-	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -21,17 +20,11 @@ const ipTransparent, ipRecvOrigDst = 19, 20
 // own at port 3129, and routes what it marks to itself.
 func transparent(t *testing.T, w *natWorld) {
 	r := w.router
-	for _, rule := range []string{
+	rules(t, r,
 		"-t mangle -A PREROUTING -m socket --transparent --nowildcard -j MARK --set-mark 1",
 		"-t mangle -A PREROUTING -m mark --mark 1 -j ACCEPT",
 		"-t mangle -A PREROUTING -d 192.0.2.2 -p tcp --dport 80 -j TPROXY --on-port 3129 --tproxy-mark 1",
-		"-t mangle -A PREROUTING -d 192.0.2.2 -p udp --dport 53 -j TPROXY --on-port 3129 --tproxy-mark 1",
-	} {
-		var out bytes.Buffer
-		if r.NF().Iptables.Run(append([]string{"iptables"}, strings.Fields(rule)...), nil, &out, &out) != 0 {
-			t.Fatalf("%s: %s", rule, out.String())
-		}
-	}
+		"-t mangle -A PREROUTING -d 192.0.2.2 -p udp --dport 53 -j TPROXY --on-port 3129 --tproxy-mark 1")
 	f := r.IP().FIB
 	rule := fib.NewRule(100, 100)
 	rule.Mark, rule.MarkMask = 1, 1<<32-1

@@ -109,11 +109,15 @@ type Buff struct {
 	TxFlags  TxFlags // with Sk: which times of sending its program wants
 	NFCTInfo uint8   // place of the packet in its connection; see NFCT
 	NFTrace  bool    // tables say which rules it meets (nf_trace)
+	NFDup    bool    // a copy made by a rule, of which no more are made
 	// CPU is the processor whose softirq handles the packet since it was
 	// received: what is kept per processor is found by it. In a packet that was
 	// not received it means nothing.
 	CPU   uint16
 	TSKey uint32 // number of the packet among those, for the program
+	// NapiID is the number of the polling context it arrived by, 0 if by none
+	// (Linux: napi_id).
+	NapiID uint32
 
 	// NFCT is the tracked connection the packet belongs to, nil if none or
 	// not tracked yet (Linux: _nfct). NFCTInfo says where in it: the packet's
@@ -176,7 +180,7 @@ func (b *Buff) CopyNF(from *Buff) {
 // (Linux: nf_reset_ct, nf_reset_trace).
 func (b *Buff) ResetNF() {
 	b.SetNFCT(nil, 0)
-	b.NFTrace = false
+	b.NFTrace, b.NFDup = false, false
 }
 
 // Len returns all bytes of the packet, linear and in fragments.

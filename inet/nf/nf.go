@@ -21,6 +21,7 @@ type NF struct {
 	Iptables  *iptables.Iptables // the commands over Tables
 
 	tcp, udp ip.SockFinder // see SetSockets
+	teeTo    teePointer
 
 	track  tracking
 	log    logPointer

@@ -36,6 +36,7 @@ func (f *NF) newTables() {
 		AddrType:     f.addrType,
 		RouteMe:      func(b *skb.Buff, _ netfilter.State) bool { return f.IP.RouteMeHarder(b) == nil },
 		PathMTU:      f.pathMTU,
+		Tee:          f.tee,
 		Conntrack:    f.Conntrack,
 		UseConntrack: f.UseConntrack,
 		NAT:          f.NAT,

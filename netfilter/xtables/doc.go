@@ -24,8 +24,7 @@
 // in order the few rules that can match at all.
 //
 // A known difference from Linux: TCPMSS keeps the checksum right when the option
-// stands at an odd place, where Linux gets it wrong. Not yet: the matches owner
-// and socket; TEE where Env.Tee is nil, as in inet/nf.
+// stands at an odd place, where Linux gets it wrong.
 //
 // Everything from outside this room comes with [Env].
 package xtables

@@ -233,7 +233,8 @@ func (t *teeTG) Check(c *xtables.CheckContext) error {
 	return nil
 }
 
-// Target implements xtables.Target (Linux: tee_tg4).
+// Target implements xtables.Target (Linux: tee_tg4). The rules go on with the
+// packet.
 func (t *teeTG) Target(p *xtables.Packet) xtables.Verdict {
 	p.Env.Tee(p.B, p.State, t.gateway, t.oif)
 	return xtables.Continue
