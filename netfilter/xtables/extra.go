@@ -27,7 +27,8 @@ type Extra struct {
 	// port, if that is transparent (Linux: nf_sk_lookup_slow_v4, tproxy_tg4).
 	SocketOf func(b *skb.Buff, s netfilter.State) (Socket, bool)
 	TProxy   func(b *skb.Buff, s netfilter.State, addr header.Addr, port uint16) bool
-	// CPU is the number of the processor the packet is worked on by; nil for 0.
+	// CPU is the number of the processor that sends a packet; of one received the
+	// packet itself knows. nil for 0.
 	CPU func() int
 	// Shared is what extensions keep for the instance.
 	Shared Shared

@@ -183,8 +183,8 @@ func (m *cpuMatch) Print(b []byte, _ bool) []byte {
 
 // Match implements xtables.Match (Linux: cpu_mt).
 func (m *cpuMatch) Match(p *xtables.Packet) bool {
-	cpu := 0
-	if p.Env.CPU != nil {
+	cpu := int(p.B.CPU)
+	if p.State.In == nil && p.Env.CPU != nil {
 		cpu = p.Env.CPU()
 	}
 	return (m.cpu == uint32(cpu)) != m.invert
