@@ -2,10 +2,10 @@ package nat
 
 import "math/bits"
 
-// jhash is Bob Jenkins's lookup3 over words, as Linux's jhash2 computes it: the
+// JHash is Bob Jenkins's lookup3 over words, as Linux's jhash2 computes it: the
 // choice among several addresses follows it, so that a cluster of routers, some
 // with Linux, chooses the same.
-func jhash(k []uint32, initval uint32) uint32 {
+func JHash(k []uint32, initval uint32) uint32 {
 	a := uint32(0xdeadbeef) + uint32(len(k))<<2 + initval
 	b, c := a, a
 	for len(k) > 3 {

@@ -5,7 +5,7 @@ import "testing"
 // TestJhash_lookup3: hashword of lookup3.c by another way of writing it, and the
 // sum over no words.
 func TestJhash_lookup3(t *testing.T) {
-	if h := jhash(nil, 0); h != 0xdeadbeef {
+	if h := JHash(nil, 0); h != 0xdeadbeef {
 		t.Errorf("of nothing: %#x", h)
 	}
 	rot := func(x uint32, k int) uint32 { return x<<k | x>>(32-k) }
@@ -30,7 +30,7 @@ func TestJhash_lookup3(t *testing.T) {
 		return c
 	}
 	for _, k := range []uint32{0, 1, 0x0a000001, ^uint32(0)} {
-		if got, want := jhash([]uint32{k}, 7), one(k, 7); got != want {
+		if got, want := JHash([]uint32{k}, 7), one(k, 7); got != want {
 			t.Errorf("%#x: %#x, want %#x", k, got, want)
 		}
 	}

@@ -58,7 +58,7 @@ func chooseAddr(t *conntrack.Tuple, r *Range, zone uint16, m Manip) {
 		if r.Flags&Persistent == 0 {
 			seed = wire(t.Dst) ^ uint32(zone)
 		}
-		j := jhash([]uint32{wire(t.Src), 0, 0, 0}, seed)
+		j := JHash([]uint32{wire(t.Src), 0, 0, 0}, seed)
 		span := uint64(uint32(r.MaxAddr - r.MinAddr + 1)) // all addresses: 0, so always the first
 		a += header.Addr(uint64(j) * span >> 32)
 	}

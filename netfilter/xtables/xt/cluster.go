@@ -1,13 +1,13 @@
 package xt
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/bits"
 	"strconv"
 
 	"barewire/netfilter/conntrack"
+	"barewire/netfilter/nat"
 	"barewire/netfilter/xtables"
 	"barewire/skb"
 	"barewire/skb/header"
@@ -118,22 +118,7 @@ func (m *clusterMatch) Match(p *xtables.Packet) bool {
 // clusterHash is the node, from 0, of an address (Linux: xt_cluster_hash): all
 // machines of a cluster come to the same, those with Linux too.
 func clusterHash(a header.Addr, seed, total uint32) uint32 {
-	var w [4]byte
-	binary.BigEndian.PutUint32(w[:], uint32(a))
-	hi, _ := bits.Mul32(jhash(binary.LittleEndian.Uint32(w[:]), 0, 0, seed+1<<2), total)
+	wire := bits.ReverseBytes32(uint32(a)) // as a little-endian machine reads it
+	hi, _ := bits.Mul32(nat.JHash([]uint32{wire}, seed), total)
 	return hi
-}
-
-// jhash mixes three words as Bob Jenkins's lookup3 does at its end (Linux:
-// jhash_3words and its kin, whose seed has four times the number of words added).
-func jhash(a, b, c, seed uint32) uint32 {
-	seed += 0xdeadbeef
-	a, b, c = a+seed, b+seed, c+seed
-	c = c ^ b - bits.RotateLeft32(b, 14)
-	a = a ^ c - bits.RotateLeft32(c, 11)
-	b = b ^ a - bits.RotateLeft32(a, 25)
-	c = c ^ b - bits.RotateLeft32(b, 16)
-	a = a ^ c - bits.RotateLeft32(c, 4)
-	b = b ^ a - bits.RotateLeft32(a, 14)
-	return c ^ b - bits.RotateLeft32(b, 24)
 }
