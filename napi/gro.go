@@ -65,6 +65,7 @@ type GROStats struct {
 // receive is napi_gro_receive.
 func (n *NAPI) receive(b *skb.Buff) {
 	n.count.add(b)
+	b.NapiID = n.id.Load()
 	if b.Protocol == ETH_P_IP && n.groReceive(b) {
 		return
 	}

@@ -244,6 +244,7 @@ func (c *card) Poll(n *napi.NAPI, budget int) int {
 	c.polls++
 	var l skb.List
 	c.mu.Lock()
+	c.masked = true // a reader polls without an interrupt before
 	for l.Len() < budget && c.rx.Len() > 0 {
 		l.PushBack(c.rx.PopFront())
 	}
@@ -257,6 +258,10 @@ func (c *card) Poll(n *napi.NAPI, budget int) int {
 		c.polled()
 	}
 	if work == budget {
+		return work
+	}
+	if n.Defers(work) { // stays masked
+		n.CompleteDone(work)
 		return work
 	}
 	if c.beforeComplete != nil {

@@ -59,6 +59,7 @@ type Net struct {
 	udpGRO atomic.Pointer[UDPWantsGRO]
 
 	devs   atomic.Pointer[devTable]
+	napis  napiTable
 	ptypes atomic.Pointer[ptypeTable]
 
 	// rtnl serialises configuration: registration, open and close, MTU. As in

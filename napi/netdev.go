@@ -91,6 +91,7 @@ type NetDevice struct {
 	napis  atomic.Pointer[[]*NAPI]
 	rxqs   atomic.Pointer[[]*RxQueue] // never empty
 	groOff atomic.Bool
+	mod    moderation
 
 	txQueueLen atomic.Int64 // one more than it is; 0: TxQueueLen
 	rx         rxMode

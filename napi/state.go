@@ -35,6 +35,13 @@ type NAPI struct {
 	count     rxCount // poll only
 	gro       *gro    // poll only; nil for the backlog's
 	GRO       GROStats
+
+	id        atomic.Uint32 // see ID
+	emptyLeft uint32        // poll only; empty polls before interrupts are on
+	quiet     int64         // poll only; ns that Defers promised
+	watchdog  Alarm         // poll only
+	// Polls counts them.
+	Polls PollStats
 }
 
 // Dev returns the device.
@@ -56,6 +63,8 @@ func (n *NAPI) Enable() {
 	}
 	n.net = n.dev.net.Load()
 	n.soft = n.net.SoftNetOf(n.cpu % n.net.CPUs())
+	n.emptyLeft, n.quiet, n.watchdog = 0, 0, nil
+	n.net.napis.add(n)
 	n.state.Store(0)
 }
 
@@ -70,6 +79,10 @@ func (n *NAPI) Disable() {
 			return
 		case old&napiSched == 0:
 			if n.state.CompareAndSwap(old, napiOff) {
+				n.net.napis.remove(n)
+				if n.watchdog != nil {
+					n.watchdog.Stop()
+				}
 				return
 			}
 			continue
@@ -117,8 +130,12 @@ func (n *NAPI) completeDone(int) bool {
 	if n.gro != nil {
 		n.groFlush()
 	}
+	later := n.takeQuiet()
 	for {
 		old := n.state.Load()
+		if old&napiBusy != 0 {
+			return false // until the reader has had enough
+		}
 		next := old &^ (napiSched | napiMissed)
 		if old&napiMissed != 0 {
 			next |= napiSched
@@ -128,7 +145,7 @@ func (n *NAPI) completeDone(int) bool {
 				n.soft.pollAdd(n)
 				return false
 			}
-			return true
+			return !later
 		}
 	}
 }
@@ -148,11 +165,7 @@ func (n *NAPI) poll() (work int, again bool) {
 	if weight == 0 { // the backlog's follows the setting
 		weight = int(n.net.conf.weight.Load())
 	}
-	work = n.poller.Poll(n, weight)
-	if n.gro != nil && n.gro.held > 0 {
-		n.groFlush()
-	}
-	n.count.flush(&n.Stats, &n.multicast)
+	work = n.run(weight)
 	if work < weight {
 		return work, false
 	}
@@ -161,4 +174,15 @@ func (n *NAPI) poll() (work int, again bool) {
 		return work, false
 	}
 	return work, true
+}
+
+// run is one call of the driver and what ends it.
+func (n *NAPI) run(budget int) (work int) {
+	work = n.poller.Poll(n, budget)
+	if n.gro != nil && n.gro.held > 0 {
+		n.groFlush()
+	}
+	n.count.flush(&n.Stats, &n.multicast)
+	n.Polls.add(work)
+	return work
 }

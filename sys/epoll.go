@@ -398,10 +398,11 @@ func (k *Kernel) epollWait(fd, out uintptr, n int32, timeout int64) (uintptr, Er
 	if c > 0 || timeout == 0 {
 		return uintptr(c), 0
 	}
+	deadline := k.deadline(timeout)
+	ep.busyPoll()
 	s := k.newSleeper()
 	f.wait.add(s)
 	defer f.wait.removeWaker(s)
-	deadline := k.deadline(timeout)
 	for {
 		if c = ep.collect(k, out, int(n)); c > 0 {
 			return uintptr(c), 0

@@ -33,6 +33,7 @@ func (k *Kernel) pollWait(set []pollOne, timeout int64) int {
 		}
 	}
 	deadline := k.deadline(timeout)
+	busyPoll(set)
 	for {
 		if n := pollScan(set); n > 0 {
 			return n

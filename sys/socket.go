@@ -237,6 +237,7 @@ func (d *sockFile) read(f *File, iov [][]byte) (int, Errno) {
 	if len(iov) == 0 {
 		return 0, 0
 	}
+	f.busyRead(d.s, f.dontwait(0))
 	return d.message(f, iov, d.s.RecvMsg)
 }
 

@@ -76,7 +76,9 @@ func sysRecvfrom(k *Kernel, a args) (uintptr, Errno) {
 		return 0, e
 	}
 	defer f.put()
-	n, err := s.RecvMsg(&fr.msg, f.dontwait(a.a3))
+	flags := f.dontwait(a.a3)
+	f.busyRead(s, flags)
+	n, err := s.RecvMsg(&fr.msg, flags)
 	if err != nil {
 		return 0, errno(err)
 	}
@@ -183,7 +185,9 @@ func sysRecvmsg(k *Kernel, a args) (uintptr, Errno) {
 		return 0, e
 	}
 	defer f.put()
-	n, e := k.recvmsg(s, a.a1, f.dontwait(a.a2))
+	flags := f.dontwait(a.a2)
+	f.busyRead(s, flags)
+	n, e := k.recvmsg(s, a.a1, flags)
 	return uintptr(n), e
 }
 
@@ -262,6 +266,7 @@ func sysRecvmmsg(k *Kernel, a args) (uintptr, Errno) {
 	defer f.put()
 	start := k.cfg.Clock.Now()
 	flags := f.dontwait(a.a3 &^ msgWaitForOne)
+	f.busyRead(s, flags)
 	n := min(uint32(a.a2), uioMaxIov)
 	for i := range uintptr(n) {
 		hdr := a.a1 + i*mmsghdrSize

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"syscall"
+	"time"
 
 	"barewire/napi"
 	"barewire/sys/vfs"
@@ -39,13 +40,16 @@ func netDev(d *napi.NetDevice) vfs.Dir {
 		"queues":           {Dir: netQueues(d)},
 		"power":            {Dir: power},
 
+		"gro_flush_timeout":    writable(number(func() int64 { return int64(d.GROFlushTimeout()) }), func(v int64) error { return d.SetGROFlushTimeout(time.Duration(v)) }),
+		"napi_defer_hard_irqs": writable(count(d.DeferHardIRQs), d.SetDeferHardIRQs),
+
 		"carrier_up_count":   count(func() uint32 { up, _ := d.CarrierChanges(); return up }),
 		"carrier_down_count": count(func() uint32 { _, down := d.CarrierChanges(); return down }),
 	}
 	for _, name := range []string{"dev_port", "dormant", "link_mode", "testing"} {
 		t[name] = zero
 	}
-	for _, name := range []string{"gro_flush_timeout", "napi_defer_hard_irqs", "proto_down", "threaded"} {
+	for _, name := range []string{"proto_down", "threaded"} {
 		t[name] = fixed("0")
 	}
 	return t

@@ -16,6 +16,9 @@ type Limits struct {
 	WmemDefault atomic.Int32
 	OptmemMax   atomic.Int32 // bound of a filter and of other option memory, bytes
 
+	BusyRead atomic.Int32 // SO_BUSY_POLL of a new sock, microseconds
+	BusyPoll atomic.Int32 // how long poll, select, epoll and the runtime's poller poll, microseconds
+
 	net   *napi.Net     // whose devices SO_BINDTODEVICE names
 	inuse atomic.Int64  // socks that exist ("sockets: used" of sockstat)
 	ino   atomic.Uint64 // last inode number given out
@@ -45,6 +48,8 @@ func (l *Limits) Entries() []sysctl.Entry {
 		sysctl.Int("net.core.wmem_max", &l.WmemMax, MinSndBuf, most),
 		sysctl.Int("net.core.wmem_default", &l.WmemDefault, MinSndBuf, most),
 		sysctl.Int("net.core.optmem_max", &l.OptmemMax, 0, most),
+		sysctl.Int("net.core.busy_read", &l.BusyRead, 0, most),
+		sysctl.Int("net.core.busy_poll", &l.BusyPoll, 0, most),
 	}
 }
 

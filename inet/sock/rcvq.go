@@ -139,6 +139,7 @@ const (
 func (sk *Sock) QueueRcv(b *skb.Buff) QueueResult {
 	q := &sk.rx
 	sk.Stamp(b)
+	sk.MarkNAPI(b)
 	charge := Charge(b)
 	real := int64(b.Truesize())
 	if !sk.chargeMemory(real) {

@@ -111,7 +111,7 @@ type Sock struct {
 	filter   atomic.Pointer[filterBox]
 	peekOff  atomic.Int32 // -1 while SO_PEEK_OFF is off
 	cpu      atomic.Int32 // SO_INCOMING_CPU
-	busyPoll atomic.Int32
+	busy     busyPolling
 	txTime   atomic.Uint64 // SO_TXTIME as the program gave it
 
 	maxPacing atomic.Uint64 // complement of SO_MAX_PACING_RATE
@@ -150,6 +150,7 @@ func (sk *Sock) Init(c Config) {
 		sk.limits = l
 		sk.rcvbuf.Store(l.RmemDefault.Load())
 		sk.sndbuf.Store(l.WmemDefault.Load())
+		sk.busy.usecs.Store(l.BusyRead.Load())
 		sk.ino = firstIno + l.ino.Add(1)
 		l.inuse.Add(1)
 	}

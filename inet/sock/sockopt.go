@@ -180,7 +180,7 @@ func (sk *Sock) setSockOpt(name int, val []byte) error {
 		if v < 0 {
 			return syscall.EINVAL
 		}
-		sk.busyPoll.Store(int32(v))
+		sk.busy.usecs.Store(int32(v))
 	case soBindToIfindex:
 		if v < 0 {
 			return syscall.EINVAL
@@ -253,9 +253,10 @@ func (sk *Sock) setRareOpt(name, v int, val []byte) error {
 	case soPreferBusyPoll:
 		sk.SetFlag(FlagPreferBusyPoll, v != 0)
 	case soBusyPollBudget:
-		if v < 0 || v > 0xffff {
+		if v < 0 || v > maxBusyPollBudget {
 			return syscall.EINVAL
 		}
+		sk.busy.budget.Store(int32(v))
 	case soBufLock:
 		if v&^3 != 0 {
 			return syscall.EINVAL

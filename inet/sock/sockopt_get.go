@@ -20,6 +20,7 @@ func (s *Socket) getSockOpt(name int, buf []byte) (int, error) {
 	case syscall.SO_DEBUG:
 		flag(FlagDebug)
 	case soIncomingID:
+		v = int(sk.busy.napi.Load())
 	case syscall.SO_ACCEPTCONN:
 		if sk.stream != nil && sk.stream.Listening() {
 			v = 1
@@ -27,7 +28,7 @@ func (s *Socket) getSockOpt(name int, buf []byte) (int, error) {
 	case soZerocopy:
 		flag(FlagZerocopy)
 	case soBusyPoll:
-		v = int(sk.busyPoll.Load())
+		v = int(sk.busy.usecs.Load())
 	case soTimestamp:
 		stamp(tsMicro)
 	case soTimestampNS:

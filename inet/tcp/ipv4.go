@@ -160,6 +160,7 @@ func (t *TCP) sockRcv(s *Sock, b *skb.Buff) {
 	if !s.pass(b) {
 		return
 	}
+	s.MarkNAPI(b)
 	s.BHLock()
 	if s.OwnedByUser() {
 		s.addBacklog(b)
@@ -254,6 +255,7 @@ func (t *TCP) requestRcv(r *request, b *skb.Buff, h header.TCP) bool {
 // childRcv gives a connection that was just made, and is locked, the segment
 // that made it (Linux: tcp_child_process). Consumes b.
 func (t *TCP) childRcv(l, s *Sock, b *skb.Buff) {
+	s.MarkNAPI(b)
 	if s.OwnedByUser() {
 		s.AddBacklogLimit(b, 1<<30) // accepted already
 		s.BHUnlock()

@@ -94,6 +94,10 @@ func (d *Device) Poll(n *napi.NAPI, budget int) int {
 	if work >= budget {
 		return work
 	}
+	if n.Defers(work) {
+		n.CompleteDone(work)
+		return work
+	}
 	// Callbacks on, then out of the poll list, then a last look that changes
 	// nothing: from CompleteDone on another poll may run (Linux:
 	// virtqueue_napi_complete).
