@@ -7,7 +7,7 @@ PORT ?= 7007
 FUZZTIME ?= 10s
 BAREWIRE = $(GO) run ./toolchain/barewire
 
-.PHONY: run run-app run-router image test check bench bench-native bench-guest std fuzz doctor clean
+.PHONY: run run-app run-router image test check bench bench-compare bench-native bench-guest bench-hosted std fuzz doctor clean
 .DEFAULT_GOAL := image
 
 # Boot a program; the echo program's UDP port 7 is then 127.0.0.1:$(PORT). APP=web and APP=iperf have their ports
@@ -47,20 +47,28 @@ test: check
 check:
 	@GO="$(GO)" qemu/scripts/check.sh
 
-# Hosted benchmarks: ring, skb, page pool, ping, UDP and TCP paths; TCP's throughput over bad links.
+# barewire beside a Linux guest, gVisor's netstack and what the ring carries, in turns: in QEMU (needs root, for TAP devices)
+# and in a process. FULL=1 takes hours instead of minutes, ONLY names groups (see docs/bench.md). Results: build/bench.
 bench:
+	@qemu/scripts/deps.sh bench
+	@mkdir -p build/bench
+	cd qemu/bench && $(GO) build -o ../../build/bench/bench ./cmd/bench
+	cd qemu/bench && ../../build/bench/bench $(if $(FULL),-full) $(if $(ONLY),-only $(ONLY))
+
+# The last result beside a saved one: OLD=file.json, NEW=file.json if it is not the last. Status 3: something got worse.
+bench-compare:
+	@cd qemu/bench && $(GO) run ./cmd/bench compare $(abspath $(OLD)) $(if $(NEW),$(abspath $(NEW)))
+
+bench-native:
+	$(MAKE) bench ONLY=native
+
+bench-guest:
+	$(MAKE) bench ONLY=offloads,no-offloads,forwarding,smp,size,second
+
+# Hosted benchmarks: ring, skb, page pool, ping, UDP and TCP paths; TCP's throughput over bad links.
+bench-hosted:
 	$(GO) test -count=1 -v -run 'TestTCP_throughputTable|TestTCP_bbr' ./inet
 	$(GO) test -run '^$$' -bench . -benchmem ./skb/... ./napi/... ./virtio/... ./inet/... ./sys/... ./board/hosted
-
-# barewire's stack beside gVisor's netstack, in a process, in turns; the table goes to build/bench/native.md.
-bench-native:
-	cd qemu/bench && $(GO) run ./cmd/bench native
-
-# The image beside a Linux guest and gVisor's netstack on the same board, in QEMU, in turns (needs root, for TAP
-# devices); the table goes to build/bench/guest.md.
-bench-guest:
-	@qemu/scripts/deps.sh qemu
-	cd qemu/bench && $(GO) run ./cmd/bench guest
 
 # The standard library's own tests on the image; the table goes to docs/std.md, the consoles to build/std.
 std:

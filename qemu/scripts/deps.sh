@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Sees to it that the named programs are there: deps.sh qemu (to run images), deps.sh test (all
-# that the tests use). What is missing is installed with apt-get by root and otherwise named.
+# Sees to it that the named programs are there: deps.sh qemu (to run images), deps.sh bench (to
+# measure them beside others), deps.sh test (all that the tests use). What is missing is installed with apt-get by root and otherwise named.
 set -euo pipefail
 
 declare -A package=(
@@ -10,6 +10,7 @@ declare -A package=(
   [iptables-legacy]=iptables [ipset]=ipset [conntrack]=conntrack
 )
 programs=(qemu-system-x86_64)
+[ "${1:-qemu}" = bench ] && programs+=(ip iperf3 wrk iptables-legacy)
 [ "${1:-qemu}" = test ] && programs+=(ip ping arping nc dnsmasq traceroute sftp curl openssl iperf3 wrk iptables-legacy ipset conntrack)
 
 missing=()

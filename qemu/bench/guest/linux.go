@@ -10,8 +10,6 @@ import (
 	"path/filepath"
 	"sort"
 	"strings"
-
-	"github.com/u-root/u-root/pkg/cpio"
 )
 
 // LinuxGuest is Debian's cloud kernel with an initial file system that holds the
@@ -29,7 +27,9 @@ var (
 	routerModules = []string{"ip_tables", "iptable_filter", "iptable_nat", "xt_MASQUERADE", "xt_conntrack", "nf_conntrack", "xt_tcpudp", "xt_comment"} // read-only
 )
 
-// NewLinuxGuest makes a guest below dir from an agent. The kernel's package comes
+// NewLinuxGuest makes a guest below dir from an agent: with router what filters and
+// translates, and iperf3, from this machine's Debian, otherwise nothing but its
+// card. The kernel's package comes
 // from Debian's archive by apt-get, once; it is unpacked, not installed.
 func NewLinuxGuest(dir, agent string, router bool) (*LinuxGuest, error) {
 	root := filepath.Join(dir, "linux")
@@ -46,7 +46,14 @@ func NewLinuxGuest(dir, agent string, router bool) (*LinuxGuest, error) {
 		return nil, err
 	}
 	g := &LinuxGuest{Kernel: filepath.Join(root, "boot/vmlinuz-"+version), Initrd: filepath.Join(dir, "linux.cpio"), Version: version}
-	return g, writeInitrd(g.Initrd, agent, modules)
+	var programs []string
+	if router {
+		g.Initrd = filepath.Join(dir, "linux-router.cpio")
+		if programs, err = programFiles(); err != nil {
+			return nil, err
+		}
+	}
+	return g, writeInitrd(g.Initrd, agent, modules, programs)
 }
 
 // unpackKernel sees to it that the kernel's package is unpacked at root, and
@@ -176,36 +183,4 @@ func dependencies(file string) ([]string, error) {
 	}
 	sort.Strings(l)
 	return l, nil
-}
-
-// writeInitrd writes an initial file system with the agent as /init, the modules
-// in /modules, and the order to load them in.
-func writeInitrd(file, agent string, modules []string) error {
-	init, err := os.ReadFile(agent)
-	if err != nil {
-		return err
-	}
-	records := []cpio.Record{
-		cpio.Directory("dev", 0o755), cpio.Directory("modules", 0o755), cpio.Directory("proc", 0o755), cpio.Directory("sys", 0o755),
-		cpio.CharDev("dev/console", 0o600, 5, 1), cpio.StaticFile("init", string(init), 0o755),
-	}
-	var order strings.Builder
-	for _, m := range modules {
-		b, err := os.ReadFile(m)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintln(&order, filepath.Base(m))
-		records = append(records, cpio.StaticFile("modules/"+filepath.Base(m), string(b), 0o644))
-	}
-	records = append(records, cpio.StaticFile("modules.order", order.String(), 0o644))
-	var b bytes.Buffer
-	w := cpio.Newc.Writer(&b)
-	if err := cpio.WriteRecords(w, records); err != nil {
-		return err
-	}
-	if err := cpio.WriteTrailer(w); err != nil {
-		return err
-	}
-	return os.WriteFile(file, b.Bytes(), 0o644)
 }

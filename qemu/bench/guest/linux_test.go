@@ -26,7 +26,7 @@ func TestLinuxGuest_boots(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	g, err := NewLinuxGuest(dir, agent, true)
+	g, err := NewLinuxGuest(dir, agent, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,32 +1,23 @@
 package guest
 
 import (
-	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"net/netip"
-	"slices"
+	"os"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"barewire/qemu/bench/services"
+	"barewire/qemu"
+	"barewire/qemu/bench/table"
 )
 
-// dial connects to a port of the peer from the host's side.
-func (r *Running) dial(network string, port int) (c net.Conn, err error) {
-	err = r.NS.Do(func() error {
-		c, err = net.DialTimeout(network, netip.AddrPortFrom(guestAddr(0), uint16(port)).String(), 5*time.Second)
-		return err
-	})
-	return c, err
-}
-
-// Load is one thing that is measured.
+// Load is one thing that is measured on a peer that runs.
 type Load struct {
 	Name   string
 	Unit   string
@@ -34,44 +25,96 @@ type Load struct {
 	Run    func(r *Running, d time.Duration) (float64, error)
 }
 
-// Loads are what is measured on a peer that runs. read-only.
-var Loads = []Load{
-	{"UDP round trip, median", "µs", -1, roundTrip},
-	{"TCP host to guest", "Mbit/s", 1, func(r *Running, d time.Duration) (float64, error) { return bulk(r, 5001, d, true) }},
-	{"TCP guest to host", "Mbit/s", 1, func(r *Running, d time.Duration) (float64, error) { return bulk(r, 5002, d, false) }},
-	{"UDP 64 B received", "kpps", 1, udpReceive},
-	{"UDP 64 B sent", "kpps", 1, udpSend},
-	{"HTTP keep-alive, 16 connections", "requests/s", 1, func(r *Running, d time.Duration) (float64, error) { return requests(r, d, true) }},
-	{"HTTP, a connection per request", "requests/s", 1, func(r *Running, d time.Duration) (float64, error) { return requests(r, d, false) }},
-	{"TCP connects", "1/s", 1, connects},
+// Loads of one card. read-only.
+var (
+	ping     = Load{table.Ping, "µs", -1, pingTime}
+	idle     = Load{table.Idle, "%", -1, idleShare}
+	udpEcho  = Load{table.UDPEcho, "µs", -1, echoTime}
+	tcpIn    = Load{table.TCPIn, "Mbit/s", 1, func(r *Running, d time.Duration) (float64, error) { return bulk(r, 5001, d, true) }}
+	tcpOut   = Load{table.TCPOut, "Mbit/s", 1, func(r *Running, d time.Duration) (float64, error) { return bulk(r, 5002, d, false) }}
+	udpIn    = Load{table.UDPIn, "kpps", 1, udpReceive}
+	udpOut   = Load{table.UDPOut, "kpps", 1, udpSend}
+	httpKeep = Load{table.HTTPKeep, "requests/s", 1, func(r *Running, d time.Duration) (float64, error) { return requests(r, d, true) }}
+	httpPer  = Load{table.HTTPPer, "requests/s", 1, func(r *Running, d time.Duration) (float64, error) { return requests(r, d, false) }}
+	connect  = Load{table.Connects, "1/s", 1, connects}
+)
+
+// udpPayload makes a frame of 64 bytes with all its headers.
+const udpPayload = 22
+
+// pingTime is the median time of an ICMP echo to the guest and back.
+func pingTime(r *Running, d time.Duration) (float64, error) {
+	var c net.Conn
+	if err := r.NS.Do(func() (err error) {
+		c, err = net.Dial("ip4:icmp", guestAddr(0).String())
+		return err
+	}); err != nil {
+		return 0, err
+	}
+	defer c.Close()
+	seq := uint32(0)
+	return medianTime(d, func(deadline time.Time) error {
+		seq++
+		want := uint32(os.Getpid())<<16 | seq&0xffff
+		c.SetDeadline(deadline)
+		if _, err := c.Write(qemu.ICMP{Type: qemu.ICMPEcho, Rest: want, Payload: make([]byte, 56)}.Marshal()); err != nil {
+			return err
+		}
+		for b := make([]byte, 128); ; { // the socket hears all ICMP
+			n, err := c.Read(b)
+			if err != nil {
+				return err
+			}
+			if n >= 8 && b[0] == qemu.ICMPEchoReply && binary.BigEndian.Uint32(b[4:]) == want {
+				return nil
+			}
+		}
+	})
 }
 
-// roundTrip is the median time of a small datagram to the guest and back.
-func roundTrip(r *Running, d time.Duration) (float64, error) {
+// echoTime is the median time of a small datagram to the guest's program and back.
+func echoTime(r *Running, d time.Duration) (float64, error) {
 	c, err := r.dial("udp4", 7)
 	if err != nil {
 		return 0, err
 	}
 	defer c.Close()
-	var times []time.Duration
-	b, lost := make([]byte, 64), 0
-	for start := time.Now(); time.Since(start) < d; {
-		began := time.Now()
-		c.SetDeadline(began.Add(time.Second))
+	b := make([]byte, 64)
+	return medianTime(d, func(deadline time.Time) error {
+		c.SetDeadline(deadline)
 		if _, err := c.Write(b); err != nil {
-			return 0, err
+			return err
 		}
-		if _, err := c.Read(b); err != nil {
+		_, err := c.Read(b)
+		return err
+	})
+}
+
+// medianTime is the median time of f in microseconds. It is called with pauses,
+// so that each wakes an idle guest.
+func medianTime(d time.Duration, f func(deadline time.Time) error) (float64, error) {
+	var times []float64
+	lost := 0
+	for start := time.Now(); time.Since(start) < d || len(times) == 0; {
+		began := time.Now()
+		if err := f(began.Add(time.Second)); err != nil {
 			if lost++; lost > 3 {
 				return 0, err
 			}
 			continue
 		}
-		times = append(times, time.Since(began))
-		time.Sleep(time.Millisecond) // so that each wakes an idle guest
+		times = append(times, float64(time.Since(began))/1e3)
+		time.Sleep(time.Millisecond)
 	}
-	slices.Sort(times)
-	return float64(times[len(times)/2]) / 1e3, nil
+	return table.Median(times), nil
+}
+
+// idleShare is how much of a processor of the host an idle guest takes, QEMU's own
+// share included.
+func idleShare(r *Running, d time.Duration) (float64, error) {
+	time.Sleep(d / 2) // what the load before left to do
+	share, err := r.VM.CPUShare(d)
+	return 100 * share, err
 }
 
 // bulk is the rate of one connection to a port, after it has had time to open
@@ -106,9 +149,19 @@ func bulk(r *Running, port int, d time.Duration, send bool) (float64, error) {
 }
 
 // udpReceive is how many datagrams a second reach a socket of the guest that is
-// sent more than it can take.
+// always offered more than it can take.
 func udpReceive(r *Running, d time.Duration) (float64, error) {
-	c, err := r.dial("udp4", 5004)
+	const port = 5004
+	frame := udpFrame(guestMAC, netip.AddrPortFrom(hostAddr(0), 5004), netip.AddrPortFrom(guestAddr(0), port))
+	if r.Setting.Offloads {
+		frame = partial(frame)
+	}
+	f, err := newFlood(r.NS, tapName(0), [][]byte{frame}, r.Setting.Offloads)
+	if err != nil {
+		return 0, err
+	}
+	defer f.close()
+	c, err := r.dial("udp4", port)
 	if err != nil {
 		return 0, err
 	}
@@ -117,9 +170,8 @@ func udpReceive(r *Running, d time.Duration) (float64, error) {
 		return 0, err
 	}
 	start := time.Now()
-	b := make([]byte, 22) // 64 bytes with all headers
-	for n := 0; n%64 != 0 || time.Since(start) < d; n++ {
-		c.Write(b)
+	if _, err := f.run(d); err != nil {
+		return 0, err
 	}
 	took := time.Since(start)
 	n, err := count(c)
@@ -142,42 +194,43 @@ func count(c net.Conn) (int, error) {
 	return 0, err
 }
 
-// udpSend is how many datagrams a second the guest sends to the host.
+// udpSend is how many datagrams a second of the guest's arrive at the host.
 func udpSend(r *Running, d time.Duration) (float64, error) {
-	var sink net.PacketConn
-	if err := r.NS.Do(func() (err error) {
-		sink, err = services.Host{}.ListenPacket(0)
-		return err
-	}); err != nil {
+	const port = 9
+	sink, err := drain(r.NS, port)
+	if err != nil {
 		return 0, err
 	}
 	defer sink.Close()
+	arrived, err := newCounter(r.NS, tapName(0), guestAddr(0), port)
+	if err != nil {
+		return 0, err
+	}
+	defer arrived.close()
 	c, err := r.dial("udp4", 5005)
 	if err != nil {
 		return 0, err
 	}
 	defer c.Close()
-	fmt.Fprintf(c, "%v:%d 22 %d", hostAddr(0), sink.LocalAddr().(*net.UDPAddr).Port, d.Milliseconds())
-	c.SetReadDeadline(time.Now().Add(d + 10*time.Second))
-	b := make([]byte, 64)
-	n, err := c.Read(b)
+	fmt.Fprintf(c, "%v:%d %d %d", hostAddr(0), port, udpPayload, (d + d/2).Milliseconds())
+	time.Sleep(d / 4)
+	n, took, err := arrived.during(d)
 	if err != nil {
 		return 0, err
 	}
-	sent, err := strconv.Atoi(string(b[:n]))
-	return float64(sent) / d.Seconds() / 1e3, err
+	c.SetReadDeadline(time.Now().Add(d + 10*time.Second)) // it has ended when it says how many it sent
+	if _, err := c.Read(make([]byte, 64)); err != nil {
+		return 0, err
+	}
+	return float64(n) / took.Seconds() / 1e3, nil
 }
 
 // requests is the rate of HTTP requests on 16 connections, or on as many
 // connections as requests.
 func requests(r *Running, d time.Duration, keep bool) (float64, error) {
 	const conns = 16
-	t := &http.Transport{
-		MaxIdleConnsPerHost: conns, MaxConnsPerHost: conns, DisableKeepAlives: !keep, DisableCompression: true,
-		DialContext: func(context.Context, string, string) (net.Conn, error) { return r.dial("tcp4", 80) },
-	}
-	defer t.CloseIdleConnections()
-	client := &http.Client{Transport: t, Timeout: 10 * time.Second}
+	client := r.client(conns, keep, 10*time.Second)
+	defer client.CloseIdleConnections()
 	return rate(conns, d, func() error {
 		resp, err := client.Get("http://guest/")
 		if err != nil {

@@ -1,16 +1,15 @@
 package guest
 
 import (
-	"context"
 	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"barewire/qemu"
+	"barewire/qemu/bench/table"
 )
 
 // Addresses of the measured network: the guest's card n is 10.77.n.1, and the
@@ -20,18 +19,35 @@ func hostAddr(n int) netip.Addr  { return netip.AddrFrom4([4]byte{10, 77, byte(n
 
 // Peer is one of those that are compared.
 type Peer struct {
-	Name string
-	// config returns its machine with as many cards as it will get.
-	config func(machine string, cards int) qemu.Config
-	ready  string // what its console says when it serves
+	Name   string
+	config func(Setting) qemu.Config
+	ready  string   // what its console says when it serves
+	echoes bool     // it serves package services
+	files  []string // what a machine boots it from
 }
 
-// Peers builds the images and returns the peers, barewire first. dir keeps what
-// is built, root is the repository's folder.
-func Peers(root, dir string) ([]Peer, error) {
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return nil, err
-	}
+// Setting is how a peer is run.
+type Setting struct {
+	Machine  string // of QEMU; the Linux guest is always on q35
+	CPUs     int
+	Memory   int    // MiB
+	Offloads bool   // of the cards: checksums, segmentation both ways
+	Cards    int    // 1 when 0; with 2 the guest forwards between them
+	Args     string // of the program
+}
+
+func (s Setting) cards() int { return max(s.Cards, 1) }
+
+// Peers are all that are measured.
+type Peers struct {
+	Barewire, Linux, GVisor Peer // the agent
+	Ring                    Peer // the reflector
+	Small                   Peer // the agent on Linux, with nothing but its card's modules
+	Iperf                   Peer // apps/iperf on barewire
+}
+
+// Build builds the images. dir keeps them, root is the repository's folder.
+func Build(root, dir string) (*Peers, error) {
 	module := filepath.Join(root, "qemu/bench")
 	build := func(out string, args ...string) (string, error) {
 		out = filepath.Join(dir, out)
@@ -42,16 +58,26 @@ func Peers(root, dir string) ([]Peer, error) {
 		}
 		return out, nil
 	}
-	image := []string{"run", "barewire/toolchain/barewire", "build"}
-	own, err := build("agent.elf", append(image, "./agent")...)
+	image := func(out, pkg string) (string, error) {
+		return build(out, "run", "barewire/toolchain/barewire", "build", pkg)
+	}
+	own, err := image("agent.elf", "./agent")
 	if err != nil {
 		return nil, err
 	}
-	gvisor, err := build("gvisor.elf", append(image, "./gvisor")...)
+	gvisor, err := image("gvisor.elf", "./gvisor")
 	if err != nil {
 		return nil, err
 	}
-	init, err := build("agent", "build", "./agent")
+	ring, err := image("reflect.elf", "./reflect")
+	if err != nil {
+		return nil, err
+	}
+	iperf, err := image("iperf.elf", "barewire/apps/iperf")
+	if err != nil {
+		return nil, err
+	}
+	init, err := build("agent", "build", "-trimpath", "-ldflags=-s -w", "./agent")
 	if err != nil {
 		return nil, err
 	}
@@ -59,21 +85,37 @@ func Peers(root, dir string) ([]Peer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []Peer{
-		{"barewire", func(machine string, cards int) qemu.Config {
-			return qemu.Config{Machine: machine, Kernel: own, Append: "quiet " + ipParams(cards)}
-		}, "^agent: ready"},
-		{"Linux", func(_ string, cards int) qemu.Config {
-			return qemu.Config{Machine: qemu.Q35, Kernel: linux.Kernel, Initrd: linux.Initrd, Append: "console=ttyS0 quiet " + ipParams(cards)}
-		}, "^agent: ready"},
-		{"gVisor", func(machine string, cards int) qemu.Config {
-			var addrs []string
-			for n := range cards {
-				addrs = append(addrs, guestAddr(n).String()+"/24")
+	small, err := NewLinuxGuest(dir, init, false)
+	if err != nil {
+		return nil, err
+	}
+	return &Peers{
+		Barewire: imagePeer(table.Barewire, own, "^agent: ready", func(s Setting) string { return s.Args }),
+		Linux:    linuxPeer(linux),
+		GVisor: imagePeer(table.GVisor, gvisor, "^agent: ready", func(s Setting) string {
+			args := s.Args
+			for n := range s.cards() {
+				args += " " + guestAddr(n).String() + "/24"
 			}
-			return qemu.Config{Machine: machine, Kernel: gvisor, Append: "quiet " + ipParams(cards) + " -- " + strings.Join(addrs, " ")}
-		}, "^agent: ready"},
+			return args
+		}),
+		Ring:  imagePeer(table.Ring, ring, "^reflect: ready", func(Setting) string { return "" }),
+		Small: linuxPeer(small),
+		Iperf: imagePeer(table.Barewire, iperf, "iperf: listening", func(Setting) string { return "" }),
 	}, nil
+}
+
+// imagePeer is one that runs on barewire's board. args are its program's.
+func imagePeer(name, file, ready string, args func(Setting) string) Peer {
+	return Peer{Name: name, ready: ready, echoes: ready == "^agent: ready", files: []string{file}, config: func(s Setting) qemu.Config {
+		return qemu.Config{Machine: s.Machine, Kernel: file, Append: "quiet " + ipParams(s.cards()) + " -- " + args(s)}
+	}}
+}
+
+func linuxPeer(g *LinuxGuest) Peer {
+	return Peer{Name: table.Linux, ready: "^agent: ready", echoes: true, files: []string{g.Kernel, g.Initrd}, config: func(s Setting) qemu.Config {
+		return qemu.Config{Machine: qemu.Q35, Kernel: g.Kernel, Initrd: g.Initrd, Append: "console=ttyS0 quiet panic=-1 " + ipParams(s.cards()) + " -- " + s.Args}
+	}}
 }
 
 // ipParams are the kernel parameters for the cards' addresses, and forwarding
@@ -87,72 +129,4 @@ func ipParams(cards int) string {
 		l = append(l, "sysctl.net.ipv4.ip_forward=1")
 	}
 	return strings.Join(l, " ")
-}
-
-// Setting is how a peer is run.
-type Setting struct {
-	Machine  string // of QEMU; the Linux guest is always on q35
-	CPUs     int
-	Memory   int  // MiB
-	Offloads bool // of the cards: checksums, segmentation both ways
-}
-
-// noOffloads are the properties of a card without any.
-const noOffloads = "csum=off,gso=off,guest_csum=off,guest_tso4=off,guest_tso6=off,guest_ecn=off,guest_ufo=off,host_tso4=off,host_tso6=off,host_ecn=off,host_ufo=off,mrg_rxbuf=on"
-
-// Running is a peer that serves.
-type Running struct {
-	Peer
-	VM *qemu.VM
-	NS *qemu.Namespace // of the host's end
-}
-
-// bootTime is how long a peer may take. A Linux guest under emulation sometimes
-// hangs in the calibration of its clocks: it is started again, and counted.
-const bootTime = 60 * time.Second
-
-// Start boots the peer with its first card on a TAP device of a new namespace.
-// restarts counts the starts that came to nothing.
-func (p Peer) Start(ctx context.Context, s Setting) (r *Running, restarts int, err error) {
-	for ; restarts < 4; restarts++ {
-		if r, err = p.start(ctx, s); err == nil {
-			return r, restarts, nil
-		}
-	}
-	return nil, restarts, fmt.Errorf("%s: %w", p.Name, err)
-}
-
-func (p Peer) start(ctx context.Context, s Setting) (*Running, error) {
-	ns, err := qemu.NewNamespace("bench")
-	if err != nil {
-		return nil, err
-	}
-	r := &Running{Peer: p, NS: ns}
-	tap, err := ns.Tap("tap0", netip.PrefixFrom(hostAddr(0), 24))
-	if err != nil {
-		ns.Close()
-		return nil, err
-	}
-	cfg := p.config(s.Machine, 1)
-	cfg.CPUs, cfg.Memory = s.CPUs, s.Memory
-	nic := qemu.NIC{Backend: tap, NoPcap: true}
-	if !s.Offloads {
-		nic.Props = noOffloads
-	}
-	cfg.NICs = []qemu.NIC{nic}
-	if r.VM, err = qemu.Launch(ctx, cfg); err == nil {
-		if _, err = r.VM.Console.WaitFor(p.ready, bootTime); err == nil {
-			return r, nil
-		}
-	}
-	r.Close()
-	return nil, err
-}
-
-// Close ends the peer.
-func (r *Running) Close() {
-	if r.VM != nil {
-		r.VM.Kill()
-	}
-	r.NS.Close()
 }

@@ -2,6 +2,7 @@ package guest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -10,69 +11,219 @@ import (
 	"barewire/qemu/bench/table"
 )
 
-// Boot is the time from the start of QEMU to the first answered datagram.
-func (p Peer) Boot(ctx context.Context, s Setting) (ms float64, restarts int, err error) {
-	r, restarts, err := p.Start(ctx, s)
-	if err != nil {
-		return 0, restarts, err
-	}
-	defer r.Close()
-	c, err := r.dial("udp4", 7)
-	if err != nil {
-		return 0, restarts, err
-	}
-	defer c.Close()
-	b := make([]byte, 1)
-	for range 5000 {
-		c.Write(b)
-		c.SetReadDeadline(time.Now().Add(2 * time.Millisecond))
-		if _, err = c.Read(b); err == nil {
-			return float64(time.Since(r.VM.Started)) / 1e6, restarts, nil
-		}
-	}
-	return 0, restarts, err
+// Plan is how much is measured.
+type Plan struct {
+	Rounds int
+	Each   time.Duration // of one measurement
+	Until  time.Time     // no round begins after it; zero: no limit
+	Say    io.Writer     // how it goes
 }
 
-// Run measures everything rounds times on each peer, the peers in turns, and
-// tells say how it goes.
-func Run(ctx context.Context, peers []Peer, s Setting, rounds int, each time.Duration, say io.Writer) (*table.Table, error) {
-	t := table.New(fmt.Sprintf("%s, %d CPU, %d MiB, offloads %v", machineName(s.Machine), s.CPUs, s.Memory, s.Offloads))
-	for round := range rounds {
-		for _, p := range peers {
-			ms, restarts, err := p.Boot(ctx, s)
-			if err != nil {
-				return nil, err
-			}
-			t.Add("start of QEMU to first answer", "ms", -1, p.Name, ms)
-			if restarts > 0 {
-				t.Note("round %d: %s needed %d starts more", round+1, p.Name, restarts)
-			}
-			r, restarts, err := p.Start(ctx, s)
-			if err != nil {
-				return nil, err
-			}
-			if restarts > 0 {
-				t.Note("round %d: %s needed %d starts more", round+1, p.Name, restarts)
-			}
-			for _, l := range Loads {
-				v, err := l.Run(r, each)
-				if err != nil {
-					t.Note("round %d: %s: %s: %v", round+1, p.Name, l.Name, err)
-					fmt.Fprintf(say, "%-9s %-34s %v\n", p.Name, l.Name, err)
-					continue
+// memory of the machines, in MiB: enough for a Linux guest.
+const memory = 256
+
+// one is a machine with one card, on one processor.
+func one(offloads bool) Setting {
+	return Setting{Machine: qemu.Q35, CPUs: 1, Memory: memory, Offloads: offloads}
+}
+
+// router is a machine that forwards, with rules or without.
+func router(cpus int, args string) Setting {
+	return Setting{Machine: qemu.Q35, CPUs: cpus, Memory: memory, Offloads: true, Cards: 2, Args: args}
+}
+
+// side is a peer as it is measured: a column of a table, in one setting or in
+// several, each with its loads.
+type side struct {
+	name string
+	peer Peer
+	runs []run
+}
+
+type run struct {
+	setting Setting
+	loads   []Load
+	boot    string // the figure that the start itself is; none when empty
+}
+
+// Section is a table and how to fill it.
+type Section struct {
+	Group string
+	Title string
+	sides func(p *Peers) []side
+}
+
+// sections are what is measured in turns, round by round. read-only.
+var sections = []Section{
+	{table.Offloads, "One card, all offloads, 1 CPU, 256 MiB", func(p *Peers) []side {
+		loads := []Load{ping, udpEcho, idle, tcpIn, tcpOut, udpIn, udpOut, httpKeep, httpPer, connect}
+		return each(run{one(true), loads, table.Boot}, p.Barewire, p.Linux, p.GVisor)
+	}},
+	{table.NoOffloads, "One card, every offload off, 1 CPU", func(p *Peers) []side {
+		return each(run{one(false), []Load{tcpIn, tcpOut}, ""}, p.Barewire, p.Linux, p.GVisor)
+	}},
+	{table.Forwarding, "Forwarding from card to card, 1 CPU: what arrives under a load that is always too much", func(p *Peers) []side {
+		l := each(run{router(1, ""), []Load{forward}, ""}, p.Barewire, p.Linux, p.GVisor, p.Ring)
+		for i := range l[:3] {
+			l[i].runs = append(l[i].runs, run{router(1, "rules"), []Load{forwardNAT}, ""})
+		}
+		return l
+	}},
+	{table.SMP, "2 CPUs beside 1, all offloads, as many queues as CPUs", func(p *Peers) []side {
+		var l []side
+		for _, s := range []struct {
+			name string
+			peer Peer
+			cpus int
+		}{{table.Barewire2, p.Barewire, 2}, {table.Barewire, p.Barewire, 1}, {table.Linux2, p.Linux, 2}, {table.Linux, p.Linux, 1}} {
+			card := one(true)
+			card.CPUs = s.cpus
+			l = append(l, side{s.name, s.peer, []run{{card, []Load{tcpIn, httpKeep}, ""}, {router(s.cpus, ""), []Load{forward}, ""}, {router(s.cpus, "rules"), []Load{forwardNAT}, ""}}})
+		}
+		return l
+	}},
+}
+
+// each is the same run for several peers.
+func each(r run, peers ...Peer) (l []side) {
+	for _, p := range peers {
+		l = append(l, side{p.Name, p, []run{r}})
+	}
+	return l
+}
+
+// Groups are the groups of the tables that [Measure] fills, in order.
+func Groups() (l []string) {
+	for _, s := range sections {
+		l = append(l, s.Group)
+	}
+	return append(l, table.Size, table.Second)
+}
+
+// Measures tells whether a figure is measured in a group.
+func Measures(group, figure string) bool {
+	if group == table.Size {
+		return figure == table.LeastMemory || figure == table.ImageSize
+	}
+	for _, s := range sections {
+		if s.Group != group {
+			continue
+		}
+		for _, side := range s.sides(&Peers{}) {
+			for _, r := range side.runs {
+				if r.boot == figure {
+					return true
 				}
-				t.Add(l.Name, l.Unit, l.Better, p.Name, v)
-				fmt.Fprintf(say, "%-9s %-34s %10.1f %s\n", p.Name, l.Name, v, l.Unit)
+				for _, l := range r.loads {
+					if l.Name == figure {
+						return true
+					}
+				}
 			}
+		}
+	}
+	return false
+}
+
+// Measure fills the tables of a group, and with the loads of the first one that
+// of what garbage collection costs under them. What fails is noted and left out;
+// an error means that the whole measurement has to end.
+func (p *Plan) Measure(ctx context.Context, peers *Peers, group string) ([]*table.Table, error) {
+	switch group {
+	case table.Size:
+		t, err := p.sizes(ctx, peers)
+		return []*table.Table{t}, err
+	case table.Second:
+		t, err := p.second(ctx, peers)
+		return []*table.Table{t}, err
+	}
+	for _, s := range sections {
+		if s.Group != group {
+			continue
+		}
+		t := table.New(s.Group, s.Title)
+		var garbage *table.Table
+		l := []*table.Table{t}
+		if group == table.Offloads {
+			garbage = table.New(table.Garbage, "Scheduling latency and garbage collection of the program under each load")
+			l = append(l, garbage)
+		}
+		return l, p.turns(ctx, t, garbage, s.sides(peers))
+	}
+	return nil, fmt.Errorf("there is no group %q", group)
+}
+
+// turns runs sides round by round.
+func (p *Plan) turns(ctx context.Context, t, garbage *table.Table, sides []side) error {
+	for _, s := range sides {
+		t.Sides = append(t.Sides, s.name) // in this order, whatever answers first
+	}
+	for round := range p.Rounds {
+		if p.late() {
+			t.Note("ended after %d of %d rounds: the time is up", round, p.Rounds)
+			return nil
+		}
+		for _, s := range sides {
+			for _, r := range s.runs {
+				if err := p.run(ctx, t, garbage, s, r, round); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (p *Plan) late() bool { return !p.Until.IsZero() && time.Now().After(p.Until) }
+
+// run starts a side once and puts its loads on it.
+func (p *Plan) run(ctx context.Context, t, garbage *table.Table, s side, how run, round int) error {
+	note := func(what string, err error) {
+		t.Note("round %d: %s: %s: %v", round+1, s.name, what, err)
+		fmt.Fprintf(p.Say, "%-18s %-48s %v\n", s.name, what, err)
+	}
+	r, restarts, err := s.peer.Start(ctx, how.setting)
+	if restarts > 0 {
+		t.Note("round %d: %s needed %d starts more", round+1, s.name, restarts)
+	}
+	if ctx.Err() != nil {
+		if r != nil {
 			r.Close()
 		}
+		return context.Cause(ctx)
 	}
-	return t, nil
-}
-
-func machineName(m string) string {
-	if m == "" {
-		return qemu.Microvm
+	if err != nil {
+		note("start", err)
+		return nil
 	}
-	return m
+	defer r.Close()
+	enter := func(name, unit string, better int, v float64) {
+		t.Add(name, unit, better, s.name, v)
+		fmt.Fprintf(p.Say, "%-18s %-48s %10.1f %s\n", s.name, name, v, unit)
+	}
+	if how.boot != "" {
+		enter(how.boot, "ms", -1, float64(r.Boot)/1e6)
+	}
+	for _, l := range how.loads {
+		before := r.runtime(garbage)
+		v, err := l.Run(r, p.Each)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil {
+			note(l.Name, err)
+			if !r.VM.Running() {
+				note(l.Name, errors.New("the machine has ended; its console: "+r.VM.Console.Tail(8)))
+				return nil
+			}
+			continue
+		}
+		enter(l.Name, l.Unit, l.Better, v)
+		if r.Lost > 0 {
+			fmt.Fprintf(p.Say, "%-18s %-48s %10.1f %%\n", "", "lost on the way", 100*r.Lost)
+			r.Lost = 0
+		}
+		collected(garbage, s.name, l.Name, before, r.runtime(garbage))
+	}
+	return nil
 }

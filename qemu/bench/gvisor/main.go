@@ -3,7 +3,10 @@
 // gonet's sockets. It is the way of a TamaGo program with gVisor, and as quick a
 // driver as gVisor can have.
 //
-//	gvisor ADDRESS/BITS [GATEWAY]
+//	gvisor [rules] ADDRESS/BITS...
+//
+// The first card has the first address. With several it forwards between them,
+// and with rules filters and translates addresses as package rules says.
 package main
 
 import (
@@ -23,6 +26,8 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
 
+	"barewire/qemu/bench/gvrules"
+	"barewire/qemu/bench/rules"
 	"barewire/qemu/bench/services"
 	"barewire/sys/start"
 )
@@ -42,10 +47,18 @@ func run(args []string) error {
 	})
 	sack := tcpip.TCPSACKEnabled(true)
 	s.SetTransportProtocolOption(tcp.ProtocolNumber, &sack)
+	if len(args) > 0 && args[0] == "rules" {
+		args = args[1:]
+		gvrules.Masquerade(s)
+		gvrules.Drop(s, rules.Count)
+	}
 	id := tcpip.NICID(0)
 	for _, dev := range sys.Net.Devs() {
 		if len(args) == 0 {
 			break
+		}
+		if dev.Name() == "lo" {
+			continue
 		}
 		addr, err := netip.ParsePrefix(args[0])
 		if err != nil {

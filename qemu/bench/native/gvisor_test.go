@@ -20,6 +20,9 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
 	"gvisor.dev/gvisor/pkg/waiter"
+
+	"barewire/qemu/bench/gvrules"
+	"barewire/qemu/bench/rules"
 )
 
 // gVisor's netstack at the same tasks as barewire's own benchmarks, whose names
@@ -146,56 +149,22 @@ func BenchmarkForward1500(b *testing.B) {
 	forward(b, in, out, 1500-14)
 }
 
-// masquerade has what leaves by the second link bear its address.
-func masquerade(s *stack.Stack) {
-	accept, wrong := &stack.AcceptTarget{NetworkProtocol: header.IPv4ProtocolNumber}, &stack.ErrorTarget{NetworkProtocol: header.IPv4ProtocolNumber}
-	none := stack.IPHeaderFilter{}
-	leaving := stack.IPHeaderFilter{OutputInterface: ""}
-	s.IPTables().ReplaceTable(stack.NATID, stack.Table{
-		Rules: []stack.Rule{
-			{Filter: none, Target: accept}, {Filter: none, Target: accept}, {Filter: none, Target: accept},
-			{Filter: leaving, Target: &stack.MasqueradeTarget{NetworkProtocol: header.IPv4ProtocolNumber}}, {Filter: none, Target: accept}, {Filter: none, Target: wrong},
-		},
-		BuiltinChains: [stack.NumHooks]int{stack.Prerouting: 0, stack.Input: 1, stack.Forward: stack.HookUnset, stack.Output: 2, stack.Postrouting: 3},
-		Underflows:    [stack.NumHooks]int{stack.Prerouting: 0, stack.Input: 1, stack.Forward: stack.HookUnset, stack.Output: 2, stack.Postrouting: 4},
-	}, false)
-}
-
 func BenchmarkForwardNAT64(b *testing.B) {
 	in, out, s := router(b)
-	masquerade(s)
+	gvrules.Masquerade(s)
 	forward(b, in, out, 64-14)
-}
-
-// rules puts n rules that do not match before the end of FORWARD.
-func rules(s *stack.Stack, n int) {
-	accept := &stack.AcceptTarget{NetworkProtocol: header.IPv4ProtocolNumber}
-	none := stack.IPHeaderFilter{}
-	t := stack.Table{Rules: []stack.Rule{{Filter: none, Target: accept}}}
-	for i := range n {
-		t.Rules = append(t.Rules, stack.Rule{
-			Filter: stack.IPHeaderFilter{Src: tcpip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 0}), SrcMask: tcpip.AddrFrom4([4]byte{255, 255, 255, 0})},
-			Target: &stack.DropTarget{NetworkProtocol: header.IPv4ProtocolNumber},
-		})
-	}
-	end := len(t.Rules)
-	t.Rules = append(t.Rules, stack.Rule{Filter: none, Target: accept}, stack.Rule{Filter: none, Target: accept},
-		stack.Rule{Filter: none, Target: &stack.ErrorTarget{NetworkProtocol: header.IPv4ProtocolNumber}})
-	t.BuiltinChains = [stack.NumHooks]int{stack.Prerouting: stack.HookUnset, stack.Input: 0, stack.Forward: 1, stack.Output: end + 1, stack.Postrouting: stack.HookUnset}
-	t.Underflows = [stack.NumHooks]int{stack.Prerouting: stack.HookUnset, stack.Input: 0, stack.Forward: end, stack.Output: end + 1, stack.Postrouting: stack.HookUnset}
-	s.IPTables().ReplaceTable(stack.FilterID, t, false)
 }
 
 func BenchmarkForwardRules100(b *testing.B) {
 	in, out, s := router(b)
-	rules(s, 100)
+	gvrules.Drop(s, rules.Count)
 	forward(b, in, out, 64-14)
 }
 
 func BenchmarkForwardNATRules100(b *testing.B) {
 	in, out, s := router(b)
-	masquerade(s)
-	rules(s, 100)
+	gvrules.Masquerade(s)
+	gvrules.Drop(s, rules.Count)
 	forward(b, in, out, 64-14)
 }
 

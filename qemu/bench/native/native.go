@@ -6,7 +6,7 @@ package native
 
 import (
 	"bytes"
-	"encoding/json"
+	"context"
 	"fmt"
 	"io"
 	"os/exec"
@@ -22,86 +22,92 @@ import (
 // Pair is a task that both do.
 type Pair struct {
 	Task     string
-	Barewire string  // its benchmark in inet
-	GVisor   string  // its benchmark here
-	Unit     string  // of the figure: "ns/op" or what the benchmark reports
-	Want     float64 // how many times less barewire's figure must be
+	Barewire string // its benchmark in inet
+	GVisor   string // its benchmark here
+	Unit     string // of the figure: "ns/op" or what the benchmark reports
+	Once     bool   // one run of it is long, and enough
 }
 
 // Pairs are the tasks. read-only.
 var Pairs = []Pair{
-	{"forward 64 B", "BenchmarkForward64", "BenchmarkForward64", "ns/op", 10},
-	{"forward 1500 B", "BenchmarkForward1500", "BenchmarkForward1500", "ns/op", 10},
-	{"forward 64 B, NAT", "BenchmarkForwardNAT64", "BenchmarkForwardNAT64", "ns/op", 10},
-	{"forward 64 B, 100 rules", "BenchmarkForwardRules100", "BenchmarkForwardRules100", "ns/op", 10},
-	{"forward 64 B, NAT and 100 rules", "BenchmarkForwardNATRules100", "BenchmarkForwardNATRules100", "ns/op", 10},
-	{"UDP receive 64 B", "BenchmarkUDPReceive", "BenchmarkUDPReceive", "ns/op", 10},
-	{"TCP bulk, MTU 1500", "BenchmarkTCP_bulkBars/mtu1500", "BenchmarkTCP_bulkBars/mtu1500", "ns/byte", 5},
-	{"TCP bulk, GSO", "BenchmarkTCP_bulkBars/gso", "BenchmarkTCP_bulkBars/gso", "ns/byte", 2},
-	{"TCP connect and close", "BenchmarkTCP_connectClose", "BenchmarkTCP_connectClose", "ns/op", 5},
-}
-
-// Figure is what a benchmark came to: the median of its runs and all of them.
-type Figure struct {
-	Median float64   `json:"median"`
-	Runs   []float64 `json:"runs"`
-	Allocs float64   `json:"allocs_per_op"`
-}
-
-// Result is one task's.
-type Result struct {
-	Task     string  `json:"task"`
-	Unit     string  `json:"unit"`
-	Barewire Figure  `json:"barewire"`
-	GVisor   Figure  `json:"gvisor"`
-	Ratio    float64 `json:"ratio"` // gVisor's median by barewire's
-	Want     float64 `json:"want"`
+	{table.NativeForward, "BenchmarkForward64", "BenchmarkForward64", "ns/op", false},
+	{table.NativeForward15, "BenchmarkForward1500", "BenchmarkForward1500", "ns/op", false},
+	{table.NativeNAT, "BenchmarkForwardNAT64", "BenchmarkForwardNAT64", "ns/op", false},
+	{table.NativeRules, "BenchmarkForwardRules100", "BenchmarkForwardRules100", "ns/op", false},
+	{table.NativeNATRules, "BenchmarkForwardNATRules100", "BenchmarkForwardNATRules100", "ns/op", false},
+	{table.NativeUDP, "BenchmarkUDPReceive", "BenchmarkUDPReceive", "ns/op", false},
+	{table.NativeTCP, "BenchmarkTCP_bulkBars/mtu1500", "BenchmarkTCP_bulkBars/mtu1500", "ns/byte", false},
+	{table.NativeGSO, "BenchmarkTCP_bulkBars/gso", "BenchmarkTCP_bulkBars/gso", "ns/byte", false},
+	{table.NativeConnect, "BenchmarkTCP_connectClose", "BenchmarkTCP_connectClose", "ns/op", false},
+	{table.NativeIdle, "BenchmarkTCP_idle200k", "BenchmarkTCP_idle", "B/conn", true},
 }
 
 // Run builds both benchmarks below dir and runs each task rounds times, the two
-// sides in turns. root is the folder of the repository.
-func Run(root, dir string, rounds int, each time.Duration, say io.Writer) ([]Result, error) {
+// sides in turns. root is the folder of the repository. A task that fails is
+// noted and left out.
+func Run(ctx context.Context, root, dir string, rounds int, each time.Duration, say io.Writer) (*table.Table, error) {
 	sides := [2]struct{ name, folder, binary string }{
-		{"barewire", root, filepath.Join(dir, "barewire.test")},
-		{"gVisor", filepath.Join(root, "qemu/bench"), filepath.Join(dir, "gvisor.test")},
+		{table.Barewire, root, filepath.Join(dir, "barewire.test")},
+		{table.GVisor, filepath.Join(root, "qemu/bench"), filepath.Join(dir, "gvisor.test")},
 	}
 	for i, pkg := range []string{"./inet", "./native"} {
-		build := exec.Command("go", "test", "-c", "-o", sides[i].binary, pkg)
+		build := exec.CommandContext(ctx, "go", "test", "-c", "-o", sides[i].binary, pkg)
 		build.Dir = sides[i].folder
 		if out, err := build.CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("%s: %w\n%s", sides[i].name, err, out)
 		}
 	}
-	var results []Result
+	t := table.New(table.Native, "In a process, without QEMU: barewire's stack and gVisor's on links in memory", table.Barewire, table.GVisor)
 	for _, p := range Pairs {
-		r := Result{Task: p.Task, Unit: p.Unit, Want: p.Want}
 		for range rounds {
-			for i, f := range []*Figure{&r.Barewire, &r.GVisor} {
-				v, allocs, err := once(sides[i].binary, []string{p.Barewire, p.GVisor}[i], p.Unit, each)
-				if err != nil {
-					return nil, fmt.Errorf("%s: %s: %w", sides[i].name, p.Task, err)
+			for i, benchmark := range []string{p.Barewire, p.GVisor} {
+				how := each.String()
+				if p.Once {
+					how = "1x"
 				}
-				f.Runs = append(f.Runs, v)
-				f.Allocs = allocs
+				v, allocs, err := once(ctx, sides[i].binary, benchmark, p.Unit, how)
+				if ctx.Err() != nil {
+					return t, context.Cause(ctx)
+				}
+				if err != nil {
+					t.Note("%s: %s: %v", sides[i].name, p.Task, err)
+					continue
+				}
+				t.Add(p.Task, p.Unit, -1, sides[i].name, v)
+				if p.Unit == "ns/op" {
+					t.Add(table.NativeAllocation+p.Task, "1/op", -1, sides[i].name, allocs)
+				}
+			}
+			if p.Once {
+				break
 			}
 		}
-		r.Barewire.Median, r.GVisor.Median = table.Median(r.Barewire.Runs), table.Median(r.GVisor.Runs)
-		r.Ratio = r.GVisor.Median / r.Barewire.Median
-		fmt.Fprintf(say, "%-34s barewire %8.4g, gVisor %8.4g %s: %.1f times (want %g)\n", r.Task, r.Barewire.Median, r.GVisor.Median, r.Unit, r.Ratio, r.Want)
-		results = append(results, r)
+		if r := t.Row(p.Task); r != nil {
+			ratio, _, _, _ := r.Ratio(table.Barewire, table.GVisor)
+			fmt.Fprintf(say, "%-34s %5.1f times gVisor\n", p.Task, ratio)
+		}
 	}
-	return results, nil
+	return t, nil
 }
 
 // once runs one benchmark and returns its figure in a unit.
-func once(binary, name, unit string, each time.Duration) (v, allocs float64, err error) {
+func once(ctx context.Context, binary, name, unit, benchtime string) (v, allocs float64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
 	var out bytes.Buffer
-	cmd := exec.Command(binary, "-test.run=^$", "-test.benchmem", "-test.bench="+pattern(name), "-test.benchtime="+each.String())
+	cmd := exec.CommandContext(ctx, binary, "-test.run=^$", "-test.benchmem", "-test.bench="+pattern(name), "-test.benchtime="+benchtime)
+	cmd.WaitDelay = time.Second
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Run(); err != nil {
 		return 0, 0, fmt.Errorf("%w\n%s", err, out.String())
 	}
-	for line := range strings.Lines(out.String()) {
+	return figures(out.String(), name, unit)
+}
+
+// figures reads a benchmark's figure in a unit, and its allocations, from what
+// the testing package prints.
+func figures(out, name, unit string) (v, allocs float64, err error) {
+	for line := range strings.Lines(out) {
 		f := strings.Fields(line)
 		if len(f) < 4 || !strings.HasPrefix(f[0], name) {
 			continue
@@ -123,7 +129,7 @@ func once(binary, name, unit string, each time.Duration) (v, allocs float64, err
 			return v, allocs, nil
 		}
 	}
-	return 0, 0, fmt.Errorf("no %s in:\n%s", unit, out.String())
+	return 0, 0, fmt.Errorf("no %s in:\n%s", unit, out)
 }
 
 // pattern is the regular expression of a benchmark's name, part by part.
@@ -133,19 +139,4 @@ func pattern(name string) string {
 		parts[i] = "^" + regexp.QuoteMeta(p) + "$"
 	}
 	return strings.Join(parts, "/")
-}
-
-// Markdown writes results as a table.
-func Markdown(w io.Writer, l []Result) {
-	fmt.Fprintln(w, "| task | barewire | gVisor netstack | unit | ratio | must reach | allocations: barewire, gVisor |\n|---|---|---|---|---|---|---|")
-	for _, r := range l {
-		fmt.Fprintf(w, "| %s | %.4g | %.4g | %s | %.1f | %g | %g, %g |\n", r.Task, r.Barewire.Median, r.GVisor.Median, r.Unit, r.Ratio, r.Want, r.Barewire.Allocs, r.GVisor.Allocs)
-	}
-}
-
-// JSON writes results for a later comparison.
-func JSON(w io.Writer, l []Result) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "\t")
-	return e.Encode(l)
 }

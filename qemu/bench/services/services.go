@@ -1,7 +1,8 @@
 // Package services is what the measured program does, whatever its network is:
 //
 //	7/udp     the same bytes back
-//	80        HTTP: "hello" for every path
+//	80        HTTP: "hello" for every path, but for /runtime: what Go's runtime
+//	          has counted, see [Runtime]
 //	5001      TCP that is read and thrown away
 //	5002      TCP that is written to until the client closes
 //	5003      TCP that is accepted and closed at once
@@ -72,12 +73,14 @@ func Serve(n Network) error {
 		}
 		return err
 	}
-	hello := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "hello") })
+	mux := http.NewServeMux()
+	mux.HandleFunc("/runtime", serveRuntime)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "hello") })
 	l, err := n.Listen(80)
 	if err != nil {
 		return err
 	}
-	go func() { failed <- http.Serve(l, hello) }()
+	go func() { failed <- http.Serve(l, mux) }()
 	for _, err := range []error{
 		udp(7, echo), tcp(5001, discard), tcp(5002, source), tcp(5003, func(c net.Conn) { c.Close() }), udp(5004, count), udp(5005, func(c net.PacketConn) error { return blast(n, c) }),
 	} {

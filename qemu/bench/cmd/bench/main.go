@@ -1,17 +1,28 @@
-// Bench measures barewire beside its peers and writes tables below build/bench.
+// Bench measures barewire beside its peers.
 //
-//	bench [-rounds n] [-time d] native   the stack beside gVisor's, in a process
-//	bench [-rounds n] [-time d] guest    the image beside a Linux guest and gVisor, in QEMU; needs root
+//	bench [-full] [-rounds n] [-time d] [-only groups]   everything, below build/bench
+//	bench compare OLD.json [NEW.json]                    a saved result with the last one
+//
+// Groups are offloads, no-offloads, forwarding, smp, size, second and native. All
+// but the last run machines in QEMU and need root, for TAP devices. What comes out
+// is build/bench/result.md, .json and a plot of each group, all of them written
+// again after each group: what is interrupted keeps what it has.
+//
+// Comparing ends with status 3 when something got worse beyond the spread.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
 	"time"
 
 	"barewire/qemu"
@@ -20,100 +31,191 @@ import (
 	"barewire/qemu/bench/table"
 )
 
+// Statuses.
+const (
+	failed = 1
+	usage  = 2
+	worse  = 3
+)
+
+// How much is measured. read-only.
+var (
+	quick = amount{rounds: 3, guest: time.Second, native: 200 * time.Millisecond, limit: 23 * time.Minute}
+	full  = amount{rounds: 9, guest: 3 * time.Second, native: time.Second}
+)
+
+type amount struct {
+	rounds        int
+	guest, native time.Duration
+	limit         time.Duration // no round begins after it
+}
+
 func main() {
-	rounds := flag.Int("rounds", 3, "`times` each side is measured, in turns")
-	each := flag.Duration("time", 0, "`time` of one measurement (default 300ms for native, 2s for guest)")
 	root := flag.String("root", "../..", "`folder` of the repository")
+	long := flag.Bool("full", false, "more and longer rounds")
+	rounds := flag.Int("rounds", 0, "`times` each side is measured, in turns")
+	each := flag.Duration("time", 0, "`time` of one measurement of a guest")
+	only := flag.String("only", strings.Join(groups(), ","), "`groups` to measure")
+	flag.Usage = func() {
+		fmt.Fprintln(os.Stderr, "usage: bench [flags] | bench [flags] compare OLD.json [NEW.json]")
+		flag.PrintDefaults()
+	}
 	flag.Parse()
-	var err error
+	status, err := 0, error(nil)
 	switch {
-	case flag.NArg() == 1 && flag.Arg(0) == "native":
-		err = runNative(*root, *rounds, either(*each, 300*time.Millisecond))
-	case flag.NArg() == 1 && flag.Arg(0) == "guest":
-		err = runGuest(*root, *rounds, either(*each, 2*time.Second))
+	case flag.NArg() == 0:
+		a := quick
+		if *long {
+			a = full
+		}
+		if *rounds > 0 {
+			a.rounds, a.limit = *rounds, 0
+		}
+		if *each > 0 {
+			a.guest = *each
+		}
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		err = measure(ctx, *root, a, strings.Split(*only, ","), os.Stdout)
+	case flag.Arg(0) == "compare" && flag.NArg() >= 2 && flag.NArg() <= 3:
+		status, err = compare(flag.Arg(1), either(flag.Arg(2), filepath.Join(*root, "build/bench/result.json")), os.Stdout)
 	default:
-		fmt.Fprintln(os.Stderr, "usage: bench [flags] native|guest")
-		os.Exit(2)
+		flag.Usage()
+		os.Exit(usage)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1)
+		status = failed
 	}
+	os.Exit(status)
 }
 
-func either(d, otherwise time.Duration) time.Duration {
-	if d == 0 {
+func either(s, otherwise string) string {
+	if s == "" {
 		return otherwise
 	}
-	return d
+	return s
 }
 
-// folder returns the repository's folder and that of the results.
-func folder(root string) (abs, dir string, err error) {
-	if abs, err = filepath.Abs(root); err != nil {
-		return "", "", err
+func groups() []string { return append(guest.Groups(), table.Native) }
+
+// measure fills the tables of groups and writes them after each.
+func measure(ctx context.Context, root string, a amount, only []string, say io.Writer) error {
+	for _, g := range only {
+		if !slices.Contains(groups(), g) {
+			return fmt.Errorf("there is no group %q, but %s", g, strings.Join(groups(), ", "))
+		}
 	}
-	dir = filepath.Join(abs, "build/bench")
-	return abs, dir, os.MkdirAll(dir, 0o777)
-}
-
-// save writes a result's table and its figures.
-func save(dir, name string, markdown func(io.Writer), figures func(io.Writer) error) error {
-	for ext, f := range map[string]func(io.Writer) error{".md": func(w io.Writer) error { markdown(w); return nil }, ".json": figures} {
-		file, err := os.Create(filepath.Join(dir, name+ext))
+	root, err := filepath.Abs(root)
+	if err != nil {
+		return err
+	}
+	dir := filepath.Join(root, "build/bench")
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return err
+	}
+	start := time.Now()
+	result := &table.Result{Conditions: conditions(root)}
+	plan := &guest.Plan{Rounds: a.rounds, Each: a.guest, Say: say}
+	if a.limit > 0 {
+		plan.Until = start.Add(a.limit)
+	}
+	var peers *guest.Peers
+	for _, g := range groups() {
+		if !slices.Contains(only, g) {
+			continue
+		}
+		fmt.Fprintf(say, "\n== %s\n", g)
+		var l []*table.Table
+		if g == table.Native {
+			var t *table.Table
+			if t, err = native.Run(ctx, root, dir, a.rounds, a.native, say); t != nil {
+				l = append(l, t)
+			}
+		} else {
+			if err := qemu.CanNamespace(); err != nil {
+				return fmt.Errorf("%w; without that there is -only %s", err, table.Native)
+			}
+			if peers == nil {
+				if peers, err = guest.Build(root, dir); err != nil {
+					return err
+				}
+			}
+			l, err = plan.Measure(ctx, peers, g)
+		}
+		result.Tables = append(result.Tables, l...)
+		result.Took = time.Since(start)
+		if e := write(dir, result); e != nil {
+			return e
+		}
+		if ctx.Err() != nil {
+			return errors.New("interrupted; what there is is in " + dir)
+		}
 		if err != nil {
 			return err
 		}
-		if err := f(file); err != nil {
-			file.Close()
+	}
+	result.Conditions = append(result.Conditions, load("at the end"))
+	if err := write(dir, result); err != nil {
+		return err
+	}
+	fmt.Fprintln(say)
+	result.Verdicts(say)
+	fmt.Fprintf(say, "in %v; tables, figures and plots are %s/result.md, result.json and *.svg\n", result.Took.Round(time.Second), dir)
+	return nil
+}
+
+// write writes a result: text, figures, and a plot of each group.
+func write(dir string, r *table.Result) error {
+	files := map[string]func(io.Writer) error{
+		"result.md":   func(w io.Writer) error { r.Markdown(w); return nil },
+		"result.json": r.JSON,
+	}
+	for _, t := range r.Tables {
+		files[t.Group+".svg"] = t.SVG
+	}
+	for name, f := range files {
+		file, err := os.Create(filepath.Join(dir, name))
+		if err != nil {
 			return err
 		}
-		if err := file.Close(); err != nil {
+		if err := errors.Join(f(file), file.Close()); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func runNative(root string, rounds int, each time.Duration) error {
-	root, dir, err := folder(root)
+// compare prints what changed between two results, and returns the status to end
+// with.
+func compare(oldFile, newFile string, w io.Writer) (status int, err error) {
+	old, err := read(oldFile)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	results, err := native.Run(root, dir, rounds, each, os.Stdout)
+	now, err := read(newFile)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	return save(dir, "native", func(w io.Writer) { native.Markdown(w, results) }, func(w io.Writer) error { return native.JSON(w, results) })
+	l := table.Compare(old, now)
+	if len(l) == 0 {
+		return 0, fmt.Errorf("%s and %s have nothing in common", oldFile, newFile)
+	}
+	if table.Changes(w, l) > 0 {
+		return worse, nil
+	}
+	return 0, nil
 }
 
-func runGuest(root string, rounds int, each time.Duration) error {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	root, dir, err := folder(root)
+func read(name string) (*table.Result, error) {
+	f, err := os.Open(name)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	peers, err := guest.Peers(root, dir)
+	defer f.Close()
+	r, err := table.Read(f)
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	var names []string
-	for _, p := range peers {
-		names = append(names, p.Name)
-	}
-	var tables []*table.Table
-	for _, offloads := range []bool{true, false} {
-		t, err := guest.Run(ctx, peers, guest.Setting{Machine: qemu.Q35, CPUs: 1, Memory: 256, Offloads: offloads}, rounds, each, os.Stdout)
-		if err != nil {
-			return err
-		}
-		t.Markdown(os.Stdout, names)
-		tables = append(tables, t)
-	}
-	return save(dir, "guest", func(w io.Writer) {
-		for _, t := range tables {
-			t.Markdown(w, names)
-		}
-	}, func(w io.Writer) error { return table.JSON(w, tables) })
+	return r, nil
 }

@@ -1,0 +1,55 @@
+package guest
+
+import (
+	"context"
+	"encoding/json"
+	"net"
+	"net/http"
+	"time"
+
+	"barewire/qemu/bench/services"
+	"barewire/qemu/bench/table"
+)
+
+// runtime is what the program's runtime has counted so far, nil where nobody
+// asks or it does not answer.
+func (r *Running) runtime(garbage *table.Table) *services.Runtime {
+	if garbage == nil || !r.echoes {
+		return nil
+	}
+	client := r.client(1, false, 2*time.Second)
+	defer client.CloseIdleConnections()
+	resp, err := client.Get("http://guest/runtime")
+	if err != nil {
+		return nil
+	}
+	defer resp.Body.Close()
+	var v services.Runtime
+	if json.NewDecoder(resp.Body).Decode(&v) != nil {
+		return nil
+	}
+	return &v
+}
+
+// client is an HTTP client of the guest's on so many connections.
+func (r *Running) client(conns int, keep bool, timeout time.Duration) *http.Client {
+	return &http.Client{Timeout: timeout, Transport: &http.Transport{
+		MaxIdleConnsPerHost: conns, MaxConnsPerHost: conns, DisableKeepAlives: !keep, DisableCompression: true,
+		DialContext: func(context.Context, string, string) (net.Conn, error) { return r.dial("tcp4", 80) },
+	}}
+}
+
+// collected enters what happened in a program between two readings: how long
+// goroutines that could run waited for it, 99 of 100 and the longest, how long
+// the collector stopped all of them at most, and what it took of the processor.
+func collected(t *table.Table, side, load string, before, after *services.Runtime) {
+	if t == nil || before == nil || after == nil {
+		return
+	}
+	d := after.Since(*before)
+	t.Add(load+": scheduling latency, 99 %", "µs", -1, side, 1e6*services.Quantile(d.Latency, 0.99))
+	t.Add(load+": scheduling latency, most", "µs", -1, side, 1e6*services.Quantile(d.Latency, 1))
+	t.Add(load+": collector's pause, 99 %", "µs", -1, side, 1e6*services.Quantile(d.Pauses, 0.99))
+	t.Add(load+": collector's pause, most", "µs", -1, side, 1e6*services.Quantile(d.Pauses, 1))
+	t.Add(load+": collector's share", "%", -1, side, 100*d.GCTime/max(d.Uptime.Seconds(), 1e-9))
+}
