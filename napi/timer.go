@@ -17,6 +17,7 @@ const (
 	levelShift  = 3
 
 	notPending = -1
+	noAlarm    = -1
 	expired    = wheelLevels * wheelSize // bucket of timers about to run
 )
 
@@ -30,7 +31,7 @@ type Timers struct {
 	buckets [expired + 1]timerList
 	pending [wheelLevels]uint64 // buckets in use
 	alarm   Alarm
-	armed   int64 // tick the alarm is set for, 0 if none
+	armed   int64 // tick the alarm is set for, noAlarm if none
 }
 
 type timerList struct{ head, tail *Timer }
@@ -46,7 +47,7 @@ type Timer struct {
 }
 
 func newTimers(c Clock, raise func()) *Timers {
-	return &Timers{clock: c, raise: raise, clk: c.Now() / tick}
+	return &Timers{clock: c, raise: raise, clk: c.Now() / tick, armed: noAlarm}
 }
 
 // Init sets a timer up: fn runs in softirq context each time it goes off. Not
@@ -85,7 +86,10 @@ func (t *Timer) Pending() bool {
 // Mod sets the timer to go off at expires, in nanoseconds of the stack's
 // clock; the past means at once (Linux: mod_timer). It reports whether the
 // timer was pending. Any context, also inside fn.
-func (t *Timer) Mod(expires int64) bool {
+func (t *Timer) Mod(expires int64) bool { return t.ModAt(expires, t.w.clock.Now()) }
+
+// ModAt is Mod for who read the clock a moment ago: now is what it said.
+func (t *Timer) ModAt(expires, now int64) bool {
 	w := t.w
 	w.mu.Lock()
 	was := t.bucket != notPending
@@ -93,8 +97,9 @@ func (t *Timer) Mod(expires int64) bool {
 		w.unlink(t)
 	}
 	t.expires = expires
-	w.insert(t)
-	w.arm()
+	if due := w.insert(t, now); w.armed == noAlarm || w.armed > due {
+		w.armAt(due, now)
+	}
 	w.mu.Unlock()
 	return was
 }
@@ -112,20 +117,22 @@ func (t *Timer) Del() bool {
 	return true
 }
 
-// insert files t under its expiry; the caller holds mu.
-func (w *Timers) insert(t *Timer) {
+// insert files t under its expiry and returns the tick when it is due; the
+// caller holds mu.
+func (w *Timers) insert(t *Timer, now int64) int64 {
 	// The wheel's hand moves only when something expires. Bring it up to date
-	// first: distance from it decides how exact the timer is.
-	now := w.clock.Now() / tick
-	if next := w.nextExpiry(); next > now || next < 0 {
-		w.clk = max(w.clk, now)
-	} else {
-		w.clk = max(w.clk, next)
+	// first: distance from it decides how exact the timer is. Nothing expires
+	// before the alarm goes off, and without one there is nothing.
+	hand := now / tick
+	if w.armed != noAlarm {
+		hand = min(hand, w.armed)
 	}
+	w.clk = max(w.clk, hand)
 	at := max(ticks(t.expires), w.clk)
 	bucket, due := w.bucketOf(at)
 	t.slack = uint32(max(due-at, 0))
 	w.link(t, bucket)
+	return max(due, at)
 }
 
 // bucketOf returns the bucket for a timer at tick at, which is not before clk, and
@@ -197,15 +204,10 @@ func (w *Timers) nextExpiry() int64 {
 	return next
 }
 
-// arm sets the alarm to the next expiry if that is sooner than what it is set
-// to; the caller holds mu.
-func (w *Timers) arm() {
-	next := w.nextExpiry()
-	if next < 0 || w.armed != 0 && w.armed <= next {
-		return
-	}
-	w.armed = max(next, 1)
-	d := time.Duration(max(next*tick-w.clock.Now(), 0))
+// armAt sets the alarm to a tick; the caller holds mu.
+func (w *Timers) armAt(next, now int64) {
+	w.armed = next
+	d := time.Duration(max(next*tick-now, 0))
 	if r, ok := w.alarm.(interface{ Reset(time.Duration) bool }); ok {
 		r.Reset(d)
 		return
@@ -238,8 +240,10 @@ func (w *Timers) run() {
 		fn(t)
 		w.mu.Lock()
 	}
-	w.armed = 0
-	w.arm()
+	w.armed = noAlarm
+	if next := w.nextExpiry(); next >= 0 {
+		w.armAt(next, w.clock.Now())
+	}
 	w.mu.Unlock()
 }
 

@@ -225,7 +225,9 @@ func (s *Sock) ConnectTo(sa Sockaddr) (id Ident, rt *Rtable, src header.Addr, ge
 		id.RcvSaddr = f.Src
 	}
 	id.Daddr, id.Dport = f.Dst, sa.Port
-	s.SeedID()
+	var seed [2]byte
+	s.IP.Dev.Rand(seed[:])
+	s.SeedID(uint16(seed[0]) | uint16(seed[1])<<8)
 	return id, rt, f.Src, gen, nil
 }
 

@@ -88,11 +88,13 @@ func (n *Net) rcvFinish(b *skb.Buff, dev *napi.NetDevice) {
 		return
 	}
 	rx := &n.rx[b.CPU]
+	demuxed := false
 	rt, ok := b.Dst.(*Rtable)
 	if !ok {
 		rt = rx.hint.find(b, h, dev)
 	}
 	if rt == nil {
+		demuxed = b.Sk == nil
 		if rt = n.earlyDemux(b, h); rt != nil {
 			h = header.IPv4(b.Data()) // it may stand elsewhere now
 			rx.hint.keep(n, rt, b, h, dev)
@@ -103,7 +105,11 @@ func (n *Net) rcvFinish(b *skb.Buff, dev *napi.NetDevice) {
 		if !h.Dst().IsMulticast() {
 			rx.routed++
 		}
-		if rt, why = n.routeInput(b, h.Src(), h.Dst(), h.TOS(), dev); rt == nil {
+		rt, why = n.routeInput(b, h.Src(), h.Dst(), h.TOS(), dev)
+		if demuxed && (rt == nil || rt.in != inLocal) {
+			b.Sk = nil // whatever earlyDemux found, the packet is not for it
+		}
+		if rt == nil {
 			if why == skb.IPRPFilter {
 				n.MIB.TCPExt[mib.IPReversePathFilter].Add(1) // shown there, of all places
 			}

@@ -99,6 +99,8 @@ type Net struct {
 	MC    Multicast       // nil while there is no IGMP: all hosts is the only group
 	MR    MulticastRouter // nil while there is none
 
+	lastRoute atomic.Pointer[cachedRoute] // what socks that connect next may share
+
 	OriginalDst OriginalDst // nil while there is none
 
 	// Sock and Limits are what the sockets obey.

@@ -183,7 +183,13 @@ func (n *Net) neighbour(rt *Rtable, dst header.Addr) (*neigh.Neigh, error) {
 // ConfirmNeigh notes that the next hop of a route answers (Linux:
 // dst_confirm_neigh, for MSG_CONFIRM).
 func (n *Net) ConfirmNeigh(rt *Rtable, dst header.Addr) {
+	n.ConfirmNeighAt(rt, dst, n.Dev.Clock().Now())
+}
+
+// ConfirmNeighAt is ConfirmNeigh for who read the clock a moment ago: now is what
+// it said.
+func (n *Net) ConfirmNeighAt(rt *Rtable, dst header.Addr, now int64) {
 	if nb := n.Neigh.Lookup(rt.Dev, rt.Nexthop(dst)); nb != nil {
-		nb.Confirm()
+		nb.ConfirmAt(now)
 	}
 }

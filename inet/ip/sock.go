@@ -122,10 +122,11 @@ type Sock struct {
 }
 
 // cachedRoute is the route of a connected sock (Linux: sk_dst_cache): good as
-// long as identity and routing table are those it was made for.
+// long as identity and routing table are those it was made for. It does not
+// change: socks whose identity changes only with their routes share it.
 type cachedRoute struct {
 	rt    *Rtable
-	ident *Ident
+	ident *Ident // nil: SetIdent sees to it
 	gen   uint32
 	src   header.Addr
 }
@@ -259,19 +260,16 @@ func (s *Sock) NextID() uint16 { return uint16(s.id.Add(1)) }
 // NextIDs is NextID for n packets: it returns the first one's.
 func (s *Sock) NextIDs(n int) uint16 { return uint16(s.id.Add(uint32(n)) - uint32(n)) }
 
-// SeedID makes the identifications of a new connection start anywhere.
-func (s *Sock) SeedID() {
-	var r [2]byte
-	s.IP.Dev.Rand(r[:])
-	s.id.Store(uint32(r[0]) | uint32(r[1])<<8)
-}
+// SeedID makes the identifications of a new connection start at from, which
+// nobody can foresee.
+func (s *Sock) SeedID(from uint16) { s.id.Store(uint32(from)) }
 
 // CachedRoute returns the route kept for identity id and the source address it
 // goes with; nil when there is none or something changed (Linux:
 // sk_dst_check).
 func (s *Sock) CachedRoute(id *Ident) (*Rtable, header.Addr) {
 	c := s.route.Load()
-	if c == nil || c.ident != id || c.gen != s.IP.FIB.Generation() || !c.rt.Dev.IsUp() || c.rt.Expired() {
+	if c == nil || c.ident != id && c.ident != nil || c.gen != s.IP.FIB.Generation() || !c.rt.Dev.IsUp() || c.rt.Expired() {
 		return nil, 0
 	}
 	return c.rt, c.src
@@ -280,6 +278,18 @@ func (s *Sock) CachedRoute(id *Ident) (*Rtable, header.Addr) {
 // CacheRoute keeps a route (Linux: sk_dst_set).
 func (s *Sock) CacheRoute(id *Ident, rt *Rtable, src header.Addr, gen uint32) {
 	s.route.Store(&cachedRoute{rt: rt, ident: id, gen: gen, src: src})
+}
+
+// KeepRoute is CacheRoute for a sock whose owner, or the holder of its short lock,
+// alone keeps routes and changes the identity. Those by the same route share what
+// is kept.
+func (s *Sock) KeepRoute(rt *Rtable, src header.Addr, gen uint32) {
+	c := s.IP.lastRoute.Load()
+	if c == nil || *c != (cachedRoute{rt: rt, gen: gen, src: src}) {
+		c = &cachedRoute{rt: rt, gen: gen, src: src}
+		s.IP.lastRoute.Store(c)
+	}
+	s.route.Store(c)
 }
 
 // Inherit copies the options of a listener to the sock of a connection it took

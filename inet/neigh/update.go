@@ -154,8 +154,13 @@ func (n *Neigh) learn(hw *[6]byte, state, old uint32, f int, ntf uint32, now int
 // Confirm notes a proof of reachability from a higher layer (Linux:
 // neigh_confirm): progress of a connection, MSG_CONFIRM.
 func (n *Neigh) Confirm() {
+	n.ConfirmAt(n.t.clock.Now())
+}
+
+// ConfirmAt is Confirm at a time by the stack's clock that has not been long ago.
+func (n *Neigh) ConfirmAt(now int64) {
 	n.mu.Lock()
-	n.confirmed = n.t.clock.Now()
+	n.confirmed = max(n.confirmed, now)
 	n.mu.Unlock()
 }
 

@@ -14,6 +14,8 @@ type Ops interface {
 	Bind(sa []byte) error
 	Connect(sa []byte, flags int) error
 	Listen(backlog int) error
+	// Accept returns a socket with SK and Ops set; the rest it has from the
+	// listener.
 	Accept(flags int) (*Socket, error)
 	// Getname writes the local or the peer's address and returns its full
 	// length, which may exceed len(buf).
@@ -66,7 +68,14 @@ func (s *Socket) Listen(backlog int) error { return s.Ops.Listen(backlog) }
 
 // Accept takes the next established connection (accept4(2)). flags may carry
 // O_NONBLOCK, which governs this call only.
-func (s *Socket) Accept(flags int) (*Socket, error) { return s.Ops.Accept(flags) }
+func (s *Socket) Accept(flags int) (*Socket, error) {
+	c, err := s.Ops.Accept(flags)
+	if err != nil {
+		return nil, err
+	}
+	c.Family, c.Type, c.Protocol, c.devIoctl = s.Family, s.Type, s.Protocol, s.devIoctl
+	return c, nil
+}
 
 // Getname writes the socket's own address, or its peer's, into buf
 // (getsockname(2), getpeername(2)). It returns the address's full length, which

@@ -156,9 +156,3 @@ func (m *Memory) Uncharge(n int64) { m.uncharge(n) }
 
 // Stream returns the stream protocol's part, nil for others.
 func (sk *Sock) Stream() Stream { return sk.stream }
-
-// Sibling makes c the socket of a connection that s, a listener, took: of the
-// same family, type and protocol, over sk and with calls ops.
-func (s *Socket) Sibling(c *Socket, sk *Sock, ops Ops) {
-	c.Family, c.Type, c.Protocol, c.SK, c.Ops, c.devIoctl = s.Family, s.Type, s.Protocol, sk, ops, s.devIoctl
-}

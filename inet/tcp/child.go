@@ -25,6 +25,7 @@ func (r *request) makeSock(b *skb.Buff, h header.TCP) (s *Sock, overflow bool) {
 		l.listenDrop()
 		return nil, true
 	}
+	gen := t.ip.FIB.Generation()
 	rt := r.route()
 	if rt == nil {
 		l.listenDrop()
@@ -40,10 +41,10 @@ func (r *request) makeSock(b *skb.Buff, h header.TCP) (s *Sock, overflow bool) {
 	id := &ip.Ident{RcvSaddr: k.laddr, Saddr: k.laddr, Daddr: k.raddr, Num: k.lport, Dport: k.rport,
 		BoundDev: r.e.dev, UserAddr: true, UserPort: true}
 	s.SetIdent(id)
-	s.SeedID()
-	s.CacheRoute(id, rt, k.laddr, t.ip.FIB.Generation())
+	s.KeepRoute(rt, k.laddr, gen)
+	s.keepRxDst(b)
 	s.routeRTOMin(rt)
-	s.order = t.hashTuple(k)
+	s.setOrder(k)
 	if r.opt != nil {
 		s.SetSendOptions(r.opt)
 	}

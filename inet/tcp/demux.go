@@ -19,7 +19,7 @@ type rxDst struct {
 // earlyDemux finds the connection of a packet before it is routed, and with it
 // the decision that held for the one before (Linux: tcp_v4_early_demux). The
 // packet then carries the sock, so that it is looked up once. Data is the IP
-// header. Nil, and nothing is noted, when either is not known.
+// header. Nil when either is not known; the packet may carry the sock all the same.
 func (t *TCP) earlyDemux(b *skb.Buff, in header.IPv4) *ip.Rtable {
 	at := in.HeaderLen()
 	if t.conf.earlyDemux.Load() == 0 || b.PktType != skb.PacketHost || !b.MayPull(at+header.TCPMinLen) {
@@ -27,6 +27,9 @@ func (t *TCP) earlyDemux(b *skb.Buff, in header.IPv4) *ip.Rtable {
 	}
 	p := b.Data()
 	in, h := header.IPv4(p), header.TCP(p[at:])
+	if h.Flags()&(header.TCPSyn|header.TCPAck) == header.TCPSyn {
+		return nil // a connection that begins has come no way yet
+	}
 	k := tuple{laddr: in.Dst(), raddr: in.Src(), lport: h.DstPort(), rport: h.SrcPort()}
 	e := t.tab.lookup(&k, b.DevIndex())
 	if e == nil {
@@ -36,11 +39,11 @@ func (t *TCP) earlyDemux(b *skb.Buff, in header.IPv4) *ip.Rtable {
 	if s == nil {
 		return nil
 	}
+	b.Sk = s
 	d := s.rxDst.Load()
 	if d == nil || d.dev != b.Iif || d.gen != t.ip.FIB.Generation() {
 		return nil
 	}
-	b.Sk = s
 	return d.rt
 }
 

@@ -101,8 +101,16 @@ func (h *hashinfo) shard(k *tuple) *ehashShard {
 	return &h.shards[(hi^lo)%ehashShards]
 }
 
-// hashTuple is the keyed hash of a connection.
-func (t *TCP) hashTuple(k *tuple) uint32 { return uint32(t.secr.hash.sum2(k.words())) }
+// hashTuple is the keyed hash of a connection: its low half chooses queues and
+// listeners, its high half where the identifications begin.
+func (t *TCP) hashTuple(k *tuple) uint64 { return t.secr.hash.quick2(k.words()) }
+
+// setOrder takes both halves for a connection that begins.
+func (s *Sock) setOrder(k *tuple) {
+	h := s.tcp.hashTuple(k)
+	s.order = uint32(h)
+	s.SeedID(uint16(h >> 32))
+}
 
 // lookup finds a connection (Linux: __inet_lookup_established). dev is the
 // device the packet came by.
@@ -216,7 +224,7 @@ func (h *hashinfo) lookupListener(k *tuple, dev int32, b *skb.Buff, hdr header.T
 		}
 	}
 	if found != nil && found.extra.group != nil {
-		if s := found.extra.group.choose(b, hdr, h.t.hashTuple(k)); s != nil {
+		if s := found.extra.group.choose(b, hdr, uint32(h.t.hashTuple(k))); s != nil {
 			return s
 		}
 	}

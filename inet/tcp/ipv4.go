@@ -362,15 +362,14 @@ func (s *Sock) connect(sa ip.Sockaddr) error {
 		k := &e.key
 		if !s.repairing() {
 			if s.writeSeq == 0 {
-				s.writeSeq = t.initSeq(k)
+				s.writeSeq = t.initSeq(k, t.now())
 			}
 			s.tsOffset = 0
 			if t.conf.timestamps.Load() == 1 {
 				s.tsOffset = t.tsOffset(k)
 			}
 		}
-		s.SeedID()
-		s.order = t.hashTuple(k)
+		s.setOrder(k)
 		if s.repairing() {
 			s.repairConnect(rt)
 			return nil

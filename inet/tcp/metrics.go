@@ -92,7 +92,7 @@ func (s *Sock) saveMetrics() {
 	if rt == nil {
 		return
 	}
-	p, now := s.fastopenPeer(), s.tcp.now()
+	p, now := s.fastopenPeer(), s.ns()
 	m := t.metrics.get(p, now)
 	if s.backoff != 0 || s.srtt == 0 {
 		// It could not measure: what was known may be wrong, too.
@@ -167,7 +167,7 @@ func (s *Sock) initMetrics(rt *ip.Rtable) {
 	t := s.tcp
 	m := peerMetrics{}
 	if rt != nil {
-		m = t.metrics.get(s.fastopenPeer(), t.now())
+		m = t.metrics.get(s.fastopenPeer(), s.ns())
 	}
 	if m.ssthresh != 0 && t.conf.nossthresh.Load() == 0 {
 		s.ssthresh = m.ssthresh

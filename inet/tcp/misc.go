@@ -142,7 +142,7 @@ func (s *Sock) advertiseMSS() int {
 func (s *Sock) confirmNeigh() {
 	id := s.Ident()
 	if rt, _ := s.CachedRoute(id); rt != nil {
-		s.IP.ConfirmNeigh(rt, id.Daddr)
+		s.IP.ConfirmNeighAt(rt, id.Daddr, s.ns())
 	}
 }
 

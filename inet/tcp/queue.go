@@ -16,6 +16,10 @@ type sendQueue struct {
 	q    []*skb.Buff
 	head int32
 	nrtx int32 // segments sent
+
+	// Room for one, which is all that many a connection ever has: a SYN, a
+	// request, a FIN.
+	first [1]*skb.Buff
 }
 
 func (w *sendQueue) len() int           { return len(w.q) - int(w.head) }
@@ -63,6 +67,9 @@ func (w *sendQueue) push(b *skb.Buff) {
 		n := copy(w.q, w.q[w.head:])
 		clear(w.q[n:])
 		w.q, w.head = w.q[:n], 0
+	}
+	if w.q == nil {
+		w.q = w.first[:0]
 	}
 	w.q = append(w.q, b)
 }

@@ -87,6 +87,7 @@ func (t *TCP) connRequestISN(l *Sock, b *skb.Buff, h header.TCP, isn uint32) {
 			return
 		}
 	}
+	now := t.now()
 	var o parsedOpts
 	parseOptions(h, &o)
 	if cookie && !o.hasTS {
@@ -126,7 +127,7 @@ func (t *TCP) connRequestISN(l *Sock, b *skb.Buff, h header.TCP, isn uint32) {
 		r.ecnOK = r.ecnOK && r.tsOK
 		l.cookieSent()
 	case isn == 0:
-		isn = t.initSeq(&r.e.key)
+		isn = t.initSeq(&r.e.key, now)
 	}
 	r.sntISN = isn
 	r.opt = t.echoOptions(b)
@@ -160,9 +161,9 @@ func (t *TCP) connRequestISN(l *Sock, b *skb.Buff, h header.TCP, isn uint32) {
 	}
 	q.qlen.Add(1)
 	q.young.Add(1)
-	r.timer.Mod(t.now() + timeoutInit)
+	r.timer.ModAt(now+timeoutInit, now)
 	r.mu.Unlock()
-	r.sendSynAck(out)
+	r.sendSynAckAt(out, now)
 	b.Consume()
 }
 
@@ -204,7 +205,10 @@ func (r *request) advMSS(rt *ip.Rtable) int {
 }
 
 // sendSynAck sends the SYN-ACK (Linux: tcp_v4_send_synack, tcp_make_synack).
-func (r *request) sendSynAck(rt *ip.Rtable) bool {
+func (r *request) sendSynAck(rt *ip.Rtable) bool { return r.sendSynAckAt(rt, r.listener.tcp.now()) }
+
+// sendSynAckAt is sendSynAck at a time in ns.
+func (r *request) sendSynAckAt(rt *ip.Rtable, now int64) bool {
 	t := r.listener.tcp
 	if rt == nil {
 		if rt = r.route(); rt == nil {
@@ -215,7 +219,6 @@ func (r *request) sendSynAck(rt *ip.Rtable) bool {
 	if key != nil && !r.cookie && r.sackOK {
 		r.tsOK = false // no SACK block would fit beside it
 	}
-	now := t.now()
 	if r.sent == 0 {
 		r.sent = now / 1000
 	}

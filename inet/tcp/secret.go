@@ -22,6 +22,7 @@ func (s *secrets) init(n *napi.Net) {
 type sipKey siphash.Key
 
 func (k *sipKey) sum2(a, b uint64) uint64   { return (*siphash.Key)(k).Sum2(a, b) }
+func (k *sipKey) quick2(a, b uint64) uint64 { return (*siphash.Key)(k).Quick2(a, b) }
 func (k *sipKey) sum(words []uint64) uint64 { return (*siphash.Key)(k).Sum(words) }
 
 // tuple is the addresses and ports of a connection, seen from this host.
@@ -35,9 +36,10 @@ func (t *tuple) words() (a, b uint64) {
 }
 
 // initSeq chooses the initial sequence number of a connection (RFC 6528): a
-// clock that ticks every 64 ns, displaced by a keyed hash of the connection.
-func (t *TCP) initSeq(k *tuple) uint32 {
-	return uint32(t.secr.isn.sum2(k.words())) + uint32(t.now()>>6)
+// clock that ticks every 64 ns, displaced by a keyed hash of the connection. now
+// is the time in ns.
+func (t *TCP) initSeq(k *tuple, now int64) uint32 {
+	return uint32(t.secr.isn.sum2(k.words())) + uint32(now>>6)
 }
 
 // tsOffset displaces the timestamps of a connection, so that they tell nothing

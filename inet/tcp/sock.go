@@ -120,6 +120,7 @@ type Sock struct {
 	cwnd         uint32
 	cwndCnt      uint32
 	ssthresh     uint32
+	tsOffset     uint32 // of our timestamps
 	pacingRate   uint64 // bytes/s
 	lsndtime     int64  // last data sent, ns
 	wmemQueued   int
@@ -140,6 +141,7 @@ type Sock struct {
 	maxPackets   uint32
 	cwndUsageSeq uint32
 	cwndUsed     uint32
+	rttSeq       uint32
 	cwndStamp    int64 // ns
 
 	// Receiving, used for every segment.
@@ -166,12 +168,10 @@ type Sock struct {
 
 	// Timestamps and options.
 	opt        optState
-	tsOffset   uint32
 	*sackLists // nil until something was lost
 
 	// RTT.
 	srtt, mdev, mdevMax, rttvar uint32 // us; srtt is shifted by 3, mdev by 2
-	rttSeq                      uint32
 	rttMin                      minmax
 	rcvRTT                      rcvRTT
 	rcvSpace                    rcvSpace
@@ -205,6 +205,7 @@ type Sock struct {
 	connecting   bool          // connect waits (SS_CONNECTING)
 	connected    bool          // SS_CONNECTED
 	finished     bool          // nothing is left to give back
+	wakes        atomic.Uint32 // events to tell when the lock is given up
 	synackSent   int64         // us, 0 if it is no measure of the round trip
 	mtuInfo      atomic.Uint32 // what an ICMP error said, for mtuReduced
 	pub          published
@@ -214,10 +215,9 @@ type Sock struct {
 	frag    *skb.Page // being filled by sendmsg
 	fragOff int
 
-	e     entry // of the established hash
+	e     entry  // of the established hash
+	order uint32 // hash of the connection
 	bind  binding
-	wakes atomic.Uint32 // events to tell when the lock is given up
-	order uint32        // hash of the connection
 	tsq   tsqState
 	pacer *pacer // nil as long as it need not keep to a rate
 	bbr   *bbr   // of BBR
@@ -337,7 +337,7 @@ func (t *TCP) NewSock() *Sock {
 	s.rto = timeoutInit
 	s.params = t.defaultParams()
 	s.mdev = uint32(timeoutInit / 1000)
-	s.rttMin.reset(uint32(s.usecs()/1000), ^uint32(0))
+	s.rttMin.reset(0, ^uint32(0)) // any sample is less
 	s.cwnd = initCwnd
 	s.appLimited = ^uint32(0)
 	s.rateAppLim = true

@@ -47,6 +47,7 @@ func (s *Sock) rcvStateProcess(b *skb.Buff) disposition {
 	}
 	s.refresh()
 	s.opt.sawTS = false
+	waits := false // for the peer's FIN, without a program
 	if r := s.fastopen.rsk.Load(); r != nil && r.check(b, h) == nil {
 		return taken
 	}
@@ -78,9 +79,11 @@ func (s *Sock) rcvStateProcess(b *skb.Buff) disposition {
 		if s.sndUna != s.writeSeq {
 			break
 		}
-		if d, done := s.finWait1Acked(b); done {
+		d, done := s.finWait1Acked(b)
+		if done {
 			return d
 		}
+		waits = s.Flag(sock.FlagDead)
 	case Closing:
 		if s.sndUna == s.writeSeq {
 			s.timeWait(TimeWait, 0)
@@ -121,6 +124,13 @@ func (s *Sock) rcvStateProcess(b *skb.Buff) disposition {
 	if s.State() != Close && s.State() != TimeWait {
 		s.dataSndCheck()
 		s.ackSndCheck()
+	}
+	if waits && s.State() == FinWait2 {
+		when := s.finTime()
+		if when > timeWaitLen {
+			when -= timeWaitLen
+		}
+		s.keepMod(s.ns() + when)
 	}
 	return taken
 }
@@ -186,18 +196,14 @@ func (s *Sock) finWait1Acked(b *skb.Buff) (d disposition, done bool) {
 		return answer, true
 	}
 	when := s.finTime()
-	switch {
-	case when > timeWaitLen:
-		s.keepMod(s.tcp.now() + when - timeWaitLen)
-	case cb.flags&header.TCPFin != 0 || s.OwnedByUser():
-		// The FIN is still to be taken: the sock must live that long.
-		s.keepMod(s.tcp.now() + when)
-	default:
-		s.timeWait(FinWait2, when)
-		b.Consume()
-		return taken, true
+	if when > timeWaitLen || cb.flags&header.TCPFin != 0 || s.OwnedByUser() {
+		// The FIN, if there is one, is still to be taken. The caller then has the
+		// sock wait for as long as need be.
+		return 0, false
 	}
-	return 0, false
+	s.timeWait(FinWait2, when)
+	b.Consume()
+	return taken, true
 }
 
 // initTransfer is tcp_init_transfer: the connection begins.
@@ -282,6 +288,7 @@ func (s *Sock) rcvSynSent(b *skb.Buff, h header.TCP) disposition {
 		s.initRcvMSS()
 		s.copied = s.rcvNxt
 		s.finishConnect()
+		s.keepRxDst(b)
 		failed := s.fastopenSynAck(b, &o)
 		s.wake(wakeState | wakeSpace)
 		if failed {

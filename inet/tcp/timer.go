@@ -30,7 +30,7 @@ func (s *Sock) armRtx(at int64) {
 	near := (at - s.ns()) >> 3
 	if due := s.rtx.Due(); !s.rtxSet || due > at+near || due < at-near {
 		s.rtxSet = true
-		s.rtx.Mod(at)
+		s.rtx.ModAt(at, s.ns())
 	}
 }
 
@@ -39,7 +39,7 @@ func (s *Sock) armRtx(at int64) {
 func (s *Sock) armDack(at int64) {
 	if !s.dackSet || s.dack.Due() > at+(at-s.ns())>>3 {
 		s.dackSet = true
-		s.dack.Mod(at)
+		s.dack.ModAt(at, s.ns())
 	}
 }
 

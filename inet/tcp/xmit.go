@@ -378,6 +378,6 @@ func (s *Sock) rebuildRoute(id *ip.Ident) (*ip.Rtable, header.Addr, syscall.Errn
 	if err != 0 {
 		return nil, 0, err
 	}
-	s.CacheRoute(id, rt, id.Saddr, gen)
+	s.KeepRoute(rt, id.Saddr, gen)
 	return rt, id.Saddr, 0
 }
