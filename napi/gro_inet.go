@@ -97,7 +97,7 @@ func (n *NAPI) groReceiveTCP(b *skb.Buff, p []byte) bool {
 	k, i := n.gro.find(b, x.addrs, x.ports, groTCP)
 	if i >= 0 {
 		y := &k.h[i]
-		if mergeable && size > 0 && size <= int(y.size) && flags&header.TCPCwr == 0 && y.next == seq && y.word == x.word && y.ack == x.ack &&
+		if mergeable && size > 0 && size <= int(y.size) && y.next == seq && y.word == x.word && y.ack == x.ack &&
 			sameOptions(y.b, h) && y.follows(ip, x.id) && y.verify() && groSum(b, p) && n.merge(y, b, at+hl) {
 			y.next = x.next
 			if f := flags & (header.TCPPsh | header.TCPFin); f != 0 {
@@ -188,7 +188,9 @@ func (x *groHeld) finish() {
 		h.SetChecksum(sum)
 		si.GSOType = skb.GSOTCPv4
 		if h.Flags()&header.TCPCwr != 0 {
-			si.GSOType |= skb.GSOTCPECN
+			// With the classic feedback no two in a row have it (RFC 9768 section
+			// 5.3.2).
+			si.GSOType |= skb.GSOTCPAccECN
 		}
 		b.SetCsumPartial(at, 16)
 	}

@@ -27,6 +27,9 @@ const (
 	// All segments have the same IP identification (SKB_GSO_TCP_FIXEDID);
 	// otherwise it counts up.
 	GSOTCPFixedID uint16 = 1 << 4
+	// All segments have CWR, which is part of a number then (RFC 9768;
+	// SKB_GSO_TCP_ACCECN). No device knows that.
+	GSOTCPAccECN uint16 = 1 << 5
 )
 
 // SharedInfo is what all Buffs that share one data area share (Linux:

@@ -26,6 +26,7 @@ const (
 	flagNoChallenge    = 0x8000
 	flagMaybeDelayed   = 0x10000
 	flagDsackTLP       = 0x20000
+	flagTSProgress     = 0x40000 // the timestamp is newer than the last
 
 	flagAcked    = flagDataAcked | flagSynAcked
 	flagNotDup   = flagData | flagWinUpdate | flagAcked
@@ -39,7 +40,8 @@ type sackState struct {
 	firstSackT, lastSackT int64 // us: transmission of what was newly SACKed
 	reord                 uint32
 	sackDelivered         uint32
-	ttl                   uint8 // of the ACK's packet
+	delivered             uint32 // bytes; what snd_una moved comes on top
+	ttl                   uint8  // of the ACK's packet
 	flag                  int
 	rs                    rateSample
 }
@@ -79,8 +81,9 @@ func (s *Sock) tcpAck(b *skb.Buff, opts *parsedOpts, flag int) int {
 		}
 		if isSack && opts.sack != nil {
 			flag |= s.sacktag(b, opts.sack, priorUna, st)
+			ce := s.ackCE(b, opts, st, delivered, priorUna, &flag)
 			s.fastretransAlert(priorUna, s.numDupack(b, flag), &flag, &rexmit)
-			s.newlyDelivered(delivered, flag)
+			s.newlyDelivered(delivered, ce, flag)
 			s.xmitRecovery(rexmit)
 		}
 		return 0
@@ -102,7 +105,7 @@ func (s *Sock) tcpAck(b *skb.Buff, opts *parsedOpts, flag int) int {
 	}
 	st.rs.priorInFlight = s.inFlight()
 	if flag&flagUpdateTSRecent != 0 {
-		s.replaceTSRecent(cb.seq)
+		flag |= s.replaceTSRecent(cb.seq)
 	}
 	if flag&(flagSlowpath|flagUnaAdvanced) == flagUnaAdvanced {
 		// The window is as it was, the acknowledgment moved: bulk sending.
@@ -128,9 +131,10 @@ func (s *Sock) tcpAck(b *skb.Buff, opts *parsedOpts, flag int) int {
 	s.probesOut = 0
 	s.rcvTstamp = s.ns()
 	if priorPackets == 0 {
+		ce := s.ackCE(b, opts, st, delivered, priorUna, &flag)
 		if flag&flagDsacking != 0 {
 			s.fastretransAlert(priorUna, s.numDupack(b, flag), &flag, &rexmit)
-			s.newlyDelivered(delivered, flag)
+			s.newlyDelivered(delivered, ce, flag)
 		}
 		// The answer to a probe of a closed window, maybe.
 		s.ackProbe()
@@ -141,6 +145,7 @@ func (s *Sock) tcpAck(b *skb.Buff, opts *parsedOpts, flag int) int {
 	}
 	flag |= s.cleanRtxQueue(priorFack, priorUna, st, flag&flagECE != 0)
 	s.rackUpdateReoWnd(&st.rs)
+	ce := s.ackCE(b, opts, st, delivered, priorUna, &flag)
 	if s.tlpHighSeq != 0 {
 		s.processTLPAck(ack, flag)
 	}
@@ -153,7 +158,7 @@ func (s *Sock) tcpAck(b *skb.Buff, opts *parsedOpts, flag int) int {
 	if flag&flagProgress != 0 || flag&flagNotDup == 0 {
 		s.confirmNeigh()
 	}
-	d := s.newlyDelivered(delivered, flag)
+	d := s.newlyDelivered(delivered, ce, flag)
 	st.rs.ackDelayed = flag&flagMaybeDelayed != 0
 	s.rateGen(d, s.lost-lost, s.isSackReneg, &st.rs)
 	s.congControl(ack, d, flag, &st.rs)
@@ -174,19 +179,33 @@ func (s *Sock) numDupack(b *skb.Buff, flag int) uint32 {
 	return n
 }
 
-// newlyDelivered counts what this ACK delivered (Linux: tcp_newly_delivered).
-func (s *Sock) newlyDelivered(prior uint32, flag int) uint32 {
+// ackCE is accProcess where the accurate feedback was agreed on. prior is what was
+// delivered before this ACK.
+func (s *Sock) ackCE(b *skb.Buff, o *parsedOpts, st *sackState, prior, priorUna uint32, flag *int) uint32 {
+	if s.ecn&ecnAcc == 0 {
+		return 0
+	}
+	moved := s.sndUna - priorUna
+	return s.accProcess(header.TCP(b.TransportHeader()), o, s.delivered-prior, st.delivered+moved, s.bytesAcked-uint64(moved), flag)
+}
+
+// newlyDelivered counts what this ACK delivered (Linux: tcp_newly_delivered), ce
+// packets with CE if the feedback is accurate.
+func (s *Sock) newlyDelivered(prior, ce uint32, flag int) uint32 {
 	d := s.delivered - prior
 	s.tcp.add(mib.TCPDelivered, int(d))
 	if flag&flagECE != 0 {
-		s.tcp.add(mib.TCPDeliveredCE, int(d))
+		if s.ecn&ecnAcc == 0 {
+			ce = d
+		}
+		s.tcp.add(mib.TCPDeliveredCE, int(ce))
 	}
 	return d
 }
 
 func (s *Sock) countDelivered(n uint32, ece bool) {
 	s.delivered += n
-	if ece {
+	if ece && s.ecn&ecnAcc == 0 {
 		s.deliveredCE += n
 	}
 }
@@ -296,6 +315,7 @@ func (s *Sock) cleanRtxQueue(priorFack, priorUna uint32, st *sackState, ece bool
 		}
 		if sacked&sackedAcked != 0 {
 			s.sackedOut -= acked
+			st.delivered -= uint32(b.Len())
 		} else if s.isSack() {
 			s.countDelivered(acked, ece)
 			if sacked&(sackedRetrans|everRetrans) == 0 || !s.echoBefore(b.Tstamp) {

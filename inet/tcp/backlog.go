@@ -60,7 +60,7 @@ func (s *Sock) joinBacklog(tail, b *skb.Buff) bool {
 	const never, same = header.TCPSyn | header.TCPRst | header.TCPUrg | header.TCPFin, header.TCPEce | header.TCPCwr
 	n, hl := b.Len(), h.HeaderLen()
 	if n == hl || tail.Cloned() || tc.end != cb.seq || cb.ds != tc.ds || (tc.flags|cb.flags)&never != 0 || tc.flags&cb.flags&header.TCPAck == 0 ||
-		(tc.flags^cb.flags)&same != 0 || b.Tstamp != 0 || th.HeaderLen() != hl || string(th[header.TCPMinLen:hl]) != string(h[header.TCPMinLen:hl]) ||
+		(tc.flags^cb.flags)&same != 0 || b.Tstamp != 0 || th[12] != h[12] || string(th[header.TCPMinLen:hl]) != string(h[header.TCPMinLen:hl]) ||
 		before(cb.ack, tc.ack) {
 		return false
 	}

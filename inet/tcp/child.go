@@ -85,7 +85,7 @@ func (r *request) makeSock(b *skb.Buff, h header.TCP) (s *Sock, overflow bool) {
 		s.mutableRare().savedSyn = r.savedSyn
 	}
 	s.opt.mssClamp = int(r.mss)
-	s.ecnChild(r)
+	s.ecnChild(r, b, h)
 	s.syncMSS(rt.MTU())
 	s.advMSS = r.advMSS(rt)
 	s.initRcvMSS()

@@ -340,6 +340,9 @@ func (s *Sock) afterDisconnect() {
 	s.retransStamp = 0
 	s.pred = predict{}
 	s.ecn = 0
+	if s.rare != nil {
+		s.rare.ecn = nil
+	}
 	s.fastopenRemove(false)
 	s.fastopen.reset()
 	s.ForgetRoute()

@@ -82,7 +82,7 @@ func (r *request) cookieTimestamp(now uint32) uint32 {
 	if r.sackOK {
 		opts |= cookieSACK
 	}
-	if r.ecnOK {
+	if r.ecn.ok {
 		opts |= cookieECN
 	}
 	ts := now&^cookieTSMask | opts
@@ -108,7 +108,7 @@ func (r *request) cookieOptions(o *parsedOpts) bool {
 	if r.sackOK = opts&cookieSACK != 0; r.sackOK && c.sack.Load() == 0 {
 		return false
 	}
-	r.ecnOK = opts&cookieECN != 0 && c.ecn.Load() != 0
+	r.ecn.ok = opts&cookieECN != 0 && c.ecn.Load() != 0
 	if opts&cookieWScale == cookieWScale {
 		return true
 	}
@@ -162,6 +162,13 @@ func (t *TCP) cookieRcv(l *Sock, b *skb.Buff, h header.TCP) bool {
 	}
 	if !r.cookieOptions(&o) {
 		return false
+	}
+	if r.ecn.ok && aceOf(h) > 1 && t.conf.ecn.Load() >= ecnAccurate {
+		// RFC 9768 section 5.1: only the accurate feedback begins like that.
+		r.ecn.accurate = true
+		if o.acc != nil {
+			r.ecn.optSeen = accOptState(o.acc)
+		}
 	}
 	// The options of the SYN are gone; the ACK should have them again (RFC 1122
 	// section 4.2.3.8).

@@ -72,7 +72,7 @@ func TestCookie_timestamp_hasOptions(t *testing.T) {
 	defer l.Release()
 	for now := uint32(1 << 20); now < 1<<20+200; now++ {
 		for bits := range 64 {
-			r := request{wscaleOK: bits&15 != 15, sndWScale: uint8(bits & 15), sackOK: bits&16 != 0, ecnOK: bits&32 != 0}
+			r := request{wscaleOK: bits&15 != 15, sndWScale: uint8(bits & 15), sackOK: bits&16 != 0, ecn: ecnOffer{ok: bits&32 != 0}}
 			ts := r.cookieTimestamp(now)
 			if d := now - ts; d > 64 {
 				t.Fatalf("at %d: %d", now, ts)
@@ -81,7 +81,7 @@ func TestCookie_timestamp_hasOptions(t *testing.T) {
 			if !back.cookieOptions(&parsedOpts{hasTS: true, tsecr: ts + 99}) {
 				t.Fatal("refused")
 			}
-			if !back.tsOK || back.wscaleOK != r.wscaleOK || r.wscaleOK && back.sndWScale != r.sndWScale || back.sackOK != r.sackOK || back.ecnOK != r.ecnOK {
+			if !back.tsOK || back.wscaleOK != r.wscaleOK || r.wscaleOK && back.sndWScale != r.sndWScale || back.sackOK != r.sackOK || back.ecn != r.ecn {
 				t.Fatalf("options %#x came back as others", bits)
 			}
 		}

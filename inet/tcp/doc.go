@@ -74,7 +74,8 @@
 //	timer.go probe.go keepalive.go      retransmission and delayed ACK, closed windows, silent peers
 //	sendmsg.go recvmsg.go sockopt.go    the socket's side
 //	listen.go close.go                  bind, listen, accept; connect, shutdown, close
-//	misc.go                             small queues, ECN
+//	ecn.go accecn.go                    congestion notification: classic, accurate (RFC 9768)
+//	misc.go                             small queues
 //
 // # Receiving in bulk
 //
@@ -89,6 +90,6 @@
 //
 // # Not yet
 //
-// Merging of SACKed segments in the send queue, accurate ECN (RFC 9768), the
-// mapping of TCP_ZEROCOPY_RECEIVE, metrics of peers over netlink.
+// Merging of SACKed segments in the send queue, the mapping of
+// TCP_ZEROCOPY_RECEIVE, metrics of peers over netlink.
 package tcp

@@ -287,10 +287,10 @@ func (s *Sock) synData(syn *skb.Buff) (sent bool, err error) {
 	}
 	err = s.transmit(b, true, 0)
 	syn.Tstamp = b.Tstamp
-	*tx(syn) = txCB{seq: tx(syn).seq, end: tx(syn).end, flags: tx(syn).flags, segs: 1, charge: tx(syn).charge,
+	*tx(syn) = txCB{seq: tx(syn).seq, end: tx(syn).end, flags: tx(syn).flags, ae: tx(syn).ae, segs: 1, charge: tx(syn).charge,
 		firstTx: cb.firstTx, deliveredAt: cb.deliveredAt, delivered: cb.delivered, deliveredCE: cb.deliveredCE, appLimited: cb.appLimited}
 	cb.seq++
-	cb.flags = header.TCPAck | header.TCPPsh
+	cb.flags, cb.ae = header.TCPAck|header.TCPPsh, false
 	if err != nil {
 		return false, nil // it stays in the queue, unsent
 	}

@@ -11,11 +11,15 @@ import (
 // nothing is out of order, urgent or at its limit.
 type predict struct {
 	on     bool
+	ace    uint8
 	window uint16 // as it stands in the header
 }
 
 func (s *Sock) fastPathOn() {
-	s.pred = predict{true, uint16(s.sndWnd >> s.opt.sndWScale)}
+	s.pred = predict{on: true, window: uint16(s.sndWnd >> s.opt.sndWScale)}
+	if s.ecn&ecnAcc != 0 {
+		s.pred.ace = uint8(s.deliveredCE+aceInit) & aceMask
+	}
 }
 
 // fastPathCheck is tcp_fast_path_check.
@@ -39,9 +43,9 @@ func (s *Sock) rcvEstablished(b *skb.Buff) {
 	s.refresh()
 	s.opt.sawTS = false
 	n := len(h)
-	if s.pred.on && cb.flags&^header.TCPPsh == header.TCPAck &&
+	if s.pred.on && cb.flags&^header.TCPPsh == header.TCPAck|s.pred.ace<<6 && h[12]&1 == s.pred.ace>>2 &&
 		h.Window() == s.pred.window && n == s.headerLen && cb.seq == s.rcvNxt && !after(cb.ack, s.sndNxt) {
-		ok := true
+		ok, flag := true, 0
 		if s.opt.tsOK {
 			ok = s.fastTS(h) && int32(s.opt.rcvTSval-s.opt.tsRecent) >= 0
 		}
@@ -49,10 +53,11 @@ func (s *Sock) rcvEstablished(b *skb.Buff) {
 			if b.Len() == n {
 				// An ACK without data, for a sender.
 				if n == header.TCPMinLen+tsOptLen && s.rcvNxt == s.rcvWup {
-					s.storeTSRecent()
+					flag = s.advanceTSRecent()
 				}
+				s.ecnCount(b, 0)
 				var none parsedOpts
-				s.tcpAck(b, &none, 0)
+				s.tcpAck(b, &none, flag)
 				b.Consume()
 				s.dataSndCheck()
 				return
@@ -60,16 +65,17 @@ func (s *Sock) rcvEstablished(b *skb.Buff) {
 			// Data in order, for a receiver.
 			if !after(cb.end, s.rcvNxt+s.receiveWindow()) && s.chargeFast(b) {
 				if n == header.TCPMinLen+tsOptLen && s.rcvNxt == s.rcvWup {
-					s.storeTSRecent()
+					flag = s.advanceTSRecent()
 				}
 				s.rcvRTTMeasureTS(b)
 				t.inc(mib.TCPHPHits)
 				b.Pull(n)
+				s.ecnCount(b, b.Len())
 				s.queueRcv(b)
 				s.eventDataRecv(b)
 				if cb.ack != s.sndUna {
 					var none parsedOpts
-					s.tcpAck(b, &none, flagData)
+					s.tcpAck(b, &none, flag|flagData)
 					s.dataSndCheck()
 					if !s.ackScheduled() {
 						s.mergeTail()
@@ -98,6 +104,7 @@ func (s *Sock) rcvEstablished(b *skb.Buff) {
 	if !s.validateIncoming(b, h, &o) {
 		return
 	}
+	s.ecnCount(b, b.Len()-n)
 	if s.tcpAck(b, &o, flagSlowpath|flagUpdateTSRecent) < 0 {
 		discard(b, skb.NotSpecified)
 		return
@@ -151,11 +158,22 @@ func (s *Sock) storeTSRecent() {
 	s.opt.tsRecentStamp = s.ns()
 }
 
-// replaceTSRecent is tcp_replace_ts_recent (RFC 7323 section 4.3).
-func (s *Sock) replaceTSRecent(seq uint32) {
-	if s.opt.sawTS && !after(seq, s.rcvWup) && s.pawsCheck(0) {
-		s.storeTSRecent()
+// advanceTSRecent is storeTSRecent that tells of a newer timestamp than the last
+// (Linux: __tcp_replace_ts_recent).
+func (s *Sock) advanceTSRecent() (flag int) {
+	if int32(s.opt.rcvTSval-s.opt.tsRecent) > 0 {
+		flag = flagTSProgress
 	}
+	s.storeTSRecent()
+	return flag
+}
+
+// replaceTSRecent is tcp_replace_ts_recent (RFC 7323 section 4.3).
+func (s *Sock) replaceTSRecent(seq uint32) (flag int) {
+	if s.opt.sawTS && !after(seq, s.rcvWup) && s.pawsCheck(0) {
+		flag = s.advanceTSRecent()
+	}
+	return flag
 }
 
 // sendDupack answers a segment that was nothing new (Linux: tcp_send_dupack):
@@ -170,6 +188,7 @@ func (s *Sock) sendDupack(b *skb.Buff) {
 			if after(end, s.rcvNxt) {
 				end = s.rcvNxt
 			}
+			s.accSpurious(cb)
 			s.dsackSet(cb.seq, end)
 		}
 	}
@@ -232,6 +251,7 @@ func (s *Sock) dataQueue(b *skb.Buff, h header.TCP) {
 	case !after(cb.end, s.rcvNxt):
 		// All of it came before.
 		t.inc(mib.DelayedACKLost)
+		s.accSpurious(cb)
 		s.dsackSet(cb.seq, cb.end)
 		s.outOfWindow(b)
 	case !before(cb.seq, s.rcvNxt+s.receiveWindow()):

@@ -5,11 +5,9 @@ import (
 	"sync/atomic"
 
 	"barewire/inet/ip"
-	"barewire/inet/mib"
 	"barewire/inet/sock"
 	"barewire/napi"
 	"barewire/skb"
-	"barewire/skb/header"
 )
 
 // What keeps a sock from filling the device's queue (Linux: TCP small queues).
@@ -146,136 +144,6 @@ func (s *Sock) confirmNeigh() {
 	}
 }
 
-// ECN (RFC 3168).
-const (
-	ecnOK        uint8 = 1 << iota // both sides can
-	ecnQueueCWR                    // the window was reduced: say so
-	ecnDemandCWR                   // CE was seen: echo until CWR comes
-	ecnSeen                        // a packet with ECT came
-)
-
-// ecnSend sets the bits of a segment (Linux: tcp_ecn_send).
-func (s *Sock) ecnSend(cb *txCB, h header.TCP, payload int) {
-	if s.ecn&ecnOK == 0 || cb.flags&header.TCPSyn != 0 {
-		return
-	}
-	f := h.Flags()
-	if payload > 0 && !before(cb.seq, s.sndNxt) && s.ecn&ecnQueueCWR != 0 {
-		s.ecn &^= ecnQueueCWR
-		f |= header.TCPCwr
-	}
-	if s.ecn&ecnDemandCWR != 0 {
-		f |= header.TCPEce
-	}
-	h.SetFlags(f)
-}
-
-// ecnBits are the ECN bits of the IP header: ECT(0) for new data.
-func (s *Sock) ecnBits(b *skb.Buff) uint8 {
-	if s.ecn&ecnOK == 0 {
-		return 0
-	}
-	h := header.TCP(b.Data())
-	if b.Len() > h.HeaderLen() && !before(h.Seq(), s.sndNxt) {
-		return 2
-	}
-	return 0
-}
-
-func (s *Sock) ecnSendSyn(b *skb.Buff) {
-	s.ecn = 0
-	if s.tcp.conf.ecn.Load() == 1 {
-		tx(b).flags |= header.TCPEce | header.TCPCwr
-		s.ecn = ecnOK
-	}
-}
-
-// ecnClearSyn no longer asks for ECN when the SYN goes unanswered (RFC 3168 section
-// 6.1.1.1).
-func (s *Sock) ecnClearSyn(cb *txCB) {
-	if s.tcp.conf.ecnFallback.Load() != 0 {
-		// What the peer answers to the first SYN still counts.
-		cb.flags &^= header.TCPEce | header.TCPCwr
-	}
-}
-
-func (s *Sock) ecnSendSynAck(cb *txCB) {
-	cb.flags &^= header.TCPCwr
-	if s.ecn&ecnOK == 0 {
-		cb.flags &^= header.TCPEce
-	}
-}
-
-func (s *Sock) ecnRcvSynAck(cb *rxCB) {
-	if s.ecn&ecnOK != 0 && cb.flags&(header.TCPEce|header.TCPCwr) != header.TCPEce {
-		s.ecn = 0
-	}
-}
-
-func (s *Sock) ecnRcvSyn(cb *rxCB) {
-	if s.ecn&ecnOK != 0 && cb.flags&(header.TCPEce|header.TCPCwr) != header.TCPEce|header.TCPCwr {
-		s.ecn = 0
-	}
-}
-
-func (s *Sock) ecnEcho(cb *rxCB) bool {
-	return cb.flags&(header.TCPEce|header.TCPSyn) == header.TCPEce && s.ecn&ecnOK != 0
-}
-
-func (s *Sock) ecnQueueCWR() {
-	if s.ecn&ecnOK != 0 {
-		s.ecn |= ecnQueueCWR
-	}
-}
-
-func (s *Sock) ecnWithdrawCWR() { s.ecn &^= ecnQueueCWR }
-
-// ecnDataRecv looks at the bits of data that arrived (Linux:
-// __tcp_ecn_check_ce, tcp_ecn_accept_cwr).
-func (s *Sock) ecnDataRecv(b *skb.Buff) {
-	if s.ecn&ecnOK == 0 {
-		return
-	}
-	cb := rx(b)
-	if cb.flags&header.TCPCwr != 0 {
-		s.ecn &^= ecnDemandCWR
-		if cb.end != cb.seq {
-			s.ack.pending |= ackNow
-		}
-	}
-	switch cb.ds & 3 {
-	case 0:
-		// Without ECT in the middle of a flow: a retransmission, likely.
-		if s.ecn&ecnSeen != 0 {
-			s.enterQuickack(2)
-		}
-	case 3:
-		if s.ecn&ecnDemandCWR == 0 {
-			s.enterQuickack(2) // the sender should know soon
-			s.ecn |= ecnDemandCWR
-		}
-		s.ecn |= ecnSeen
-	default:
-		s.ecn |= ecnSeen
-	}
-}
-
-// ecnRequest decides about a SYN's offer (Linux: tcp_ecn_create_request).
-func (r *request) ecnRequest(cb *rxCB, in header.IPv4) {
-	if cb.flags&(header.TCPEce|header.TCPCwr) != header.TCPEce|header.TCPCwr {
-		return
-	}
-	if r.listener.tcp.conf.ecn.Load() != 0 && in.TOS()&3 == 0 {
-		r.ecnOK = true
-	}
-}
-
-func (s *Sock) ecnChild(r *request) {
-	if r.ecnOK {
-		s.ecn = ecnOK
-	}
-}
-
 // SetRcvLowat implements sock.Stream (Linux: tcp_set_rcvlowat).
 func (s *Sock) SetRcvLowat(v int) {
 	most := int(s.tcp.conf.rmem[2].Load())
@@ -300,5 +168,3 @@ func (s *Sock) SetRcvLowat(v int) {
 
 // RcvBufChanged implements sock.Stream.
 func (s *Sock) RcvBufChanged() { s.publish() }
-
-var _ = mib.TW

@@ -34,6 +34,7 @@ func segment(b *skb.Buff, sg bool) (out skb.List, err error) {
 	}
 	k := pieces{off: off, tcp: tcp, hdr: hdr, total: b.Len() - hdr, step: 1}
 	th := header.TCP(b.Data()[tcp:])
+	k.accurate = b.Shinfo().GSOType&skb.GSOTCPAccECN != 0
 	k.seq, k.flags, k.id = th.Seq(), th.Flags(), header.IPv4(b.Data()[off:]).ID()
 	if b.Shinfo().GSOType&skb.GSOTCPFixedID != 0 {
 		k.step = 0
@@ -89,6 +90,7 @@ type pieces struct {
 	seq           uint32
 	id, step, i   uint16 // identification of the first, what the next adds
 	flags         uint8
+	accurate      bool // CWR is part of a number
 }
 
 // dress makes the headers of the next segment, a copy of the whole's, those of
@@ -105,7 +107,7 @@ func (k *pieces) dress(s *skb.Buff, at, n int) {
 	if at+n < k.total {
 		f &^= header.TCPFin | header.TCPPsh
 	}
-	if k.i > 0 {
+	if k.i > 0 && !k.accurate {
 		f &^= header.TCPCwr
 	}
 	k.i++

@@ -19,6 +19,8 @@ type parsedOpts struct {
 	fo       []byte // Fast Open cookie; nil if there was no option
 	foExp    bool
 	md5      bool
+	accOrder uint8  // of the fields in acc: 0 or 1
+	acc      []byte // AccECN's counts; nil if there was no option; aliases the header
 }
 
 // parseOptions reads the options of a header (Linux: tcp_parse_options). A
@@ -70,6 +72,8 @@ func parseOptions(h header.TCP, o *parsedOpts) {
 			}
 		case header.TCPOptMD5:
 			o.md5 = true
+		case header.TCPOptAccECN0, header.TCPOptAccECN1:
+			o.acc, o.accOrder = v, kind>>1&1
 		case header.TCPOptFastOpen:
 			if syn {
 				o.setFastOpen(v, false)
@@ -106,6 +110,10 @@ type outOpts struct {
 	md5Last  bool // behind the timestamps, as in what no sock sends
 	md5At    int  // where the sum goes
 	size     int
+
+	acc       bool // AccECN, with so many fields
+	accFields int
+	accBytes  *[4]uint32 // the counts; nil for those of a SYN-ACK
 }
 
 // put writes the options in Linux's order and padding (tcp_options_write) and
@@ -139,18 +147,36 @@ func (o *outOpts) put(p []byte) int {
 		}
 		long(o.tsval)
 		long(o.tsecr)
-	} else if o.sackOK {
-		word(header.TCPOptNOP, header.TCPOptNOP, header.TCPOptSACKOK, 2)
+	}
+	pad, padLen := [2]byte{header.TCPOptNOP, header.TCPOptNOP}, 0
+	if o.acc {
+		var n int
+		n, pad, padLen = o.putAccECN(p[at:])
+		at += n
+	}
+	padded := func(c, d byte) {
+		word(pad[0], pad[1], c, d)
+		pad, padLen = [2]byte{header.TCPOptNOP, header.TCPOptNOP}, 0
+	}
+	if o.sackOK && !o.ts {
+		padded(header.TCPOptSACKOK, 2)
 	}
 	if o.wscale {
-		word(header.TCPOptNOP, header.TCPOptWScale, 3, o.ws)
+		first := byte(header.TCPOptNOP)
+		if padLen == 1 {
+			first, pad[0], padLen = pad[0], header.TCPOptNOP, 0
+		}
+		word(first, header.TCPOptWScale, 3, o.ws)
 	}
 	if o.nblocks > 0 {
-		word(header.TCPOptNOP, header.TCPOptNOP, header.TCPOptSACK, byte(2+8*o.nblocks))
+		padded(header.TCPOptSACK, byte(2+8*o.nblocks))
 		for _, b := range o.blocks[:o.nblocks] {
 			long(b.start)
 			long(b.end)
 		}
+	}
+	if padLen > 0 {
+		padded(header.TCPOptNOP, header.TCPOptNOP)
 	}
 	if o.foCookie != nil {
 		at += o.putFastOpen(p[at:])
@@ -214,6 +240,17 @@ func (s *Sock) establishedOptions(o *outOpts, tsval uint32) {
 		o.ts, o.tsval, o.tsecr = true, tsval, s.opt.tsRecent
 		o.size += tsOptLen
 	}
+	s.sackOptions(o)
+	if s.ecn&ecnAcc != 0 {
+		if c := s.makeECNCounts(); s.accDue(c) {
+			o.accBytes = &c.received
+			o.fitAccECN(int(c.minFields), false)
+		}
+	}
+}
+
+// sackOptions adds the SACK blocks that have room.
+func (s *Sock) sackOptions(o *outOpts) {
 	n := int(s.numSacks)
 	if s.hasDup {
 		n++

@@ -57,6 +57,9 @@ func (s *Sock) transmit(b *skb.Buff, clone bool, ack uint32) error {
 	var o outOpts
 	if cb.flags&header.TCPSyn != 0 {
 		s.synOptions(&o, s.tsNow(s.mstamp))
+		if cb.flags&header.TCPAck != 0 && s.ecn&ecnAcc != 0 && s.retransmits < 2 && t.conf.ecnOption.Load() != 0 {
+			o.fitAccECN(0, true) // simultaneous open
+		}
 	} else {
 		s.establishedOptions(&o, s.tsNow(s.mstamp))
 	}
@@ -86,7 +89,13 @@ func (s *Sock) transmit(b *skb.Buff, clone bool, ack uint32) error {
 	} else if si := b.Shinfo(); si.GSOSize != 0 {
 		si.GSOSize, si.GSOSegs, si.GSOType = 0, 0, 0
 	}
-	s.ecnSend(&cb, h, payload)
+	if cb.ae {
+		h[12] |= 1
+	}
+	s.ecnSend(b, &cb, h, payload)
+	if s.ecn&ecnAcc != 0 {
+		s.accSent(&o)
+	}
 	if o.md5 != nil {
 		t.md5.sign(h.Options()[o.md5At:], o.md5, b, h, id.Saddr, id.Daddr)
 	}
@@ -132,7 +141,7 @@ func (s *Sock) queueXmit(b *skb.Buff, h header.TCP, id *ip.Ident, segs int) erro
 	b.Hash = s.order32()
 	b.L4Hash = true
 	b.IgnoreDF = s.IgnoreDF()
-	x := ip.Xmit{Src: src, Dst: id.Daddr, Proto: header.ProtoTCP, TOS: s.TOS() | s.ecnBits(b), TTL: s.TTL(false), Opt: s.SendOptions(),
+	x := ip.Xmit{Src: src, Dst: id.Daddr, Proto: header.ProtoTCP, TOS: s.TOS() | s.ecnBits(h), TTL: s.TTL(false), Opt: s.SendOptions(),
 		DF: s.DontFragment(0, rt), ID: s.NextIDs(segs), FixedID: true}
 	s.IP.Push(b, rt, &x)
 	return s.IP.LocalOut(b)
@@ -263,7 +272,10 @@ func (s *Sock) initSkb(flags uint8, seq uint32) *skb.Buff {
 }
 
 // sendAck acknowledges what was received (Linux: tcp_send_ack).
-func (s *Sock) sendAck() {
+func (s *Sock) sendAck() { s.sendAckACE(0) }
+
+// sendAckACE is sendAck with a field ACE, 0 for the usual.
+func (s *Sock) sendAckACE(ace uint8) {
 	if s.State() == Close {
 		return
 	}
@@ -278,6 +290,9 @@ func (s *Sock) sendAck() {
 		s.ack.ato = atoMin
 		s.resetTimer(timeDack, delay)
 		return
+	}
+	if ace != 0 {
+		tx(b).setACE(ace)
 	}
 	s.transmit(b, false, s.rcvNxt)
 }

@@ -42,6 +42,7 @@ type rare struct {
 	thin    bool  // TCP_THIN_LINEAR_TIMEOUTS
 	txDelay uint32
 	group   *reuseGroup // until it listens
+	ecn     *ecnCounts
 
 	savedSyn []byte // what TCP_SAVE_SYN kept, until TCP_SAVED_SYN asks
 }

@@ -14,6 +14,7 @@ type reply struct {
 	key          tuple
 	seq, ack     uint32
 	flags        uint8
+	ae           bool
 	win          uint16
 	tos          uint8
 	ts           bool
@@ -60,6 +61,9 @@ func (t *TCP) sendReplyTo(p *reply, rt *ip.Rtable) bool {
 	k := &p.key
 	h := header.PutTCP(b.Push(header.TCPMinLen+n), &header.TCPFields{SrcPort: k.lport, DstPort: k.rport, Seq: p.seq, Ack: p.ack,
 		HeaderLen: header.TCPMinLen + n, Flags: p.flags, Window: p.win})
+	if p.ae {
+		h[12] |= 1
+	}
 	copy(h.Options(), buf[:n])
 	if o.md5 != nil {
 		t.md5.sign(h.Options()[o.md5At:], o.md5, b, h, k.laddr, k.raddr)

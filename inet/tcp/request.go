@@ -29,7 +29,8 @@ type request struct {
 	sndWScale      uint8
 	rcvWScale      uint8
 	tsOK, wscaleOK bool
-	sackOK, ecnOK  bool
+	sackOK         bool
+	ecn            ecnOffer
 	acked          bool
 	cookie         bool // in no table: its SYN-ACK was, or is, a SYN cookie
 	tos            uint8
@@ -120,11 +121,13 @@ func (t *TCP) connRequestISN(l *Sock, b *skb.Buff, h header.TCP, isn uint32) {
 	if r.tsOK {
 		r.tsOffset = t.tsOffset(&r.e.key)
 	}
-	r.ecnRequest(cb, in)
+	r.ecnRequest(cb, in, h)
 	switch {
 	case cookie:
 		isn = t.cookieSeq(&r.e.key, cb.seq, &r.mss)
-		r.ecnOK = r.ecnOK && r.tsOK
+		if !r.tsOK {
+			r.ecn = ecnOffer{} // there is no place for it either
+		}
 		l.cookieSent()
 	case isn == 0:
 		isn = t.initSeq(&r.e.key, now)
@@ -219,7 +222,8 @@ func (r *request) sendSynAckAt(rt *ip.Rtable, now int64) bool {
 	if key != nil && !r.cookie && r.sackOK {
 		r.tsOK = false // no SACK block would fit beside it
 	}
-	if r.sent == 0 {
+	again := r.sent != 0
+	if !again {
 		r.sent = now / 1000
 	}
 	o := outOpts{mss: uint16(r.advMSS(rt)), sackOK: r.sackOK, wscale: r.wscaleOK, ws: r.rcvWScale}
@@ -236,9 +240,7 @@ func (r *request) sendSynAckAt(rt *ip.Rtable, now int64) bool {
 	o.md5 = key
 	p := reply{key: r.e.key, seq: r.sntISN, ack: r.rcvNxt, flags: header.TCPSyn | header.TCPAck,
 		win: uint16(min(r.rcvWnd, 65535)), tos: r.tos, mark: r.mark, opts: &o, opt: r.opt, sk: r.listener, dev: r.e.dev}
-	if r.ecnOK {
-		p.flags |= header.TCPEce
-	}
+	r.ecnSynAck(&p, &o, again)
 	return t.sendReplyTo(&p, rt)
 }
 
@@ -365,6 +367,12 @@ func (r *request) check(b *skb.Buff, h header.TCP) *Sock {
 	}
 	if cb.seq == r.rcvISN && flags == header.TCPSyn && !reject {
 		// The SYN again: so our answer was lost.
+		if r.ecn.accurate {
+			r.ecn.synRcvd = cb.ds & ipECN
+			if aceOf(h) == 0 {
+				r.ecn.fail |= accACEFailRecv
+			}
+		}
 		if !t.oowLimited(mib.TCPACKSkippedSynRecv, &r.lastOOW) && r.rtxSynAck() {
 			r.mu.Lock()
 			if !r.dead {
@@ -408,6 +416,11 @@ func (r *request) check(b *skb.Buff, h header.TCP) *Sock {
 	if flags&header.TCPAck == 0 {
 		discard(b, skb.TCPFlags)
 		return nil
+	}
+	if r.ecn.accurate && o.acc != nil && r.ecn.optSeen < accOptCounters {
+		if r.ecn.optSeen = accOptState(o.acc); r.ecn.optSeen == accOptFailed {
+			r.ecn.fail |= accOptFailRecv
+		}
 	}
 	if r.child != nil {
 		return r.child

@@ -287,6 +287,7 @@ func (s *Sock) sackOne(b *skb.Buff, cb *txCB, dup bool, st *sackState) {
 		st.flag |= flagDataSacked
 		s.sackedOut += n
 		st.sackDelivered += n
+		st.delivered += cb.end - cb.seq
 	}
 	if dup && cb.sacked&sackedRetrans != 0 {
 		cb.sacked &^= sackedRetrans

@@ -419,7 +419,7 @@ type txCB struct {
 	segs        uint16 // packets it is on the wire
 	gsoSize     uint16
 	eor         bool
-	_           uint8
+	ae          bool  // with flags, ACE (RFC 9768)
 	firstTx     int64 // us
 	deliveredAt int64 // us
 	delivered   uint32

@@ -385,7 +385,7 @@ func (s *Sock) GetSockOpt(level, name int, buf []byte) (int, error) {
 }
 
 // infoLen is the size of struct tcp_info.
-const infoLen = 248
+const infoLen = 280
 
 // info is tcp_get_info: struct tcp_info as include/uapi/linux/tcp.h has it.
 func (s *Sock) info() (p [infoLen]byte) {
@@ -417,7 +417,7 @@ func (s *Sock) info() (p [infoLen]byte) {
 		p[5] |= optWScale
 		p[6] = s.opt.sndWScale | s.opt.rcvWScale<<4
 	}
-	if s.ecn&ecnOK != 0 {
+	if s.ecn&ecnModes != 0 {
 		p[5] |= optECN
 	}
 	if s.ecn&ecnSeen != 0 {
@@ -478,6 +478,16 @@ func (s *Sock) info() (p [infoLen]byte) {
 	le.PutUint16(p[240:], s.totalRTO)
 	le.PutUint16(p[242:], s.totalRTORecoveries)
 	u32(244, s.totalRTOTime)
+	if s.rare != nil && s.rare.ecn != nil {
+		c := s.rare.ecn
+		u32(248, c.receivedCE)
+		for i, code := range []uint8{ipECT1, ipECT0, ipCE} {
+			u32(252+4*i, c.delivered[code])
+			u32(264+4*i, c.received[code])
+		}
+		le.PutUint16(p[276:], uint16(c.fail))
+		le.PutUint16(p[278:], uint16(c.optSeen))
+	}
 	return p
 }
 

@@ -69,6 +69,7 @@ func (s *Sock) rcvStateProcess(b *skb.Buff) disposition {
 			return taken
 		}
 	}
+	s.ecnCount(b, b.Len()-len(h))
 	switch s.State() {
 	case SynRecv:
 		s.synRecvDone(b, h)
@@ -264,7 +265,7 @@ func (s *Sock) rcvSynSent(b *skb.Buff, h header.TCP) disposition {
 			return taken
 		}
 		s.takeSynOptions(&o, tsecr)
-		s.ecnRcvSynAck(cb)
+		s.ecnRcvSynAck(cb, h, &o)
 		s.sndWl1 = cb.seq
 		s.undoSpuriousSyn()
 		s.tcpAck(b, &o, flagSlowpath)
@@ -306,7 +307,7 @@ func (s *Sock) rcvSynSent(b *skb.Buff, h header.TCP) disposition {
 			s.dataSndCheck()
 			return taken
 		}
-		s.sendAck()
+		s.reflectAck()
 		b.Consume()
 		s.dataSndCheck()
 		return taken
@@ -332,7 +333,7 @@ func (s *Sock) rcvSynSent(b *skb.Buff, h header.TCP) disposition {
 	s.sndWnd = uint32(h.Window())
 	s.sndWl1 = cb.seq
 	s.maxWnd = s.sndWnd
-	s.ecnRcvSyn(cb)
+	s.ecnRcvSyn(cb, h)
 	s.syncMSS(s.pmtu)
 	s.initRcvMSS()
 	s.sendSynAck()

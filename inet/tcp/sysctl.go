@@ -71,7 +71,7 @@ func (c *conf) ints() []intSetting {
 	return []intSetting{
 		{"tcp_sack", &c.sack, 1, 0, 255}, {"tcp_dsack", &c.dsack, 1, 0, 255},
 		{"tcp_timestamps", &c.timestamps, 1, 0, 255}, {"tcp_window_scaling", &c.windowScaling, 1, 0, 255},
-		{"tcp_ecn", &c.ecn, 2, 0, 2}, {"tcp_ecn_fallback", &c.ecnFallback, 1, 0, 1},
+		{"tcp_ecn", &c.ecn, ecnClassicIn, 0, ecnAccurateIn}, {"tcp_ecn_fallback", &c.ecnFallback, 1, 0, 1},
 		{"tcp_syn_retries", &c.synRetries, 6, 1, 127}, {"tcp_synack_retries", &c.synackRetries, 5, 0, 255},
 		{"tcp_syn_linear_timeouts", &c.synLinear, 4, 0, 127}, {"tcp_max_syn_backlog", &c.maxSynBacklog, 512, 0, most},
 		{"tcp_abort_on_overflow", &c.abortOnOverflow, 0, 0, 255}, {"tcp_syncookies", &c.syncookies, 1, 0, 255},

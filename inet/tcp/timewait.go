@@ -51,7 +51,7 @@ func (s *Sock) timeWait(state uint32, timeout int64) {
 	s.saveMetrics()
 	if e := &s.e; s.hashed && t.tw.Load() < int64(t.conf.maxTW.Load()) {
 		w := &timewait{t: t, rcvNxt: s.rcvNxt, sndNxt: s.sndNxt, rcvWnd: s.receiveWindow(),
-			rcvWScale: s.opt.rcvWScale, tos: s.TOS(),
+			rcvWScale: s.opt.rcvWScale, tos: s.TOS() | s.ecn&ecnECT>>6<<1,
 			tsOffset: s.tsOffset, hasTS: s.opt.tsOK, anySrc: s.Opt(ip.OptTransparent), mark: s.Mark(), priority: s.Priority(), ino: s.Ino(), md5: s.md5Peer()}
 		w.substate.Store(state)
 		w.tsRecent.Store(s.opt.tsRecent)

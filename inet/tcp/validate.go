@@ -147,6 +147,7 @@ func (s *Sock) validateIncoming(b *skb.Buff, h header.TCP, o *parsedOpts) bool {
 	}
 	if syn {
 		// RFC 5961 section 4.2.
+		s.accSyn(cb, o)
 		if s.State() == SynRecv && cb.flags&header.TCPAck != 0 && cb.seq+1 == cb.end && cb.seq+1 == s.rcvNxt && cb.ack == s.sndNxt {
 			return true // the SYN-ACK of a simultaneous open
 		}
@@ -158,7 +159,7 @@ func (s *Sock) validateIncoming(b *skb.Buff, h header.TCP, o *parsedOpts) bool {
 
 func (s *Sock) synChallenge(b *skb.Buff) {
 	s.tcp.inc(mib.TCPSYNChallenge)
-	s.sendChallengeAck()
+	s.challenge(true)
 	discard(b, skb.TCPInvalidSYN)
 }
 
@@ -196,7 +197,10 @@ type challengeLimit struct {
 }
 
 // sendChallengeAck is tcp_send_challenge_ack.
-func (s *Sock) sendChallengeAck() {
+func (s *Sock) sendChallengeAck() { s.challenge(false) }
+
+// challenge is sendChallengeAck; syn says that it answers a SYN.
+func (s *Sock) challenge(syn bool) {
 	t := s.tcp
 	if t.oowLimited(mib.TCPACKSkippedChallenge, &s.lastOOW) {
 		return
@@ -205,6 +209,10 @@ func (s *Sock) sendChallengeAck() {
 		return
 	}
 	t.inc(mib.TCPChallengeACK)
+	if syn {
+		s.reflectAck()
+		return
+	}
 	s.sendAck()
 }
 

@@ -32,6 +32,8 @@ const (
 	TCPOptTimestamp = 8
 	TCPOptMD5       = 19
 	TCPOptFastOpen  = 34
+	TCPOptAccECN0   = 172 // counts of ECT(0), CE, ECT(1)
+	TCPOptAccECN1   = 174 // counts of ECT(1), CE, ECT(0)
 	TCPOptExp       = 254
 )
 

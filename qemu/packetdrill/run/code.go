@@ -156,7 +156,8 @@ var infoFields = []struct { // read-only
 	{8, "bytes_sent bytes_retrans"},
 	{4, "dsack_dups reord_seen rcv_ooopack snd_wnd rcv_wnd rehash"},
 	{2, "total_rto total_rto_recoveries"},
-	{4, "total_rto_time"},
+	{4, "total_rto_time received_ce delivered_e1_bytes delivered_e0_bytes delivered_ce_bytes received_e1_bytes received_e0_bytes received_ce_bytes"},
+	{2, "accecn_fail_mode accecn_opt_seen"},
 }
 
 func (r *runner) tcpInfo(fd int, vars map[string]uint64) {

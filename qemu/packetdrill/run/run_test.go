@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -72,7 +73,9 @@ func TestFile_linuxTCP_scriptsAreRight(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("a network namespace needs root")
 	}
-	all := scripts(t, "tcp/*/*.pkt")
+	all := slices.DeleteFunc(scripts(t, "tcp/*/*.pkt"), func(name string) bool {
+		return strings.Contains(name, "/accecn/") // before 6.19 Linux has no way to ask for it
+	})
 	if os.Getenv("PACKETDRILL_LINUX") != "all" {
 		for i := range len(all) / 8 {
 			all[i] = all[8*i]

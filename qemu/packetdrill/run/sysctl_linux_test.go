@@ -77,6 +77,9 @@ func otherSysctl(name, op string) bool {
 		"tcp_invalid_ratelimit": // in ticks of the kernel
 		return true
 	}
+	if name == "tcp_ecn" && (op == "write 3" || op == "write 4" || op == "write 5") {
+		return true // accurate ECN, which Linux takes from 6.19 on
+	}
 	return op == "write -1" // what Linux takes for some of them makes no sense
 }
 
