@@ -3,7 +3,10 @@
 // bounds. Nothing is allocated: it runs before the heap exists.
 package acpi
 
-import "errors"
+import (
+	"errors"
+	"slices"
+)
 
 // Memory gives access to physical memory: the n bytes at addr, or nil if they are not readable.
 type Memory func(addr, n uint64) []byte
@@ -30,7 +33,9 @@ type ECAM struct {
 // Info is what was found. Absent tables leave their part zero.
 type Info struct {
 	LAPIC uint64 // physical address of the local APICs; 0 without a MADT
-	CPUs  int    // enabled processors in the MADT
+
+	cpus [MaxCPUs]uint32 // local APIC ids of the enabled processors
+	ncpu int
 
 	PMTimer   uint16 // I/O port of the power-management timer; 0 = none
 	PMTimer32 bool   // it counts 32 bits, not 24
@@ -41,6 +46,22 @@ type Info struct {
 	noverride int
 	ecams     [4]ECAM
 	necam     int
+}
+
+// MaxCPUs is how many processors of a machine are looked at.
+const MaxCPUs = 64
+
+// CPUs are the local APIC ids of the processors that can be started, in the order of the MADT, each once (types 0 and 9,
+// 5.2.12.2 and 5.2.12.12: flag 0, enabled; not those that may be plugged in later). Firmware lists the one it boots on first.
+func (i *Info) CPUs() []uint32 { return i.cpus[:i.ncpu] }
+
+// addCPU notes an enabled processor. The ids that address all CPUs are none's.
+func (i *Info) addCPU(id, broadcast uint32) {
+	if id == broadcast || i.ncpu == len(i.cpus) || slices.Contains(i.CPUs(), id) {
+		return
+	}
+	i.cpus[i.ncpu] = id
+	i.ncpu++
 }
 
 // IOAPICs are the machine's I/O APICs.
@@ -132,8 +153,10 @@ func (i *Info) madt(t []byte) {
 	i.LAPIC = uint64(le32(t[36:]))
 	for e := t[44:]; len(e) >= 2 && e[1] >= 2 && int(e[1]) <= len(e); e = e[e[1]:] {
 		switch typ, n := e[0], e[1]; {
-		case typ == 0 && n >= 8 && e[4]&1 != 0, typ == 9 && n >= 16 && e[8]&1 != 0: // local (x2)APIC, enabled
-			i.CPUs++
+		case typ == 0 && n >= 8 && e[4]&1 != 0: // local APIC, enabled
+			i.addCPU(uint32(e[3]), 1<<8-1)
+		case typ == 9 && n >= 16 && e[8]&1 != 0: // local x2APIC, enabled
+			i.addCPU(le32(e[4:]), 1<<32-1)
 		case typ == 1 && n >= 12 && i.nioapic < len(i.ioapics):
 			i.ioapics[i.nioapic] = IOAPIC{le32(e[4:]), le32(e[8:])}
 			i.nioapic++

@@ -3,6 +3,7 @@ package acpi
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
 	"testing"
 )
 
@@ -38,6 +39,13 @@ func microvm(wide bool) machine {
 	le.PutUint32(madt, 0xfee00000)
 	madt = append(madt, 0, 8, 0, 0, 1, 0, 0, 0)                     // processor, enabled
 	madt = append(madt, 0, 8, 1, 1, 0, 0, 0, 0)                     // processor, not enabled
+	madt = append(madt, 0, 8, 2, 3, 1, 0, 0, 0)                     // processor 2, APIC id 3
+	madt = append(madt, 0, 8, 3, 5, 2, 0, 0, 0)                     // processor that may be plugged in
+	madt = append(madt, 0, 8, 4, 255, 1, 0, 0, 0)                   // no processor: the broadcast id
+	madt = append(madt, 9, 16, 0, 0, 3, 0, 0, 0, 1, 0, 0, 0)        // APIC id 3 once more, as x2APIC
+	madt = append(madt, 0, 0, 0, 0)                                 // its processor's UID
+	madt = append(madt, 9, 16, 0, 0, 0, 1, 0, 0, 1, 0, 0, 0)        // x2APIC id 256
+	madt = append(madt, 0, 0, 0, 0)                                 // its processor's UID
 	madt = append(madt, 1, 12, 0, 0, 0, 0, 0xc0, 0xfe, 0, 0, 0, 0)  // I/O APIC
 	madt = append(madt, 1, 12, 1, 0, 0, 0, 0xc1, 0xfe, 24, 0, 0, 0) // and another
 	madt = append(madt, 2, 10, 0, 0, 2, 0, 0, 0, 0, 0)              // ISA 0 is GSI 2
@@ -80,7 +88,7 @@ func TestParse_goodTables_everythingFound(t *testing.T) {
 		if err := Parse(microvm(wide).at, 0x100, &i); err != nil {
 			t.Fatal(err)
 		}
-		if i.LAPIC != 0xfee00000 || i.CPUs != 1 || i.PMTimer != 0x608 || i.PMTimer32 {
+		if i.LAPIC != 0xfee00000 || !slices.Equal(i.CPUs(), []uint32{0, 3, 256}) || i.PMTimer != 0x608 || i.PMTimer32 {
 			t.Errorf("wide %v: %+v", wide, i)
 		}
 		if io := i.IOAPICs(); len(io) != 2 || io[1] != (IOAPIC{0xfec10000, 24}) {
@@ -156,6 +164,29 @@ func FuzzParse(f *testing.F) {
 				t.Fatalf("%+v", e)
 			}
 		}
+		for n, id := range i.CPUs() {
+			if slices.Contains(i.CPUs()[:n], id) {
+				t.Fatalf("processor %d twice in %v", id, i.CPUs())
+			}
+		}
 		i.ISA(4)
 	})
+}
+
+func TestParse_moreProcessorsThanRoom_theFirstOnes(t *testing.T) {
+	m := microvm(false)
+	madt := make([]byte, 8)
+	for id := range byte(MaxCPUs + 10) {
+		madt = append(madt, 0, 8, id, id, 1, 0, 0, 0)
+	}
+	m.put(0x3000, "APIC", madt)
+	binary.LittleEndian.PutUint32(m[0x2000+36:], 0x3000)
+	fix(m[0x2000:0x2000+36+12], 9)
+	var i Info
+	if err := Parse(m.at, 0x100, &i); err != nil {
+		t.Fatal(err)
+	}
+	if c := i.CPUs(); len(c) != MaxCPUs || c[MaxCPUs-1] != MaxCPUs-1 {
+		t.Errorf("CPUs %v", c)
+	}
 }

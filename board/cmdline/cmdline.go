@@ -56,6 +56,19 @@ func Value(params, key string) (value string, ok bool) {
 	}
 }
 
+// CPUs is how many of n processors are to be used: Linux's nosmp and maxcpus=N, where maxcpus=0 means one as well.
+func CPUs(params string, n int) int {
+	if _, ok := Value(params, "nosmp"); ok {
+		return 1
+	}
+	if v, ok := Value(params, "maxcpus"); ok {
+		if limit, rest, ok := number(v); ok && rest == "" && limit < uint64(n) {
+			n = int(limit)
+		}
+	}
+	return max(n, 1)
+}
+
 // Variable reports whether a parameter is one for the program's environment: KEY=value with a name
 // that a shell would take and no dot (module.parameter), and not one of the kernel's own.
 func Variable(word string) bool {
@@ -92,7 +105,7 @@ func Unquote(dst []byte, word string) int {
 func known(key string) bool {
 	switch key {
 	case "ip", "console", "debug", "loglevel", "virtio_mmio", "reboot", "panic", "pci", "root", "init", "rdinit", "initrd",
-		"earlyprintk", "acpi", "nomodule", "i8042", "BOOT_IMAGE", "barewire":
+		"earlyprintk", "acpi", "nomodule", "i8042", "maxcpus", "BOOT_IMAGE", "barewire":
 		return true
 	}
 	return false

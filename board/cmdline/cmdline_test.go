@@ -121,3 +121,14 @@ func FuzzCmdline(f *testing.F) {
 		}
 	})
 }
+
+func TestCPUs_linuxParameters_limitThem(t *testing.T) {
+	for params, want := range map[string]int{
+		"": 4, "maxcpus=2": 2, "maxcpus=0": 1, "maxcpus=9": 4, "nosmp": 1, "maxcpus=2 maxcpus=3": 3, "maxcpus=2x": 4, "maxcpus": 4,
+		"maxcpus=99999999999999999999": 4, "nosmpx": 4,
+	} {
+		if n := CPUs(params, 4); n != want {
+			t.Errorf("%q: %d CPUs, want %d", params, n, want)
+		}
+	}
+}

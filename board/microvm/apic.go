@@ -4,6 +4,7 @@ package microvm
 
 import (
 	"math/bits"
+	"sync/atomic"
 
 	"barewire/board/acpi"
 	"github.com/usbarmory/tamago/amd64/lapic"
@@ -18,6 +19,8 @@ const (
 	vectorSpurious = 0xff
 
 	msrAPICBase    = 0x1b
+	apicEnable     = 1 << 11 // in it
+	apicX2         = 1 << 10
 	msrX2APIC      = 0x800 // + register offset / 16
 	msrTSCDeadline = 0x6e0
 
@@ -36,10 +39,9 @@ var (
 	platform acpi.Info // what ACPI told
 
 	apic struct {
-		base   uintptr // registers in memory; 0 in x2APIC mode
-		id     uint32
-		clock  uint64 // timer counts per second, divided by 1
-		toTick uint64 // timer counts per ns, <<32; TSC ticks per ns in deadline mode
+		base   uintptr // registers in memory, the same for every CPU; 0 in x2APIC mode
+		clock  uint64  // timer counts per second, divided by 1
+		toTick uint64  // timer counts per ns, <<32; TSC ticks per ns in deadline mode
 		useTSC bool
 	}
 )
@@ -66,41 +68,59 @@ func apicFind() {
 	// The PICs of the PC: every line masked. Their lines also reach the I/O APIC.
 	out8(0x21, 0xff)
 	out8(0xa1, 0xff)
-	base := rdmsr(msrAPICBase)
-	if base&(1<<11) == 0 {
-		base |= 1 << 11
-		wrmsr(msrAPICBase, base)
-	}
-	if base&(1<<10) != 0 { // x2APIC: registers are MSRs
-		apic.base = 0
-		apic.id = apicRead(lapic.LAPIC_ID)
-	} else {
+	if base := rdmsr(msrAPICBase); base&apicX2 == 0 {
 		apic.base = uintptr(base & 0xffffff000)
-		apic.id = apicRead(lapic.LAPIC_ID) >> 24
+		irqEOI = apic.base + lapic.LAPIC_EOI
+	}
+	apicIDs[0] = apicOn()
+}
+
+// apicOn turns on the local APIC of the CPU that calls, in the mode of the boot CPU's, and returns its id.
+//
+//go:nosplit
+func apicOn() (id uint32) {
+	mode := uint64(apicEnable)
+	if apic.base == 0 { // x2APIC: registers are MSRs
+		mode |= apicX2
+	}
+	if base := rdmsr(msrAPICBase); base&mode != mode {
+		wrmsr(msrAPICBase, base|apicEnable) // the one comes before the other (SDM vol. 3, 11.12.5)
+		wrmsr(msrAPICBase, base|mode)
+	}
+	id = apicRead(lapic.LAPIC_ID)
+	if apic.base != 0 {
+		id >>= 24
 	}
 	apicWrite(lapicLVTTimer, timerMasked)
 	apicWrite(lapicDivide, 0xb) // by 1
 	apicWrite(lapic.LAPIC_SVR, 1<<lapic.SVR_ENABLE|vectorSpurious)
 	apicWrite(lapicLVTLint1, lint1NMI) // as a PC's firmware leaves it; microvm has none
+	return id
 }
 
-// timerSetup makes the timer interrupt and hands it to the runtime.
+// timerSetup hands the timer to the runtime. It interrupts from when interrupts are on.
 func timerSetup() {
 	apic.useTSC = cpu.deadline
 	hz := apic.clock
 	if apic.useTSC {
 		hz = clk.hz
-		apicWrite(lapicLVTTimer, vectorTick|timerDeadline)
-		apicRead(lapicLVTTimer) // the mode must have reached the APIC before the first deadline (SDM vol. 3, 11.5.4.1)
-	} else {
-		apicWrite(lapicLVTTimer, vectorTick)
 	}
 	apic.toTick, _ = bits.Div64(hz>>32, hz<<32, 1e9)
-	irqEOI = 0
-	if apic.base != 0 {
-		irqEOI = apic.base + lapic.LAPIC_EOI
-	}
+	timerOn()
 	irqTickVector = vectorTick
+	hookTimer = setTimer
+}
+
+// timerOn makes the timer of the CPU that calls interrupt.
+//
+//go:nosplit
+func timerOn() {
+	if !apic.useTSC {
+		apicWrite(lapicLVTTimer, vectorTick)
+		return
+	}
+	apicWrite(lapicLVTTimer, vectorTick|timerDeadline)
+	apicRead(lapicLVTTimer) // the mode must have reached the APIC before the first deadline (SDM vol. 3, 11.5.4.1)
 }
 
 // setTimer has the timer interrupt at nanotime t. A time gone by is as soon as possible.
@@ -148,19 +168,31 @@ const (
 	ioLow    = 1 << 13
 )
 
-// The interrupt entry masks entries through the same two registers, so nothing may come between.
+// The interrupt entry masks entries through the same two registers, so nothing may come between, here or on another CPU.
 func (io *ioapic) read(reg uint32) uint32 {
-	flags := cli()
+	flags := ioLock()
 	mmioWrite32(io.base+ioSelect, reg)
 	v := mmioRead32(io.base + ioWindow)
-	restore(flags)
+	ioUnlock(flags)
 	return v
 }
 
 func (io *ioapic) write(reg, v uint32) {
-	flags := cli()
+	flags := ioLock()
 	mmioWrite32(io.base+ioSelect, reg)
 	mmioWrite32(io.base+ioWindow, v)
+	ioUnlock(flags)
+}
+
+func ioLock() (flags uint64) {
+	flags = cli()
+	for !atomic.CompareAndSwapUint32(&irqIOLock, 0, 1) {
+	}
+	return flags
+}
+
+func ioUnlock(flags uint64) {
+	atomic.StoreUint32(&irqIOLock, 0)
 	restore(flags)
 }
 
@@ -210,12 +242,12 @@ func entryBits(vector uint8, level, low bool) uint32 {
 	return v
 }
 
-// route sends a global system interrupt to a vector of this CPU, masked.
+// route sends a global system interrupt to a vector of the boot CPU, masked.
 func route(gsi uint32, vector uint8, level, low bool) (*ioapic, uint32, bool) {
 	io, reg, ok := pin(gsi)
 	if ok {
 		io.write(reg, ioMasked)
-		io.write(reg+1, apic.id<<24)
+		io.write(reg+1, apicIDs[0]<<24)
 		io.write(reg, entryBits(vector, level, low)|ioMasked)
 	}
 	return io, reg, ok

@@ -28,7 +28,6 @@ func lidt(p *[10]byte)
 func ltr(sel uint16)
 func setCR3(v uintptr)
 func invlpg(p uintptr)
-func sti()
 func cli() (flags uint64)
 func restore(flags uint64)
 func tripleFault()
@@ -57,6 +56,7 @@ type features struct {
 	xsave, rdrand, x2apic, deadline, hypervisor bool
 	maxLeaf, maxHyper                           uint32
 	kvm, tcg                                    bool
+	xcr0                                        uint64 // what of the vector state is on; 0 without XSAVE
 }
 
 var cpu features
@@ -92,6 +92,7 @@ func cpuSetup() {
 	if want&0xe0 != 0xe0 || want&4 == 0 {
 		want &^= 0xe0
 	}
+	cpu.xcr0 = want
 	xsetbv(want)
 	_, size, _, _ := cpuid(0xd, 0)
 	xsaveSize = uintptr(size)

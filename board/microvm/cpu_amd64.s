@@ -134,11 +134,6 @@ TEXT ·invlpg(SB),NOSPLIT,$0-8
 	INVLPG	(AX)
 	RET
 
-// func sti()
-TEXT ·sti(SB),NOSPLIT,$0-0
-	STI
-	RET
-
 // func cli() (flags uint64)
 TEXT ·cli(SB),NOSPLIT,$8-8
 	PUSHFQ
@@ -178,6 +173,13 @@ again:
 good:
 	MOVQ	AX, v+0(FP)
 	MOVB	$1, ok+8(FP)
+	RET
+
+// func CPU() int
+// The runtime has the number at this place of what GS points to (bwCPU).
+TEXT ·CPU(SB),NOSPLIT,$0-8
+	MOVL	8(GS), AX
+	MOVQ	AX, ret+0(FP)
 	RET
 
 // func mmioRead32(p uintptr) uint32

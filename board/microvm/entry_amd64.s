@@ -1,5 +1,6 @@
 //go:build tamago
 
+#include "go_asm.h"
 #include "textflag.h"
 
 // The first instructions. A PVH loader (Xen's start-of-day ABI, docs/misc/pvh.pandoc) enters in 32-bit protected mode, paging
@@ -122,6 +123,63 @@ TEXT start64<>(SB),NOSPLIT|NOFRAME,$0
 	XORL	DI, DI			// argc
 	XORL	SI, SI			// argv: bwArgs brings the real ones
 	JMP	runtime·rt0_go(SB)
+
+// Where another CPU comes from the trampoline: 64-bit mode, interrupts off, the boot map, nothing else. starter is at rest until
+// it says that it is up.
+TEXT startAP<>(SB),NOSPLIT|NOFRAME,$0
+	XORL	AX, AX
+	MOVW	AX, DS
+	MOVW	AX, ES
+	MOVW	AX, FS
+	MOVW	AX, GS
+	MOVL	$0x10, AX
+	MOVW	AX, SS
+	MOVQ	·root(SB), AX
+	MOVQ	AX, CR3
+	BYTE	$0xdb; BYTE $0xe3		// FNINIT
+	MOVL	·starter+16(SB), AX		// leaf
+	XORL	CX, CX
+	CPUID
+	CMPL	·starter+16(SB), $1
+	JNE	id
+	MOVL	BX, DX
+	SHRL	$24, DX
+id:
+	CMPL	DX, ·starter+20(SB)		// id
+	JNE	late
+	// FS: a g that is nil
+	MOVQ	·starter+0(SB), BX		// area
+	MOVQ	BX, AX
+	ADDQ	$16, AX
+	MOVQ	AX, DX
+	SHRQ	$32, DX
+	MOVL	$0xc0000100, CX			// IA32_FS_BASE
+	WRMSR
+	MOVQ	·starter+8(SB), AX		// gs
+	MOVQ	AX, DX
+	SHRQ	$32, DX
+	MOVL	$0xc0000101, CX			// IA32_GS_BASE
+	WRMSR
+	MOVQ	BX, SP
+	ADDQ	$const_apStack, SP
+	XORL	BP, BP
+	CALL	·apMain(SB)
+	JMP	runtime·bwAPRun(SB)
+late:
+	HLT
+	JMP	late
+
+// func startAPAddr() uintptr
+TEXT ·startAPAddr(SB),NOSPLIT,$0-8
+	LEAQ	startAP<>(SB), AX
+	MOVQ	AX, ret+0(FP)
+	RET
+
+// func earlyTable() uintptr
+TEXT ·earlyTable(SB),NOSPLIT,$0-8
+	LEAQ	·earlyGDT(SB), AX
+	MOVQ	AX, ret+0(FP)
+	RET
 
 // func boot() (area uintptr)
 TEXT ·boot(SB),NOSPLIT,$0-8

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"sync/atomic"
 
 	"barewire/board/irq"
 )
@@ -81,14 +80,14 @@ func IRQHooks(cpu int, enter, exit func()) { vectors[cpu].SetHooks(enter, exit) 
 func irqThread(cpu int) {
 	var noted [4]uint64
 	for {
-		irqWait(&noted)
+		irqWait(uint32(cpu), &noted)
 		vectors[cpu].Round(&noted)
 	}
 }
 
 // Stats counts what the interrupt entry and the interrupt goroutine did.
 type Stats struct {
-	Interrupts uint64 // device interrupts taken by the CPU
+	Interrupts uint64 // device interrupts taken by the CPUs
 	Ticks      uint64 // timer interrupts
 	Spurious   uint64 // the APIC's own spurious vector
 	Stray      uint64 // vectors nobody has asked for
@@ -98,10 +97,12 @@ type Stats struct {
 
 // IRQStats returns the counters since boot.
 func IRQStats() Stats {
-	s := Stats{
-		Interrupts: atomic.LoadUint64(&irqCount), Ticks: atomic.LoadUint64(&irqTicks), Spurious: atomic.LoadUint64(&irqSpurious),
-	}
-	for _, t := range vectors {
+	var s Stats
+	for cpu, t := range vectors {
+		count, ticks, spurious := irqCounts(uint32(cpu))
+		s.Interrupts += count
+		s.Ticks += ticks
+		s.Spurious += spurious
 		rounds, stray, lines := t.Stats()
 		s.Rounds += rounds
 		s.Stray += stray
@@ -110,16 +111,13 @@ func IRQStats() Stats {
 	return s
 }
 
-// init starts interrupts: the runtime is up, and m0's signal stack is the CPU's interrupt stack.
+// init starts what interrupts are for. They are on since the runtime came up.
 func init() {
 	ioapicSetup()
 	vectorsSetup()
 	for cpu := range CPUs() {
 		go irqThread(cpu)
 	}
-	timerSetup()
-	hookTimer = setTimer
-	sti()
 	runtime.Gosched() // the scheduler sets the first tick: this goroutine too has a time slice
 	stdinSetup()
 	go refineClock()

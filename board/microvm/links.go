@@ -33,14 +33,23 @@ var irqEOI uintptr
 //go:linkname irqTickVector runtime.irqTickVector
 var irqTickVector uint32
 
-//go:linkname irqTicks runtime.irqTicks
-var irqTicks uint64
+//go:linkname irqIOLock runtime.irqIOLock
+var irqIOLock uint32
 
-//go:linkname irqCount runtime.irqCount
-var irqCount uint64
+//go:linkname cpuCount runtime.bwNCPU
+var cpuCount uint32
 
-//go:linkname irqSpurious runtime.irqSpurious
-var irqSpurious uint64
+//go:linkname hookIPI runtime.bwSendIPI
+var hookIPI func(cpu, vector uint32)
+
+//go:linkname hookStop runtime.bwStopIPI
+var hookStop func()
+
+//go:linkname cpuBase runtime.bwCPUBase
+func cpuBase(cpu uint32) uintptr
+
+//go:linkname irqCounts runtime.bwIRQCounts
+func irqCounts(cpu uint32) (count, ticks, spurious uint64)
 
 //go:linkname irqLines runtime.irqLines
 var irqLines [256]irqLine
@@ -57,7 +66,7 @@ func trapTable() uintptr
 func syscallAddr() uintptr
 
 //go:linkname irqWait runtime.barewire_irqWait
-func irqWait(bits *[4]uint64)
+func irqWait(cpu uint32, bits *[4]uint64)
 
 // trapStub is the size of one vector's stub, runtime.bwTrapStub.
 const trapStub = 5

@@ -63,6 +63,7 @@ func memorySetup() {
 		fail("not enough memory for page tables")
 	}
 	heap.Remove(uint64(tables.next), uint64(tables.end))
+	areasSetup()
 
 	root = newTable()
 	const rw = pteWrite | pteNX | pteGlobal

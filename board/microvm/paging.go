@@ -4,7 +4,8 @@ package microvm
 
 import "unsafe"
 
-// Page tables: four levels (Intel SDM vol. 3, 4.5), identity-mapped, built once at boot and added to by MapMMIO.
+// Page tables: four levels (Intel SDM vol. 3, 4.5), identity-mapped, built once at boot and added to by MapMMIO. They are only
+// ever added to: a CPU keeps nothing in its TLB about what is not mapped (SDM vol. 3, 4.10.2), so no other CPU needs to be told.
 
 // Bits of an entry.
 const (

@@ -18,6 +18,9 @@ func setup() {
 	goos.Exit = exit
 	hookSetStacks = setStacks
 	hookCrash = crashReport
+	hookIPI = sendIPI
+	hookStop = stopOthers
+	wrmsr(msrGSBase, uint64(cpuBase(0)))
 	uartSetup()
 	cpuSetup()
 	descSetup()
@@ -34,6 +37,8 @@ func setup() {
 	if apic.base != 0 && MapMMIO(apic.base, page) == nil {
 		fail("the local APIC cannot be mapped")
 	}
+	timerSetup()
+	startCPUs()
 }
 
 // The rest of what goos asks a board for has its place elsewhere here; these are called by nobody.

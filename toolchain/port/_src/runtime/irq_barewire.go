@@ -7,12 +7,13 @@ import (
 
 // Interrupts and the scheduler.
 //
-// An interrupt handler (trap_barewire_amd64.s) masks its line if it must, notes the vector in irqBits, sets
-// irqPending and ends. It takes no lock, touches no goroutine stack and calls Go only to ask the goroutine it
-// interrupted to make way. The rest happens in goroutine context: every round of the scheduler looks at
-// irqPending and makes the one interrupt goroutine, parked in barewire_irqWait, runnable. An interrupt that comes
-// at any moment of this is seen: the note is written before irqPending, irqPending is cleared before the notes
-// are taken, and an idle CPU checks irqPending with interrupts off before STI; HLT.
+// An interrupt handler (trap_barewire_amd64.s) masks its line if it must, notes the vector in the CPU's irqBits, sets its
+// pending word and ends. It takes no lock but that of the I/O APICs' registers, touches no goroutine stack and calls Go only to ask
+// the goroutine it interrupted to make way. The rest happens in goroutine context: every round of the scheduler looks at
+// what is pending on its CPU and makes that CPU's interrupt goroutine, parked in barewire_irqWait, runnable. An interrupt that comes
+// at any moment of this is seen: the note is written before the pending word, that is cleared before the notes
+// are taken, and an idle CPU checks it with interrupts off before STI; HLT. An interrupt goroutine that happens to run on
+// another CPU looks once more when it has parked, for its own CPU may have found it absent and halted.
 //
 // The timer serves three masters with one shot: the deadline of an idle CPU, the next Go timer of a busy
 // one, and the tick that ends a goroutine's time slice (sysmon's retake).
@@ -24,22 +25,15 @@ const (
 	bwNoTimer = maxWhen
 )
 
-// Written by the interrupt entry; the board sets the tables by linkname.
+// The board sets these by linkname.
 var (
-	irqPending uint32
-	irqBits    [4]uint64 // noted vectors, one bit each
-
-	irqLines [256]irqLine // what must be masked, by vector
+	irqLines  [256]irqLine // what must be masked, by vector of CPU 0, to which all lines go
+	irqIOLock uint32       // held, with interrupts off, over the two registers of an I/O APIC
 
 	irqEOI        uintptr // address of the LAPIC's EOI register; 0 = x2APIC, the MSR
 	irqTickVector uint32  // vector of the LAPIC timer; 0 = none yet
-	irqTicks      uint64  // timer interrupts since boot
-	irqCount      uint64  // device interrupts since boot
-	irqSpurious   uint64
 
-	bwTimerArmed int64 = bwNoTimer // nanotime the timer is set to, bwNoTimer if it has fired or was never set
-
-	// bwSetTimer sets the one-shot timer to nanotime t. Set by the board; nosplit, no write barriers.
+	// bwSetTimer sets the CPU's one-shot timer to nanotime t. Set by the board; nosplit, no write barriers.
 	bwSetTimer func(t int64)
 
 	bwXsaveSize uintptr // bytes XSAVE needs for the features in XCR0; 0 = the CPU has only FXSAVE
@@ -51,62 +45,55 @@ type irqLine struct {
 	reg    uintptr // register index of the entry's low half
 }
 
-var (
-	irqG      guintptr // the interrupt goroutine
-	irqLong   int      // ticks in a row that met it
-	irqWaiter guintptr // the interrupt goroutine while it is parked
-	irqAsked  bool     // the last request to make way was an interrupt's, not a tick's
-	irqTurn   uint8    // 2 when it has been chosen, 1 while it runs and after, 0 once another goroutine runs
-
-	tickSched uint32 // schedtick at the last tick
-	profLast  int64  // nanotime of the last profiling sample
-
-	bwInterrupted uintptr // the *ucontext of the goroutine under a running bwInterrupt, for crash reports
-)
-
 func bwCliHlt()
 func bwCli()
+func bwSti()
 
-// bwStiHlt enables interrupts and, if *pending is 0, halts until one comes. Interrupts must be off.
-func bwStiHlt(pending *uint32)
+// bwStiHlt enables interrupts and, if *flags&mask is 0, halts until one comes. Interrupts must be off.
+func bwStiHlt(flags *uint64, mask uint64)
 
-// bwIdle halts until an interrupt or nanotime until. It returns at once if interrupts are already noted.
+// bwIdle halts until an interrupt or nanotime until. It returns at once if one of the halves of irqWork in wake is set already.
 //
 //go:nosplit
-func bwIdle(until int64) {
+func bwIdle(until int64, wake uint64) {
 	if bwSetTimer == nil || panicking.Load() != 0 { // a dying runtime trusts no timer
 		procyield(10)
 		return
 	}
 	bwCli()
-	if until < bwTimerArmed {
-		bwArm(until)
+	c := bwThis()
+	if until < c.timerArmed {
+		c.arm(until)
 	}
-	bwStiHlt(&irqPending)
-	if bwTimerArmed != bwNoTimer && bwTimerArmed > nanotime()+bwSlice {
-		bwTimerArmed = bwNoTimer // too far for a tick: let bwTick set it anew
+	atomic.Store(&c.halted, 1)
+	bwStiHlt(&c.irqWork, wake)
+	atomic.Store(&c.halted, 0)
+	atomic.Store(c.kicked(), 0) // before the caller looks at what it waits for
+	if c.timerArmed != bwNoTimer && c.timerArmed > nanotime()+bwSlice {
+		c.timerArmed = bwNoTimer // too far for a tick: let bwTick set it anew
 	}
 }
 
 //go:nosplit
-func bwArm(t int64) {
-	bwTimerArmed = t
+func (c *bwCPU) arm(t int64) {
+	c.timerArmed = t
 	bwSetTimer(t)
 }
 
 // bwTick sets the timer before a goroutine runs: to the end of its slice or the next Go timer, whichever is
 // first. Two loads when it is set already.
 func bwTick(pp *p) {
-	if irqTurn > 0 {
-		irqTurn--
+	c := bwThis()
+	if c.irqTurn > 0 {
+		c.irqTurn--
 	}
 	if bwSetTimer == nil {
 		return
 	}
 	when := pp.timers.wakeTime()
-	armed := bwTimerArmed
-	if irqPending != 0 && irqWaiter != 0 { // the interrupt goroutine stood back, but not for a whole slice
-		bwArm(min(armed, nanotime()+bwStand))
+	armed := c.timerArmed
+	if *c.pending() != 0 && c.irqWaiter != 0 { // the interrupt goroutine stood back, but not for a whole slice
+		c.arm(min(armed, nanotime()+bwStand))
 		return
 	}
 	if armed != bwNoTimer && (when == 0 || when >= armed) {
@@ -116,22 +103,23 @@ func bwTick(pp *p) {
 	if when != 0 && when < next {
 		next = when
 	}
-	bwArm(next)
+	c.arm(next)
 }
 
-// irqRunnable returns the interrupt goroutine if it has work. It stands back once after each turn when others
+// irqRunnable returns this CPU's interrupt goroutine if it has work. It stands back once after each turn when others
 // are waiting, so a storm of interrupts cannot keep the CPU to itself.
 func irqRunnable(pp *p) *g {
-	if atomic.Load(&irqPending) == 0 || irqWaiter == 0 {
+	c := bwThis()
+	if atomic.Load(c.pending()) == 0 || c.irqWaiter == 0 {
 		return nil
 	}
-	if irqTurn == 1 && (!runqempty(pp) || !sched.runq.empty()) {
-		irqTurn = 0
+	if c.irqTurn == 1 && (!runqempty(pp) || !sched.runq.empty()) {
+		c.irqTurn = 0
 		return nil
 	}
-	gp := irqTake()
+	gp := c.irqTake()
 	if gp != nil {
-		irqTurn = 2
+		c.irqTurn = 2
 		casgstatus(gp, _Gwaiting, _Grunnable)
 	}
 	return gp
@@ -140,29 +128,32 @@ func irqRunnable(pp *p) *g {
 // irqTake claims the parked interrupt goroutine, still waiting, if there is work for it.
 //
 //go:nowritebarrierrec
-func irqTake() *g {
-	if atomic.Load(&irqPending) == 0 {
+func (c *bwCPU) irqTake() *g {
+	if atomic.Load(c.pending()) == 0 {
 		return nil
 	}
-	gp := irqWaiter.ptr()
-	irqWaiter = 0
-	return gp
+	return guintptr(atomic.Xchguintptr((*uintptr)(&c.irqWaiter), 0)).ptr()
 }
 
-// barewire_irqWait parks the interrupt goroutine (there is one) until interrupts have been noted, then takes
-// the notes: bits has one bit for each vector.
+// barewire_irqWait parks the interrupt goroutine of CPU cpu (there is one for each) until interrupts have been noted there,
+// then takes the notes: bits has one bit for each vector.
 //
 //go:linkname barewire_irqWait
-func barewire_irqWait(bits *[4]uint64) {
-	irqG.set(getg())
-	gopark(func(gp *g, _ unsafe.Pointer) bool {
-		irqWaiter.set(gp)
-		return true // the scheduler that runs next looks at irqPending
-	}, nil, waitReasonIOWait, traceBlockNet, 1)
-	atomic.Store(&irqPending, 0)
+func barewire_irqWait(cpu uint32, bits *[4]uint64) {
+	c := &bwCPUs[cpu]
+	c.irqG.set(getg())
+	gopark(irqParked, unsafe.Pointer(c), waitReasonIOWait, traceBlockNet, 1)
+	atomic.Store(c.pending(), 0)
 	for i := range bits {
-		bits[i] = atomic.Xchg64(&irqBits[i], 0)
+		bits[i] = atomic.Xchg64(&c.irqBits[i], 0)
 	}
+}
+
+func irqParked(gp *g, lock unsafe.Pointer) bool {
+	c := (*bwCPU)(lock)
+	atomic.Storeuintptr((*uintptr)(&c.irqWaiter), uintptr(unsafe.Pointer(gp)))
+	// The scheduler that runs next looks at its own CPU's pending word.
+	return c == bwThis() || c.irqTake() == nil
 }
 
 // bwInterrupt runs on the interrupt stack after an interrupt that found a goroutine running, on its own stack or on the
@@ -175,66 +166,71 @@ func bwInterrupt(ctx *ucontext) {
 	if gp.m.gsignal == nil || gp == gp.m.gsignal {
 		return
 	}
-	bwInterrupted = uintptr(unsafe.Pointer(ctx))
+	cpu := bwThis()
+	cpu.interrupted = uintptr(unsafe.Pointer(ctx))
 	setg(gp.m.gsignal)
 	c := sigctxt{nil, unsafe.Pointer(ctx)}
-	bwPreempt(gp, (*sigctxt)(noescape(unsafe.Pointer(&c))))
+	bwPreempt(cpu, gp, (*sigctxt)(noescape(unsafe.Pointer(&c))))
 	setg(gp)
-	bwInterrupted = 0
+	cpu.interrupted = 0
 }
 
 //go:nowritebarrierrec
-func bwPreempt(gp *g, c *sigctxt) {
+func bwPreempt(cpu *bwCPU, gp *g, c *sigctxt) {
 	mp := gp.m
 	curg := mp.curg
+	if c.regs().trapno == bwVectorPreempt { // preemptone has set what a goroutine looks at when it calls
+		doSigPreempt(gp, c)
+		return
+	}
 	tick := uint32(c.regs().trapno) == irqTickVector
 	if hz := prof.hz.Load(); tick && hz != 0 {
 		// The tick is the profiler's clock too: as many samples as make up for the time since the last one.
 		now := nanotime()
 		period := int64(1e9) / int64(hz)
-		if profLast == 0 || now-profLast > 2*bwSlice {
-			profLast = now - period
+		if cpu.profLast == 0 || now-cpu.profLast > 2*bwSlice {
+			cpu.profLast = now - period
 		}
-		for ; now-profLast >= period; profLast += period {
+		for ; now-cpu.profLast >= period; cpu.profLast += period {
 			sigprof(c.sigpc(), c.sigsp(), c.siglr(), gp, mp)
 		}
 	}
-	if !tick && irqWaiter == 0 {
+	if !tick && cpu.irqWaiter == 0 {
 		return // the interrupt goroutine is at work, or has yet to come to it
 	}
-	if tick && irqG.ptr() == curg {
+	if tick && cpu.irqG.ptr() == curg {
 		// The slice whose end it meets was another's. Only if it goes on and on it queues up like the others.
-		if irqLong++; irqLong < bwSlice/bwRetry {
-			bwArm(nanotime() + bwRetry)
+		if cpu.irqLong++; cpu.irqLong < bwSlice/bwRetry {
+			cpu.arm(nanotime() + bwRetry)
 			return
 		}
 	}
-	irqLong = 0
-	irqAsked = !tick
+	cpu.irqLong = 0
+	cpu.irqAsked = !tick
 	pp := mp.p.ptr()
 	if pp == nil || pp.status != _Prunning || gp != curg {
 		// On the system stack or leaving for a system call: it gives way as soon as it is back.
 		curg.preempt = true
 		curg.stackguard0 = stackPreempt
 		if tick {
-			bwArm(nanotime() + bwRetry)
+			cpu.arm(nanotime() + bwRetry)
 		}
 		return
 	}
 	if tick {
 		now := nanotime()
 		when := pp.timers.wakeTime()
-		if tickSched != pp.schedtick && (when == 0 || when > now) && irqPending == 0 {
+		if cpu.tickSched != pp.schedtick && (when == 0 || when > now) && *cpu.pending() == 0 {
 			// It may have started just now: sysmon too waits until it sees the same goroutine twice.
-			tickSched = pp.schedtick
+			cpu.tickSched = pp.schedtick
 			next := now + bwSlice
 			if when != 0 && when < next {
 				next = when
 			}
-			bwArm(next)
+			cpu.arm(next)
 			return
 		}
-		bwArm(now + bwRetry) // until it gives way; the next goroutine's bwTick leaves it, which is harmless
+		cpu.arm(now + bwRetry) // until it gives way; the next goroutine's bwTick leaves it, which is harmless
 	}
 	gp.preempt = true
 	gp.stackguard0 = stackPreempt
@@ -246,8 +242,9 @@ func bwPreempt(gp *g, c *sigctxt) {
 
 // bwGaveWay reports, once, whether the goroutine that is being preempted was asked to by an interrupt.
 func bwGaveWay() bool {
-	asked := irqAsked
-	irqAsked = false
+	c := bwThis()
+	asked := c.irqAsked
+	c.irqAsked = false
 	return asked
 }
 
@@ -259,10 +256,12 @@ func bwForceGC(now int64) {
 	}
 	if t := (gcTrigger{kind: gcTriggerTime, now: now}); t.test() {
 		lock(&forcegc.lock)
-		forcegc.idle.Store(false)
-		var list gList
-		list.push(forcegc.g)
-		injectglist(&list)
+		if forcegc.idle.Load() { // no other CPU was first
+			forcegc.idle.Store(false)
+			var list gList
+			list.push(forcegc.g)
+			injectglist(&list)
+		}
 		unlock(&forcegc.lock)
 	}
 }
@@ -274,9 +273,11 @@ func bwHousekeeping() {
 	}
 }
 
-// bwStart stands where runtime.main starts sysmon.
+// bwStart stands where runtime.main starts sysmon. Interrupts are on and the other CPUs at work from here on.
 func bwStart() {
 	netpollGenericInit()
+	bwSti()
+	systemstack(bwStartCPUs)
 	go bwHousekeeping()
 }
 
@@ -289,9 +290,7 @@ func bwMaxProcs() int32 { return max(numCPUStartup, 1) }
 //go:linkname bwXsaveSize
 //go:linkname irqEOI
 //go:linkname irqTickVector
-//go:linkname irqTicks
-//go:linkname irqCount
-//go:linkname irqSpurious
+//go:linkname irqIOLock
 //go:linkname irqLines
 //go:linkname bwSyscallAddr
 

@@ -1,6 +1,9 @@
 package runtime
 
-import "unsafe"
+import (
+	"internal/runtime/atomic"
+	"unsafe"
+)
 
 // The network poller without epoll. A descriptor's pollDesc is handed to the kernel (sys) when it is opened;
 // the kernel calls barewire_pollReady where Linux would wake an epoll waiter. There is no ring of events in
@@ -49,13 +52,24 @@ func barewire_pollReady(pd uintptr, mode int32) {
 	}
 }
 
-// netpollBreak ends another M's wait. With one CPU nobody else waits.
-func netpollBreak() {}
+// netpollBreak ends another M's wait.
+//
+//go:nowritebarrierrec
+func netpollBreak() {
+	if bwNCPU == 1 {
+		return // nobody else waits
+	}
+	atomic.Store(&bwPollBreak, 1)
+	if cpu := atomic.Load(&bwPoller); cpu != 0 {
+		bwKick(&bwCPUs[cpu-1])
+	}
+}
 
-// netpoll waits for interrupts up to delay ns (for ever if negative) and returns the interrupt goroutine when
+// netpoll waits for interrupts up to delay ns (for ever if negative) and returns this CPU's interrupt goroutine when
 // there is work for it.
 func netpoll(delay int64) (gList, int32) {
 	var list gList
+	c := bwThis()
 	if delay != 0 {
 		until := int64(maxWhen)
 		if delay > 0 {
@@ -64,9 +78,14 @@ func netpoll(delay int64) (gList, int32) {
 				until = maxWhen
 			}
 		}
-		bwIdle(until)
+		atomic.Store(&bwPoller, c.id+1)
+		if atomic.Load(&bwPollBreak) == 0 {
+			bwIdle(until, bwKicked|bwPending)
+		}
+		atomic.Store(&bwPoller, 0)
+		atomic.Store(&bwPollBreak, 0)
 	}
-	if gp := irqTake(); gp != nil {
+	if gp := c.irqTake(); gp != nil {
 		list.push(gp)
 	}
 	return list, 0

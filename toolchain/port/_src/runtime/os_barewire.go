@@ -73,18 +73,10 @@ func bwWrite1(fd uintptr, p unsafe.Pointer, n int32) int32 {
 //go:nosplit
 func bwPipe2(flags int32) (r, w int32, errno int32) { return -1, -1, -_ENOSYS }
 
-//go:nosplit
-func bwGettid() uint32 { return uint32(getg().m.id) + 1 }
-
 // bwRaise is a signal with its default action: the end of the program, status as a shell reports it.
 //
 //go:nosplit
 func bwRaise(sig uint32) { bwExit(int32(128 + sig)) }
-
-// bwTgkill would interrupt another thread (preemptM). The only M asks itself: the tick has it covered.
-//
-//go:nosplit
-func bwTgkill(tgid, tid, sig int) {}
 
 //go:nosplit
 func bwSigprocmask(how int32, new, old *sigset, size int32) {
@@ -116,42 +108,6 @@ func bwSigaltstack(new, old *stackt) {
 	}
 }
 
-//go:nosplit
-func bwClone(flags int32, stk, mp, gp, fn unsafe.Pointer) int32 {
-	if goos.Task == nil {
-		return -_EAGAIN
-	}
-	goos.Task(stk, mp, gp, fn)
-	return 1
-}
-
-//go:nosplit
-func bwSchedGetaffinity(pid, len uintptr, buf *byte) int32 {
-	*buf = 1
-	return 1
-}
-
-// bwFutex waits by halting until *addr changes. Interrupts wake the CPU; they take no locks, so whoever
-// changes *addr is another CPU.
-//
-//go:nosplit
-func bwFutex(addr unsafe.Pointer, op int32, val uint32, ts *timespec, addr2 unsafe.Pointer, val3 uint32) int32 {
-	if op != _FUTEX_WAIT_PRIVATE {
-		return 0
-	}
-	until := int64(maxWhen)
-	if ts != nil {
-		until = nanotime() + ts.tv_sec*1e9 + ts.tv_nsec
-	}
-	for atomic.Load((*uint32)(addr)) == val {
-		if nanotime() >= until {
-			return -_ETIMEDOUT
-		}
-		bwIdle(until)
-	}
-	return 0
-}
-
 // bwNotetsleepg waits for a note without keeping the M: it looks after 20 us, and later every 10 ms.
 func bwNotetsleepg(n *note, ns int64) bool {
 	start := nanotime()
@@ -173,7 +129,7 @@ func bwUsleep(usec uint32) {
 	until := nanotime() + int64(usec)*1000
 	for nanotime() < until {
 		if usec > 50 {
-			bwIdle(until)
+			bwIdle(until, bwKicked)
 		} else {
 			procyield(10)
 		}

@@ -134,7 +134,7 @@ func bwAbort1(ctx *ucontext, gp *g) {
 		if curg := gp.m.curg; curg != nil && curg != gp {
 			print("\n")
 			goroutineheader(curg)
-			if u := (*ucontext)(unsafe.Pointer(bwInterrupted)); u != nil { // it was running
+			if u := (*ucontext)(unsafe.Pointer(bwThis().interrupted)); u != nil { // it was running
 				r := (*sigcontext)(unsafe.Pointer(&u.uc_mcontext))
 				tracebacktrap(uintptr(r.rip), uintptr(r.rsp), 0, curg)
 			} else {

@@ -84,23 +84,30 @@ haveerr:
 	JB	full
 
 	// An interrupt. The tick:
+	MOVQ	0(GS), CX
 	CMPL	AX, ·irqTickVector(SB)
-	JNE	device
-	INCQ	·irqTicks(SB)
-	MOVQ	$const_bwNoTimer, CX
-	MOVQ	CX, ·bwTimerArmed(SB)
+	JNE	ipi
+	INCQ	bwCPU_ticks(CX)
+	MOVQ	$const_bwNoTimer, AX
+	MOVQ	AX, bwCPU_timerArmed(CX)
 	JMP	eoi
 
-device:
+ipi:
+	CMPL	AX, $const_bwVectorWake
+	JEQ	eoi
+	CMPL	AX, $const_bwVectorPreempt
+	JEQ	eoi
 	CMPL	AX, $255	// spurious: no EOI (SDM vol. 3, 11.9)
 	JNE	note
-	INCQ	·irqSpurious(SB)
+	INCQ	bwCPU_spurious(CX)
 	JMP	out
 note:
-	INCQ	·irqCount(SB)
+	INCQ	bwCPU_count(CX)
 	LOCK
-	BTSQ	AX, ·irqBits(SB)
-	MOVL	$1, ·irqPending(SB)
+	BTSQ	AX, bwCPU_irqBits(CX)
+	MOVL	$1, bwCPU_irqWork(CX)
+	CMPL	bwCPU_id(CX), $0
+	JNE	eoi		// all lines come to CPU 0
 	// mask a level-triggered line: it stays asserted until its device is served
 	PUSHQ	DX
 	SHLL	$4, AX
@@ -110,10 +117,16 @@ note:
 	TESTQ	CX, CX
 	JZ	unmasked
 	MOVQ	irqLine_reg(DX), AX
+	MOVL	$1, DX
+iolock:
+	XCHGL	DX, ·irqIOLock(SB)
+	TESTL	DX, DX
+	JNZ	iolock		// another CPU, which has its interrupts off
 	MOVL	AX, 0(CX)	// IOREGSEL
 	MOVL	16(CX), AX	// IOWIN
 	ORL	$0x10000, AX
 	MOVL	AX, 16(CX)
+	MOVL	$0, ·irqIOLock(SB)
 unmasked:
 	POPQ	DX
 
@@ -140,6 +153,11 @@ busy:
 	MOVQ	g_m(AX), CX
 	TESTQ	CX, CX
 	JZ	out
+	MOVL	K_VEC(SP), AX
+	CMPL	AX, $const_bwVectorPreempt
+	JEQ	full		// has to be answered in any case
+	CMPL	AX, $const_bwVectorWake
+	JEQ	out
 	CMPQ	m_curg(CX), $0
 	JNE	full
 out:
@@ -276,10 +294,46 @@ TEXT ·bwCli(SB),NOSPLIT,$0-0
 	CLI
 	RET
 
-// func bwStiHlt(pending *uint32)
-TEXT ·bwStiHlt(SB),NOSPLIT,$0-8
-	MOVQ	pending+0(FP), AX
-	CMPL	(AX), $0
+// func bwSti()
+TEXT ·bwSti(SB),NOSPLIT,$0-0
+	STI
+	RET
+
+// func bwThis() *bwCPU
+TEXT ·bwThis<ABIInternal>(SB),NOSPLIT,$0-8
+	MOVQ	0(GS), AX
+	RET
+
+// bwAPRun waits for an M and becomes it, as the child of clone does. Interrupts are off until the M has its own stack.
+TEXT ·bwAPRun(SB),NOSPLIT|NOFRAME,$0
+wait:
+	CLI
+	MOVQ	0(GS), BX
+	MOVQ	bwCPU_startM(BX), R13
+	TESTQ	R13, R13
+	JNZ	start
+	STI
+	HLT
+	JMP	wait
+start:
+	MOVQ	bwCPU_startStk(BX), SP
+	MOVQ	bwCPU_startG(BX), R9
+	MOVQ	bwCPU_startFn(BX), R12
+	LEAQ	m_tls(R13), DI
+	CALL	runtime·settls(SB)
+	get_tls(CX)
+	MOVQ	R13, g_m(R9)
+	MOVQ	R9, g(CX)
+	MOVQ	R9, R14
+	STI
+	CALL	R12
+	INT	$3
+
+// func bwStiHlt(flags *uint64, mask uint64)
+TEXT ·bwStiHlt(SB),NOSPLIT,$0-16
+	MOVQ	flags+0(FP), AX
+	MOVQ	mask+8(FP), CX
+	TESTQ	CX, (AX)
 	JNE	work
 	STI	// takes effect after the next instruction: nothing can come in between
 	HLT
