@@ -7,6 +7,7 @@ import (
 	"barewire/netfilter/iptables"
 	"barewire/netfilter/nat"
 	"barewire/netfilter/reject"
+	"barewire/netfilter/synproxy"
 	"barewire/netfilter/xtables"
 )
 
@@ -17,10 +18,12 @@ type NF struct {
 	NAT       *nat.NAT
 	Reject    *reject.Engine
 	Flow      *flow.Table
+	SynProxy  *synproxy.Proxy
 	Tables    *xtables.Tables
 	Iptables  *iptables.Iptables // the commands over Tables
 
 	tcp, udp ip.SockFinder // see SetSockets
+	cookies  Cookies
 	teeTo    teePointer
 
 	track  tracking
@@ -39,6 +42,7 @@ func New(n *ip.Net) (*NF, error) {
 	}
 	f.newReject()
 	f.newFlow()
+	f.newSynProxy()
 	f.newTables()
 	f.newIptables()
 	return f, nil

@@ -20,7 +20,7 @@ func (f *NF) newReject() {
 			rt := ip.RtableOf(b)
 			return rt == nil || rt.Flags&(ip.RTCFBroadcast|ip.RTCFMulticast) != 0
 		},
-		SendReset: f.sendReset,
+		SendReset: f.sendTCP,
 		Mark: func(b *skb.Buff) uint32 {
 			if f.IP.Conf.FwmarkReflect.Load() != 0 {
 				return b.Mark
@@ -30,9 +30,9 @@ func (f *NF) newReject() {
 	})
 }
 
-// sendReset gives a reset its IP header, finds the way and sends it. The source
+// sendTCP gives a segment made here its IP header, finds the way and sends it. The source
 // need not be an address of this host.
-func (f *NF) sendReset(r *skb.Buff, src, dst header.Addr) {
+func (f *NF) sendTCP(r *skb.Buff, src, dst header.Addr) {
 	r.ResetTransportHeader()
 	header.PutIPv4(r.Push(header.IPv4MinLen), &header.Fields{TotalLen: r.Len(), Frag: header.IPDF,
 		TTL: f.IP.DefaultTTL(), Protocol: header.ProtoTCP, Src: src, Dst: dst})

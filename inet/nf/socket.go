@@ -14,8 +14,13 @@ import (
 )
 
 // SetSockets makes the transport protocols known to the rules that ask for the
-// socket of a packet. Before packets flow.
-func (f *NF) SetSockets(tcp, udp ip.SockFinder) { f.tcp, f.udp = tcp, udp }
+// socket of a packet, and to the SYN proxy. Before packets flow.
+func (f *NF) SetSockets(tcp interface {
+	ip.SockFinder
+	Cookies
+}, udp ip.SockFinder) {
+	f.tcp, f.udp, f.cookies = tcp, udp, tcp
+}
 
 // hasSocket reports whether a packet was sent by a socket that a program still
 // holds.
@@ -96,23 +101,10 @@ func (f *NF) tproxy(b *skb.Buff, s netfilter.State, addr header.Addr, port uint1
 		return false
 	}
 	if dev, ok := s.In.(*napi.NetDevice); ok && addr == 0 {
-		addr = f.firstAddr(dev)
+		addr = f.devAddr(dev)
 	}
 	if addr == 0 {
 		addr = h.Dst()
 	}
 	return t.TProxy(b, addr, port)
-}
-
-// firstAddr is the first address of a device that is no secondary one, 0 if it
-// has none.
-func (f *NF) firstAddr(dev *napi.NetDevice) header.Addr {
-	if d := f.IP.InDev(dev.Ifindex()); d != nil {
-		for _, a := range d.Addrs() {
-			if !a.Secondary {
-				return a.Local
-			}
-		}
-	}
-	return 0
 }

@@ -61,3 +61,14 @@ func (t *TCP) TProxy(b *skb.Buff, addr header.Addr, port uint16) bool {
 	b.Sk = l
 	return true
 }
+
+// SYNCookie makes the sequence number of a SYN-ACK that carries a cookie, for who
+// answers a SYN in another's name, and brings mss down to what it can say.
+func (t *TCP) SYNCookie(from, to header.Addr, fromPort, toPort uint16, seq uint32, mss *uint16) uint32 {
+	return t.cookieSeq(&tuple{laddr: to, raddr: from, lport: toPort, rport: fromPort}, seq, mss)
+}
+
+// CheckSYNCookie returns the mss in a cookie of SYNCookie, 0 if it is none.
+func (t *TCP) CheckSYNCookie(from, to header.Addr, fromPort, toPort uint16, cookie, seq uint32) (mss uint16) {
+	return t.checkCookie(&tuple{laddr: to, raddr: from, lport: toPort, rport: fromPort}, cookie, seq)
+}

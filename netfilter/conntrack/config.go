@@ -157,7 +157,7 @@ func (c *Conn) SeqAdj(d Dir) (pos uint32, before, after int32, ok bool) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	w := &s[d]
+	w := &s.adj[d]
 	return w.Pos, w.Before, w.After, true
 }
 

@@ -35,7 +35,7 @@ func (t *Table) Confirm(b *skb.Buff, s netfilter.State) netfilter.Verdict {
 				return v
 			}
 		}
-		if c.Status()&SeqAdjust != 0 && c.Proto() == ProtoTCP && !isLoopback(s.Out) && !c.adjustSeq(b, off, info) {
+		if c.Status()&SeqAdjust != 0 && c.Proto() == ProtoTCP && !IsLoopback(s.Out) && !c.adjustSeq(b, off, info) {
 			t.Stat.Drop.Add(1)
 			return netfilter.Drop
 		}
@@ -54,8 +54,8 @@ func (t *Table) Confirm(b *skb.Buff, s netfilter.State) netfilter.Verdict {
 	return netfilter.Accept
 }
 
-// isLoopback reports whether dev is a loopback device.
-func isLoopback(dev skb.Device) bool {
+// IsLoopback reports whether dev is a loopback device.
+func IsLoopback(dev skb.Device) bool {
 	l, ok := dev.(interface{ IsLoopback() bool })
 	return ok && l.IsLoopback()
 }

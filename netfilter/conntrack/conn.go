@@ -68,7 +68,7 @@ type Conn struct {
 	help   atomic.Pointer[Help]
 	acct   *Acct
 	labels atomic.Pointer[Labels]
-	seqadj atomic.Pointer[SeqAdj]
+	seqadj atomic.Pointer[seqState]
 	policy atomic.Pointer[Policy]
 
 	// NAT is private to the NAT that found the translation, guarded by its

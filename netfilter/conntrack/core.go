@@ -209,7 +209,11 @@ func (t *Table) begin(tmpl *Conn, z Zone, p *packet, h uint32) (*Conn, Info, net
 	c.zone.Mark = false
 	c.id = t.ids.Add(1)
 	if tmpl != nil {
-		c.policy.Store(tmpl.policy.Load())
+		pol := tmpl.policy.Load()
+		c.policy.Store(pol)
+		if pol.SynProxy && p.proto == ProtoTCP {
+			c.seqadj.Store(&seqState{proxied: true})
+		}
 	}
 	acct, stamp := t.Conf.Acct.Load() != 0, t.Conf.Timestamp.Load() != 0
 	if acct || stamp {

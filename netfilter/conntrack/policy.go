@@ -6,6 +6,8 @@ type Policy struct {
 	Helper *Helper
 	// Events and ExpectEvents are those reported, as bits; nil means all.
 	Events, ExpectEvents *uint32
+	// SynProxy says that the SYN proxy opens the connection.
+	SynProxy bool
 }
 
 // NewTemplate makes a template (Linux: nf_ct_tmpl_alloc): given to a packet

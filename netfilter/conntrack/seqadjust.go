@@ -2,7 +2,6 @@ package conntrack
 
 import (
 	"encoding/binary"
-	"math/bits"
 
 	"barewire/skb"
 	"barewire/skb/header"
@@ -28,8 +27,8 @@ func (c *Conn) adjustSeq(b *skb.Buff, off int, info Info) bool {
 	h = header.TCP(b.Data()[off : off+n])
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	a := adjuster{h, b.IPSummed == skb.ChecksumPartial, info.Dir(), s}
-	a.put(4, h.Seq()+uint32(s.offset(a.dir, h.Seq())))
+	a := adjuster{h, b.IPSummed == skb.ChecksumPartial, info.Dir(), &s.adj}
+	a.put(4, h.Seq()+uint32(s.adj.offset(a.dir, h.Seq())))
 	if h.Flags()&header.TCPAck == 0 {
 		return true
 	}
@@ -54,10 +53,7 @@ func (a *adjuster) put(at int, v uint32) {
 	if a.partial {
 		return
 	}
-	if at&1 != 0 {
-		old, v = bits.RotateLeft32(old, 8), bits.RotateLeft32(v, 8)
-	}
-	a.h.SetChecksum(header.CsumReplace4(a.h.Checksum(), old, v))
+	a.h.SetChecksum(header.CsumReplace4At(a.h.Checksum(), at, old, v))
 }
 
 // back returns what the other end sent when this one acknowledges seq, which it

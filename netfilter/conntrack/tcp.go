@@ -124,6 +124,13 @@ func (t *Table) tcpPacket(c *Conn, p *packet, info Info) verdict {
 		}
 		old, next = TCPSynSent, TCPSynRecv
 	case tcpInvalid:
+		// A client that the SYN proxy answered asks again because the server has
+		// not yet: the proxy wants to know.
+		if m := c.seqadj.Load(); m != nil && m.proxied && old == TCPSynSent && kind == segAck && d == Original && s.lastDir == Original &&
+			s.seen[Original].end-1 == h.Seq() {
+			c.mu.Unlock()
+			return trackOK
+		}
 		c.mu.Unlock()
 		t.invalid(p, "packet of this kind invalid in this state")
 		return trackInvalid

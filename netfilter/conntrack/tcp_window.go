@@ -73,7 +73,7 @@ func (s *tcpSide) options(h header.TCP) {
 	}
 	s.scale = 0
 	s.flags &= tcpLiberal
-	eachOption(h, func(kind uint8, p []byte) {
+	h.EachOption(func(kind uint8, p []byte) {
 		switch {
 		case kind == header.TCPOptSACKOK && len(p) == 0:
 			s.flags |= tcpSackOK
@@ -87,7 +87,7 @@ func (s *tcpSide) options(h header.TCP) {
 // sackEnd returns the highest sequence number a segment acknowledges, that of
 // its SACK blocks included (Linux: tcp_sack).
 func sackEnd(h header.TCP, ack uint32) uint32 {
-	eachOption(h, func(kind uint8, p []byte) {
+	h.EachOption(func(kind uint8, p []byte) {
 		if kind != header.TCPOptSACK || len(p) < 8 || len(p)%8 != 0 {
 			return
 		}
@@ -98,26 +98,6 @@ func sackEnd(h header.TCP, ack uint32) uint32 {
 		}
 	})
 	return ack
-}
-
-// eachOption calls fn for the options of a header up to the first that is
-// malformed.
-func eachOption(h header.TCP, fn func(kind uint8, p []byte)) {
-	p := h.Options()
-	for len(p) > 0 {
-		switch p[0] {
-		case header.TCPOptEOL:
-			return
-		case header.TCPOptNOP:
-			p = p[1:]
-			continue
-		}
-		if len(p) < 2 || p[1] < 2 || int(p[1]) > len(p) {
-			return
-		}
-		fn(p[0], p[2:p[1]])
-		p = p[p[1]:]
-	}
 }
 
 // initSender begins with a side's SYN (Linux: tcp_init_sender).
@@ -154,7 +134,7 @@ func (s *tcpState) window(c *Conn, d Dir, kind segment, h header.TCP, n int) (v 
 		sack = sackEnd(h, ack)
 	}
 	if adj := c.seqadj.Load(); adj != nil {
-		off := uint32(adj.offset(d.Other(), ack-1))
+		off := uint32(adj.adj.offset(d.Other(), ack-1))
 		ack -= off
 		sack -= off
 	}

@@ -74,7 +74,7 @@ func (e *Engine) unreach(b *skb.Buff, code uint8) {
 	if !ok || h.FragOffset() != 0 || b.Dst == nil && !e.RouteBack(b) {
 		return
 	}
-	if verifiable(b, h) && !sumOK(b, h) {
+	if verifiable(b, h) && !SumOK(b, h) {
 		return
 	}
 	e.SendICMP(b, header.ICMPDestUnreach, code, 0)
@@ -98,9 +98,9 @@ const (
 	protoAH  = 51
 )
 
-// sumOK verifies the transport checksum of a whole packet (Linux:
+// SumOK verifies the transport checksum of a whole packet (Linux:
 // nf_ip_checksum). Protocols other than TCP and UDP have no pseudo header.
-func sumOK(b *skb.Buff, h header.IPv4) bool {
+func SumOK(b *skb.Buff, h header.IPv4) bool {
 	if b.IPSummed == skb.ChecksumUnnecessary || b.IPSummed == skb.ChecksumPartial {
 		return true
 	}
@@ -129,7 +129,7 @@ func (e *Engine) reset(b *skb.Buff) {
 		return
 	}
 	t := header.TCP(buf[:])
-	if t.Flags()&header.TCPRst != 0 || !sumOK(b, h) {
+	if t.Flags()&header.TCPRst != 0 || !SumOK(b, h) {
 		return
 	}
 	if b.Dst == nil && !e.RouteBack(b) || e.ToMany(b) {

@@ -3,6 +3,7 @@ package xtables
 import (
 	"barewire/netfilter"
 	"barewire/netfilter/ipset"
+	"barewire/netfilter/synproxy"
 	"barewire/skb"
 	"barewire/skb/header"
 )
@@ -27,6 +28,8 @@ type Extra struct {
 	// port, if that is transparent (Linux: nf_sk_lookup_slow_v4, tproxy_tg4).
 	SocketOf func(b *skb.Buff, s netfilter.State) (Socket, bool)
 	TProxy   func(b *skb.Buff, s netfilter.State, addr header.Addr, port uint16) bool
+	// SynProxy answers SYNs in a server's name.
+	SynProxy *synproxy.Proxy
 	// CPU is the number of the processor that sends a packet; of one received the
 	// packet itself knows. nil for 0.
 	CPU func() int

@@ -98,6 +98,26 @@ func (h TCP) SetFlags(f uint8) { h[13] = f }
 // Options returns the bytes behind the fixed header.
 func (h TCP) Options() []byte { return h[TCPMinLen:] }
 
+// EachOption calls fn for the kind and the data of each option up to the first
+// that is malformed.
+func (h TCP) EachOption(fn func(kind uint8, data []byte)) {
+	p := h.Options()
+	for len(p) > 0 {
+		switch p[0] {
+		case TCPOptEOL:
+			return
+		case TCPOptNOP:
+			p = p[1:]
+			continue
+		}
+		if len(p) < 2 || p[1] < 2 || int(p[1]) > len(p) {
+			return
+		}
+		fn(p[0], p[2:p[1]])
+		p = p[p[1]:]
+	}
+}
+
 // TCPFields are the fields of a header to be made.
 type TCPFields struct {
 	SrcPort, DstPort uint16

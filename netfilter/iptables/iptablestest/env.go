@@ -6,6 +6,7 @@ import (
 	"barewire/netfilter/helper"
 	"barewire/netfilter/nat"
 	"barewire/netfilter/reject"
+	"barewire/netfilter/synproxy"
 	"barewire/netfilter/xtables"
 	"barewire/skb"
 	"barewire/skb/header"
@@ -25,6 +26,7 @@ func around(env *xtables.Env, hooks *netfilter.Hooks) {
 	})
 	env.UseConntrack = func() func() { return func() {} }
 	env.NAT = nat.New(nat.Config{Table: env.Conntrack, Hooks: hooks, Random: env.Random})
+	env.SynProxy = synproxy.New(synproxy.Config{Table: env.Conntrack, Hooks: hooks})
 	env.Reject = reject.New(reject.Config{})
 	env.Log = func(int, []byte) {}
 	env.AddrType = func(skb.Device, header.Addr) uint8 { return 1 }

@@ -10,7 +10,7 @@ var (
 		helperDef, ipcompDef, ownerDef, physdevDef, pkttypeDef, policyDef, quotaDef, realmDef, recentDef, rpfilterDef, sctpDef,
 		setDef, socketDef, statisticDef, stringDef, tcpmssDef, timeDef, u32Def,
 	}
-	moreTargets = []*xtables.Def{auditTarget, setTargetDef, tproxyTarget}
+	moreTargets = []*xtables.Def{auditTarget, setTargetDef, synproxyTarget, tproxyTarget}
 )
 
 // ServicePort returns the port of a service by its name, for protocols that
