@@ -19,17 +19,29 @@ func (n *Net) flowHash(b *skb.Buff) uint32 {
 	if b.Protocol != ETH_P_IP || !b.MayPull(header.IPv4MinLen) {
 		return 0
 	}
-	p := b.Data()
+	if p := b.Data(); len(p) < header.IPv4MinLen+4 && hasPorts(header.IPv4(p).Protocol()) {
+		b.MayPull(header.IPv4MinLen + 4)
+	}
+	n.hashIP(b, b.Data())
+	return b.Hash
+}
+
+// hashIP notes the hash of the packet b, of which p is what is linear from its IP
+// header on.
+func (n *Net) hashIP(b *skb.Buff, p []byte) {
+	if len(p) < header.IPv4MinLen {
+		return
+	}
 	h := header.IPv4(p)
 	proto := h.Protocol()
 	hlen := int(p[0]&15) * 4
 	if p[0]>>4 != 4 || hlen < header.IPv4MinLen {
-		return 0
+		return
 	}
 	src, dst := binary.BigEndian.Uint32(p[12:]), binary.BigEndian.Uint32(p[16:])
 	var sport, dport uint16
-	if hasPorts(proto) && !h.IsFragment() && b.MayPull(hlen+4) {
-		t := b.Data()[hlen:]
+	if hasPorts(proto) && !h.IsFragment() && len(p) >= hlen+4 {
+		t := p[hlen:]
 		sport, dport = binary.BigEndian.Uint16(t), binary.BigEndian.Uint16(t[2:])
 		b.L4Hash = true
 	}
@@ -37,7 +49,6 @@ func (n *Net) flowHash(b *skb.Buff) uint32 {
 		src, dst, sport, dport = dst, src, dport, sport
 	}
 	b.Hash = n.hash(uint64(src)<<32|uint64(dst), uint64(sport)<<32|uint64(dport)<<16|uint64(proto))
-	return b.Hash
 }
 
 func hasPorts(proto uint8) bool {

@@ -50,7 +50,7 @@ func (n *Net) xmitGSO(d *NetDevice, b *skb.Buff) error {
 	for s := l.PopFront(); s != nil; s = l.PopFront() {
 		err := d.validate(s)
 		if err == nil {
-			err = d.TxQueues[int(s.QueueMapping)%len(d.TxQueues)].xmit(s)
+			err = d.pickTx(n, s).xmit(s)
 		} else {
 			d.Stats.TxDropped.Add(1)
 		}

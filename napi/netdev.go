@@ -75,7 +75,8 @@ type NetDevice struct {
 	addr     atomic.Uint64 // hardware address, first byte lowest
 	mtu      atomic.Int32
 	flags    atomic.Uint32 // IFF_*, without RUNNING and LOWER_UP
-	features atomic.Uint32
+	features atomic.Uint32 // those in use
+	masks    featureMasks
 	noLink   atomic.Bool // carrier absent
 	// Turns of the carrier, and whether there was one, or the driver began
 	// without: only then does the device take part in link watching.
@@ -90,6 +91,7 @@ type NetDevice struct {
 
 	napis  atomic.Pointer[[]*NAPI]
 	rxqs   atomic.Pointer[[]*RxQueue] // never empty
+	realTx atomic.Int32               // transmit queues in use, see SetRealTxQueues
 	groOff atomic.Bool
 	mod    moderation
 
@@ -104,9 +106,7 @@ func AllocNetdev(name string, ops Ops, txqs int) *NetDevice {
 	d := &NetDevice{Ops: ops, TxQueueLen: DefaultTxQueueLen}
 	d.name.Store(&name)
 	d.growRxQueues(1)
-	for i := range max(1, txqs) {
-		d.TxQueues = append(d.TxQueues, newTxQueue(d, i))
-	}
+	d.GrowTxQueues(max(1, txqs))
 	return d
 }
 
@@ -235,10 +235,6 @@ func (d *NetDevice) IsUp() bool { return d.flags.Load()&IFF_UP != 0 }
 // Features returns what the device does in hardware.
 func (d *NetDevice) Features() Features { return Features(d.features.Load()) }
 
-// SetFeatures says what the device does in hardware. Packets queued before may
-// still rely on what is taken away.
-func (d *NetDevice) SetFeatures(f Features) { d.features.Store(uint32(f)) }
-
 // CarrierOn notes that the link is there (Linux: netif_carrier_on). Any
 // context; the Change event follows in process context.
 func (d *NetDevice) CarrierOn() { d.setCarrier(true) }
@@ -344,7 +340,7 @@ func (d *NetDevice) Open() error {
 		d.flags.And(^uint32(IFF_UP))
 		return err
 	}
-	for _, q := range d.TxQueues {
+	for _, q := range d.TxQueues[:d.realTx.Load()] {
 		q.activate()
 	}
 	if d.rx.inUse() {

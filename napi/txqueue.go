@@ -262,7 +262,7 @@ func (n *Net) DevQueueXmit(b *skb.Buff) error {
 		d.Stats.TxDropped.Add(1)
 		return err
 	}
-	return d.TxQueues[int(b.QueueMapping)%len(d.TxQueues)].xmit(b)
+	return d.pickTx(n, b).xmit(b)
 }
 
 // validate makes b fit for what the device can do (Linux: validate_xmit_skb).

@@ -183,7 +183,7 @@ func (m *MMIO) DeviceConfig() Regs { return m.dev }
 func (m *MMIO) ConfigGeneration() uint32 { return m.cfg.Regs.Read32(mmioConfigGen) }
 
 // SetHandler implements [Transport].
-func (m *MMIO) SetHandler(h Handler, _ int) error {
+func (m *MMIO) SetHandler(h Handler, _ []int) error {
 	m.handler.Store(&handlerRef{h})
 	if m.requested {
 		return nil

@@ -60,11 +60,11 @@ type PCIConfig struct {
 	// Vectors is the number of MSI-X table entries; 0 means that MSI-X is not
 	// to be used.
 	Vectors int
-	// RequestVector has MSI-X table entry i call handler on the platform's
-	// interrupt goroutine, unmasks the entry, and enables MSI-X in the
+	// RequestVector has MSI-X table entry i call handler on the interrupt
+	// goroutine of a processor, unmasks the entry, and enables MSI-X in the
 	// function. An error of the first call makes the transport fall back to
 	// RequestIRQ. Each entry is requested once.
-	RequestVector func(i int, handler func()) error
+	RequestVector func(i, cpu int, handler func()) error
 	// RequestIRQ connects the function's INTx line, as in
 	// [MMIOConfig.RequestIRQ]; nil when there is none.
 	RequestIRQ func(handler func() bool) error
@@ -99,6 +99,7 @@ type pciIRQMode int
 const (
 	pciIRQNone   pciIRQMode = iota // not requested yet
 	pciIRQEach                     // MSI-X: vector 0 configuration, 1+i queue i
+	pciIRQPair                     // MSI-X: vector 0 configuration, 1+i queues 2i and 2i+1
 	pciIRQShared                   // MSI-X: vector 0 configuration, 1 all queues
 	pciIRQLine                     // INTx
 )
@@ -214,6 +215,8 @@ func (p *PCI) queueVector(i int) uint16 {
 	switch {
 	case p.irq == pciIRQEach && i+1 < p.vectors:
 		return uint16(i + 1)
+	case p.irq == pciIRQPair && i/2+1 < p.vectors:
+		return uint16(i/2 + 1)
 	case p.irq == pciIRQShared:
 		return 1
 	}
@@ -240,12 +243,12 @@ func (p *PCI) DeviceConfig() Regs { return p.dev }
 func (p *PCI) ConfigGeneration() uint32 { return uint32(p.common.Read8(pciConfigGen)) }
 
 // SetHandler implements [Transport]. It prefers one MSI-X vector per queue and
-// one for the configuration; with fewer entries all queues share one; without
-// MSI-X there is the INTx line.
-func (p *PCI) SetHandler(h Handler, n int) error {
+// one for the configuration; with fewer entries two queues share one, or all do;
+// without MSI-X there is the INTx line.
+func (p *PCI) SetHandler(h Handler, cpus []int) error {
 	p.handler.Store(&handlerRef{h})
 	if p.irq == pciIRQNone {
-		if err := p.request(n); err != nil {
+		if err := p.request(cpus); err != nil {
 			return err
 		}
 	}
@@ -256,8 +259,8 @@ func (p *PCI) SetHandler(h Handler, n int) error {
 	return p.setVector(pciConfigVector, 0)
 }
 
-func (p *PCI) request(n int) error {
-	err := p.requestVectors(n)
+func (p *PCI) request(cpus []int) error {
+	err := p.requestVectors(cpus)
 	if err == nil {
 		p.cfg.WriteConfig(pciCommand, 2, p.cfg.ReadConfig(pciCommand, 2)|pciCommandIntxOff)
 		return nil
@@ -274,8 +277,11 @@ func (p *PCI) request(n int) error {
 	return nil
 }
 
-func (p *PCI) requestVectors(n int) error {
-	mode, want := pciIRQEach, n+1
+func (p *PCI) requestVectors(cpus []int) error {
+	mode, want := pciIRQEach, len(cpus)+1
+	if p.cfg.Vectors < want && len(cpus) > 2 {
+		mode, want = pciIRQPair, (len(cpus)+1)/2+1
+	}
 	if p.cfg.Vectors < want {
 		mode, want = pciIRQShared, 2
 	}
@@ -283,7 +289,14 @@ func (p *PCI) requestVectors(n int) error {
 		return fmt.Errorf("%d MSI-X entries", p.cfg.Vectors)
 	}
 	for v := range want {
-		if err := p.cfg.RequestVector(v, p.vectorHandler(mode, v)); err != nil {
+		cpu := 0
+		switch {
+		case v > 0 && mode == pciIRQEach:
+			cpu = cpus[v-1]
+		case v > 0 && mode == pciIRQPair:
+			cpu = cpus[2*(v-1)]
+		}
+		if err := p.cfg.RequestVector(v, cpu, p.vectorHandler(mode, v)); err != nil {
 			return fmt.Errorf("MSI-X entry %d: %w", v, err)
 		}
 		p.vectors = v + 1
@@ -300,6 +313,12 @@ func (p *PCI) vectorHandler(mode pciIRQMode, v int) func() {
 		return func() { p.handler.Load().ConfigInterrupt() }
 	case mode == pciIRQShared:
 		return func() { p.handler.Load().QueueInterrupt(AnyQueue) }
+	case mode == pciIRQPair:
+		return func() {
+			h := p.handler.Load()
+			h.QueueInterrupt(2 * (v - 1))
+			h.QueueInterrupt(2*(v-1) + 1)
+		}
 	}
 	return func() { p.handler.Load().QueueInterrupt(v - 1) }
 }

@@ -122,6 +122,8 @@ type Queue struct {
 	flags     uint32 // availNoInterrupt or 0
 
 	err error
+
+	kicks atomic.Uint64
 }
 
 // ErrBroken is what Err wraps: the device broke the rules of the ring.
@@ -206,6 +208,9 @@ func (q *Queue) Enable() error {
 
 // Size returns the number of descriptors; ids are below it.
 func (q *Queue) Size() int { return q.cfg.Size }
+
+// Index returns the queue's number within the device.
+func (q *Queue) Index() int { return q.cfg.Index }
 
 // Free returns the number of free descriptors.
 func (q *Queue) Free() int { return q.free }
@@ -329,7 +334,13 @@ func (q *Queue) store(p *uint32, v uint32) {
 }
 
 // Notify tells the device to look at the queue. It needs no lock.
-func (q *Queue) Notify() { q.t.Notify(q.cfg.Index) }
+func (q *Queue) Notify() {
+	q.kicks.Add(1)
+	q.t.Notify(q.cfg.Index)
+}
+
+// Kicks returns how often the device was notified, resets notwithstanding.
+func (q *Queue) Kicks() uint64 { return q.kicks.Load() }
 
 // Kick is Publish and, where wanted, Notify.
 func (q *Queue) Kick() {

@@ -98,10 +98,10 @@ type Transport interface {
 	// configuration (2.5.1).
 	ConfigGeneration() uint32
 
-	// SetHandler says where interrupts of the device and its first n queues
-	// go, and requests them from the platform the first time. It is called
-	// while the device is reset.
-	SetHandler(h Handler, n int) error
+	// SetHandler says where interrupts of the device and its first queues go,
+	// those of queue i on processor cpus[i], and requests them from the platform
+	// the first time. It is called while the device is reset.
+	SetHandler(h Handler, cpus []int) error
 }
 
 // QueueAddrs describes a virtqueue to the device: its size in descriptors and

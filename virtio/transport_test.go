@@ -150,7 +150,7 @@ func TestInterrupt_foreignOnSharedLine_disowned(t *testing.T) {
 			t.Fatal(err)
 		}
 		s := &sink{}
-		if err := tr.SetHandler(s, 2); err != nil {
+		if err := tr.SetHandler(s, []int{0, 0}); err != nil {
 			t.Fatal(err)
 		}
 		if handler() || *s != (sink{}) {
@@ -178,7 +178,7 @@ func TestSetHandler_noInterrupt_saysSo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := tr.SetHandler(&sink{}, 2); err == nil || !strings.Contains(err.Error(), "no interrupt") {
+	if err := tr.SetHandler(&sink{}, []int{0, 0}); err == nil || !strings.Contains(err.Error(), "no interrupt") {
 		t.Fatalf("error %v", err)
 	}
 }
@@ -188,12 +188,12 @@ func TestSetHandler_vectorRefused_noticed(t *testing.T) {
 	dev := device.New(device.NewMemory(), device.Config{Features: device.AllFeatures})
 	cfg := device.NewPCI(dev, 0).Config()
 	cfg.Vectors = 4
-	cfg.RequestVector = func(int, func()) error { return nil }
+	cfg.RequestVector = func(int, int, func()) error { return nil }
 	tr, err := virtio.NewPCI(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := tr.SetHandler(&sink{}, 2); !errors.Is(err, virtio.ErrBadDevice) {
+	if err := tr.SetHandler(&sink{}, []int{0, 0}); !errors.Is(err, virtio.ErrBadDevice) {
 		t.Fatal("entries that are not there were taken")
 	}
 }

@@ -156,7 +156,7 @@ func pci(name string, d *microvm.PCIDevice) (virtio.Transport, error) {
 			return virtio.NewMemRegs(regs, size), nil
 		},
 		Vectors:       d.Vectors,
-		RequestVector: func(i int, handler func()) error { return d.RequestVector(i, 0, handler) },
+		RequestVector: d.RequestVector,
 		Barrier:       microvm.DeviceBarrier(),
 	})
 	if err != nil {

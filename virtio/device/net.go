@@ -13,7 +13,7 @@ import (
 const AllFeatures = virtio.FeatVersion1 | virtio.FeatIndirectDesc | virtio.FeatEventIdx |
 	vnet.FeatCSUM | vnet.FeatGuestCSUM | vnet.FeatMTU | vnet.FeatMAC | vnet.FeatGuestTSO4 |
 	vnet.FeatGuestECN | vnet.FeatHostTSO4 | vnet.FeatHostECN | vnet.FeatMrgRxbuf | vnet.FeatStatus |
-	vnet.FeatCtrlVQ | vnet.FeatCtrlRX | vnet.FeatGuestAnnounce | vnet.FeatCtrlMACAddr
+	vnet.FeatCtrlVQ | vnet.FeatCtrlRX | vnet.FeatGuestAnnounce | vnet.FeatCtrlMACAddr | vnet.FeatNotfCoal
 
 // Queue numbers.
 const (
@@ -87,6 +87,7 @@ type Net struct {
 	// Promisc, Allmulti and MAC are what the control queue set.
 	Promisc, Allmulti atomic.Bool
 	ctrlMAC           atomic.Uint64
+	coal              [2]atomic.Uint64 // transmit and receive: packets and microseconds
 	acked             atomic.Uint64
 
 	// Counters of events.
@@ -321,6 +322,9 @@ func (d *Net) control(c chain) uint32 {
 			copy(b[:], arg)
 			d.ctrlMAC.Store(binary.LittleEndian.Uint64(b[:]))
 			ack = 0
+		case class[0] == 6 && class[1] < 2 && len(arg) == 8:
+			d.coal[class[1]].Store(binary.LittleEndian.Uint64(arg))
+			ack = 0
 		case class == [2]byte{3, 0} && len(arg) == 0:
 			d.acked.Add(1)
 			ack = 0
@@ -344,6 +348,17 @@ func (d *Net) CtrlMAC() (mac [6]byte) {
 	binary.LittleEndian.PutUint64(b[:], d.ctrlMAC.Load())
 	copy(mac[:], b[:])
 	return mac
+}
+
+// Coalescing returns what the driver set by command for transmit interrupts, or
+// those of receive: after how many packets or microseconds.
+func (d *Net) Coalescing(receive bool) (packets, usecs uint32) {
+	i := 0
+	if receive {
+		i = 1
+	}
+	v := d.coal[i].Load()
+	return uint32(v), uint32(v >> 32)
 }
 
 // AnnounceAcks returns how often the driver acknowledged an announcement.

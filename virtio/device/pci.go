@@ -104,7 +104,7 @@ func (p *PCI) Config() virtio.PCIConfig {
 			return (*pciRegs)(p), nil
 		},
 		Vectors: p.Vectors,
-		RequestVector: func(i int, h func()) error {
+		RequestVector: func(i, _ int, h func()) error {
 			if i >= p.Vectors || i >= len(p.handlers) {
 				return fmt.Errorf("no MSI-X entry %d", i)
 			}

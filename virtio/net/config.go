@@ -9,9 +9,10 @@ import (
 
 // Device configuration (struct virtio_net_config, virtio 1.2, 5.1.4).
 const (
-	cfgMAC    = 0
-	cfgStatus = 6
-	cfgMTU    = 10
+	cfgMAC      = 0
+	cfgStatus   = 6
+	cfgMaxPairs = 8
+	cfgMTU      = 10
 
 	statusLinkUp   = 1
 	statusAnnounce = 2
@@ -104,9 +105,17 @@ func (d *Device) linkState() error {
 // QueueInterrupt implements [virtio.Handler]. Callbacks are masked by the poll
 // when it begins: the ring belongs to the poll, and with EVENT_IDX an event
 // that fired is off by itself.
-func (d *Device) QueueInterrupt(int) {
-	if d.running.Load() {
-		d.napi.Schedule()
+func (d *Device) QueueInterrupt(i int) {
+	d.interrupts.Add(1)
+	if !d.running.Load() {
+		return
+	}
+	if i != virtio.AnyQueue && i/2 < len(d.pairs) {
+		d.pairs[i/2].napi.Schedule()
+		return
+	}
+	for _, p := range d.pairs {
+		p.napi.Schedule()
 	}
 }
 

@@ -114,6 +114,13 @@ func (d *Device) restoreState() error {
 			return err
 		}
 	}
+	if d.coalesce != (napi.Coalesce{}) {
+		if err := d.applyCoalesce(); errors.Is(err, errCtrl) {
+			d.log("%v", err)
+		} else if err != nil {
+			return err
+		}
+	}
 	return d.applyRxMode()
 }
 

@@ -13,12 +13,11 @@ import (
 	"barewire/virtio"
 )
 
-// Queues of a device without VIRTIO_NET_F_MQ (virtio 1.2, 5.1.2).
-const (
-	queueRX   = 0
-	queueTX   = 1
-	queueCtrl = 2
-)
+// Queues of a device (virtio 1.2, 5.1.2): receive and transmit queue of each pair
+// in turn, then the control queue.
+func queueRX(pair int) int   { return 2 * pair }
+func queueTX(pair int) int   { return 2*pair + 1 }
+func queueCtrl(most int) int { return 2 * most }
 
 const (
 	defaultRingSize = 256
@@ -32,7 +31,6 @@ type Device struct {
 	pages *skb.PagePool
 	opts  Options
 	dev   *napi.NetDevice
-	napi  *napi.NAPI
 
 	probed bool
 	wanted uint64 // features chosen
@@ -40,9 +38,9 @@ type Device struct {
 	// What headers of received frames may say by them.
 	offloads skb.VnetOffloads
 
-	rx   rxQueue
-	tx   txQueue
-	ctrl ctrlQueue
+	pairs []*pair // since Probe
+	most  int     // pairs the device has; without MQ one
+	ctrl  ctrlQueue
 
 	// running says that the rings are in use: it is what poll and transmit
 	// look at. Only fail clears it outside mu.
@@ -50,16 +48,19 @@ type Device struct {
 
 	mu       sync.Mutex // serialises everything below and the device's life
 	opened   bool       // by the administrator
-	polling  bool       // napi is enabled
+	polling  bool       // the pairs' contexts are enabled
+	inUse    int        // pairs that the device shall use
 	lost     bool       // a reset was not confirmed
 	mac      [6]byte    // to be set on the device, zero if it has its own
 	promisc  bool
 	allmulti bool
+	coalesce napi.Coalesce
 
 	cfgPending atomic.Bool // configuration work is on its way
 	recovery   recovery
 
-	stats stats
+	interrupts atomic.Uint64 // of queues
+	stats      stats
 }
 
 // stats are the counters behind [Stats].
@@ -108,8 +109,6 @@ func Probe(t virtio.Transport, n *napi.Net, o Options) (*Device, error) {
 	if err := d.identify(); err != nil {
 		return nil, err
 	}
-	d.napi = d.dev.AddNAPI(d, 0)
-	d.tx.nq = d.dev.TxQueues[0]
 	d.attach(n)
 	d.dev.CarrierOff()
 	if err := n.RegisterNetdev(d.dev); err != nil {
@@ -123,8 +122,10 @@ func Probe(t virtio.Transport, n *napi.Net, o Options) (*Device, error) {
 // pool it was made with, which is mapped for it.
 func (d *Device) attach(n *napi.Net) {
 	d.net = n
-	d.tx.watchdog.Init(n.Timers(), d.txTimeout)
-	d.rx.retry.Init(n.Timers(), func(*napi.Timer) { d.napi.Schedule() })
+	for _, p := range d.pairs {
+		p.tx.watchdog.Init(n.Timers(), p.txTimeout)
+		p.rx.retry.Init(n.Timers(), func(*napi.Timer) { p.napi.Schedule() })
+	}
 }
 
 // checkPool catches a page pool whose pages a device cannot find.
@@ -146,6 +147,33 @@ func (d *Device) checkPool() error {
 // identify negotiates once to learn what the device is, allocates the queues
 // and leaves the device reset.
 func (d *Device) identify() error {
+	err := d.meet()
+	if err != nil && d.has(FeatMQ) {
+		// The control queue stands behind all the pairs it says it has.
+		d.opts.Log(fmt.Sprintf("%v; using one pair of queues", err))
+		d.opts.Disable |= FeatMQ
+		err = d.meet()
+	}
+	if err != nil {
+		return err
+	}
+	d.probed = true
+	d.inUse = len(d.pairs)
+	d.dev.GrowTxQueues(len(d.pairs))
+	for i, p := range d.pairs {
+		p.napi = d.dev.AddNAPI(p, 0)
+		p.tx.nq = d.dev.TxQueues[i]
+	}
+	d.dev.SetFeatures(netFeatures(d.feats))
+	if !d.has(FeatNotfCoal) {
+		d.coalesce = napi.Coalesce{RxFrames: 1, TxFrames: 1}
+	}
+	return d.t.Reset()
+}
+
+// meet negotiates and allocates the queues.
+func (d *Device) meet() error {
+	d.feats, d.most = 0, 1
 	feats, err := virtio.Negotiate(d.t, d.choose)
 	if err != nil {
 		return err
@@ -154,12 +182,7 @@ func (d *Device) identify() error {
 	if err := d.readIdentity(); err != nil {
 		return err
 	}
-	if err := d.allocQueues(); err != nil {
-		return err
-	}
-	d.probed = true
-	d.dev.SetFeatures(netFeatures(d.feats))
-	return d.t.Reset()
+	return d.allocQueues()
 }
 
 func (d *Device) allocQueues() error {
@@ -176,21 +199,27 @@ func (d *Device) allocQueues() error {
 		}
 		return virtio.NewQueue(d.t, c)
 	}
-	q, err := mk(queueRX, d.opts.RingSize, 0)
-	if err != nil {
-		return err
-	}
-	d.rx.init(q)
-	if q, err = mk(queueTX, d.opts.RingSize, txMaxSegs); err != nil {
-		return err
-	}
-	if err := d.tx.init(q, d.opts.Map); err != nil {
-		return err
+	d.pairs = nil
+	for i := range d.wantPairs() {
+		p := &pair{d: d, index: i}
+		q, err := mk(queueRX(i), d.opts.RingSize, 0)
+		if err != nil {
+			return err
+		}
+		p.rx.init(q)
+		if q, err = mk(queueTX(i), d.opts.RingSize, txMaxSegs); err != nil {
+			return err
+		}
+		if err := p.tx.init(q, d.opts.Map); err != nil {
+			return err
+		}
+		d.pairs = append(d.pairs, p)
 	}
 	if !d.has(FeatCtrlVQ) {
 		return nil
 	}
-	if q, err = mk(queueCtrl, ctrlRingSize, 0); err != nil {
+	q, err := mk(queueCtrl(d.most), ctrlRingSize, 0)
+	if err != nil {
 		return err
 	}
 	return d.ctrl.init(q, d.opts.Map)
@@ -269,15 +298,12 @@ func (d *Device) start() error {
 	if feats != d.feats {
 		return fmt.Errorf("%s: %w: %#x, was %#x", d.t.Name(), errFeaturesChanged, feats, d.feats)
 	}
-	// Receive and transmit queue have interrupts; the control queue is polled.
-	if err := d.t.SetHandler(d, 2); err != nil {
+	// Receive and transmit queues have interrupts; the control queue is polled.
+	if err := d.t.SetHandler(d, d.queueCPUs()); err != nil {
 		return err
 	}
-	queues := []*virtio.Queue{d.rx.q, d.tx.q}
-	if d.has(FeatCtrlVQ) {
-		queues = append(queues, d.ctrl.q)
-	}
-	for i, q := range queues {
+	for _, q := range d.queues() {
+		i := q.Index()
 		if max := d.t.QueueMax(i); max < q.Size() {
 			return fmt.Errorf("%s: %w: queue %d shrank from %d to %d", d.t.Name(), virtio.ErrBadDevice, i, q.Size(), max)
 		}
@@ -290,31 +316,44 @@ func (d *Device) start() error {
 	if err := d.restoreState(); err != nil {
 		return err
 	}
-	d.refill()
+	for _, p := range d.pairs {
+		p.refill()
+	}
+	if err := d.applyPairs(); err != nil {
+		return err
+	}
 	d.running.Store(true)
-	d.napi.Enable()
 	d.polling = true
-	d.napi.Schedule() // the first poll turns callbacks on
-	d.tx.nq.Wake()
+	for _, p := range d.pairs {
+		p.napi.SetCPU(p.index)
+		p.napi.Enable()
+		p.napi.Schedule() // the first poll turns callbacks on
+		p.tx.nq.Wake()
+	}
 	return d.linkState()
 }
 
 // down takes a device, running or broken, to reset. The caller holds mu.
 func (d *Device) down() {
 	d.running.Store(false)
-	if d.polling {
-		d.napi.Disable()
-		d.polling = false
+	for _, p := range d.pairs {
+		if d.polling {
+			p.napi.Disable()
+		}
+		p.rx.retry.Del()
+		p.tx.watchdog.Del()
 	}
-	d.rx.retry.Del()
-	d.tx.watchdog.Del()
+	d.polling = false
 	d.dev.CarrierOff()
-	// A transmit that saw running still set is over when we have its lock.
-	d.tx.mu.Lock()
-	d.tx.mu.Unlock()
+	n := 0
+	for _, p := range d.pairs {
+		// A transmit that saw running still set is over when we have its lock.
+		p.tx.mu.Lock()
+		n += p.rx.q.Inflight() + p.tx.q.Inflight()
+		p.tx.mu.Unlock()
+	}
 	if err := d.t.Reset(); err != nil {
 		d.lost = true
-		n := d.rx.q.Inflight() + d.tx.q.Inflight()
 		d.stats.heldPages.Store(uint64(n))
 		d.log("%v: %d buffers stay out of use", err, n)
 		return
@@ -326,8 +365,10 @@ func (d *Device) down() {
 func (d *Device) reclaim() {
 	d.lost = false
 	d.stats.heldPages.Store(0)
-	d.rx.reclaim()
-	d.tx.reclaim()
+	for _, p := range d.pairs {
+		p.rx.reclaim()
+		p.tx.reclaim()
+	}
 	if d.ctrl.q != nil {
 		d.ctrl.q.Reset()
 	}

@@ -24,13 +24,15 @@ const (
 	FeatCtrlVQ        uint64 = 1 << 17
 	FeatCtrlRX        uint64 = 1 << 18
 	FeatGuestAnnounce uint64 = 1 << 21
+	FeatMQ            uint64 = 1 << 22
 	FeatCtrlMACAddr   uint64 = 1 << 23
+	FeatNotfCoal      uint64 = 1 << 53
 )
 
 // known is everything this driver can use.
 const known = FeatCSUM | FeatGuestCSUM | FeatMTU | FeatMAC | FeatGuestTSO4 | FeatGuestECN |
 	FeatHostTSO4 | FeatHostECN | FeatMrgRxbuf | FeatStatus | FeatCtrlVQ | FeatCtrlRX |
-	FeatGuestAnnounce | FeatCtrlMACAddr |
+	FeatGuestAnnounce | FeatMQ | FeatCtrlMACAddr | FeatNotfCoal |
 	virtio.FeatIndirectDesc | virtio.FeatEventIdx
 
 // depends lists what a feature is worth nothing without (virtio 1.2, 5.1.3.1),
@@ -46,7 +48,9 @@ var depends = [...]struct{ feat, on uint64 }{ // read-only
 	{FeatCtrlRX, FeatCtrlVQ},
 	{FeatGuestAnnounce, FeatCtrlVQ},
 	{FeatGuestAnnounce, FeatStatus},
+	{FeatMQ, FeatCtrlVQ},
 	{FeatCtrlMACAddr, FeatCtrlVQ},
+	{FeatNotfCoal, FeatCtrlVQ},
 }
 
 // chooseFeatures returns what the driver accepts of what is offered.
@@ -67,6 +71,15 @@ var errFeaturesChanged = errors.New("device offers other features than before it
 // choose is the callback of virtio.Negotiate.
 func (d *Device) choose(offered uint64) (uint64, error) {
 	f := chooseFeatures(offered, d.opts.Disable)
+	if f&FeatMQ != 0 {
+		if err := d.readPairs(); err != nil {
+			return 0, err
+		}
+		if d.wantPairs() == 1 {
+			f &^= FeatMQ
+			d.most = 1
+		}
+	}
 	if d.probed && f != d.wanted {
 		return 0, fmt.Errorf("%w: %#x, was %#x", errFeaturesChanged, f, d.wanted)
 	}

@@ -172,7 +172,7 @@ func TestProbe_featureWithoutWhatItNeeds_notTaken(t *testing.T) {
 		{vnet.FeatMrgRxbuf, vnet.FeatGuestTSO4 | vnet.FeatGuestECN},
 		{vnet.FeatCSUM, vnet.FeatHostTSO4 | vnet.FeatHostECN},
 		{vnet.FeatGuestCSUM, vnet.FeatGuestTSO4 | vnet.FeatGuestECN},
-		{vnet.FeatCtrlVQ, vnet.FeatCtrlRX | vnet.FeatCtrlMACAddr | vnet.FeatGuestAnnounce},
+		{vnet.FeatCtrlVQ, vnet.FeatCtrlRX | vnet.FeatCtrlMACAddr | vnet.FeatGuestAnnounce | vnet.FeatNotfCoal},
 	} {
 		r := newRig(t, device.Config{Features: device.AllFeatures &^ c.without}, "mmio")
 		want := device.AllFeatures &^ c.without &^ c.gone

@@ -29,7 +29,9 @@ func (d *Device) fail(err error) {
 	d.stats.broken.Add(1)
 	d.log("device broken: %v; resetting it", err)
 	d.dev.CarrierOff()
-	d.tx.nq.Wake() // what waits in the queue is dropped, not kept
+	for _, p := range d.pairs {
+		p.tx.nq.Wake() // what waits in the queue is dropped, not kept
+	}
 	d.net.Clock().AfterFunc(0, d.recover)
 }
 

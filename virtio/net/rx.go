@@ -48,23 +48,23 @@ func (rx *rxQueue) reclaim() {
 
 // refill posts pages until the ring is full and notifies the device once. It
 // reports false when the pool ran out.
-func (d *Device) refill() bool {
-	rx := &d.rx
+func (p *pair) refill() bool {
+	d, rx := p.d, &p.rx
 	full := true
 	for free := rx.q.Free(); free > 0 && full; free = rx.q.Free() {
 		want := min(free, rxBatch)
 		n := d.pages.AllocBatch(rx.batch[:want])
 		full = n == want
-		for i, p := range rx.batch[:n] {
+		for i, page := range rx.batch[:n] {
 			rx.batch[i] = nil
-			seg := [1]virtio.Seg{{Addr: p.DMA() + rxBufOff, Len: uint32(len(p.Bytes()) - rxBufOff)}}
+			seg := [1]virtio.Seg{{Addr: page.DMA() + rxBufOff, Len: uint32(len(page.Bytes()) - rxBufOff)}}
 			id, ok := rx.q.Add(seg[:], 0)
 			if !ok { // broken
-				p.Put()
+				page.Put()
 				full = false
 				continue
 			}
-			rx.pages[id] = p
+			rx.pages[id] = page
 		}
 	}
 	rx.q.Kick()
@@ -72,17 +72,18 @@ func (d *Device) refill() bool {
 }
 
 // Poll implements [napi.Poller].
-func (d *Device) Poll(n *napi.NAPI, budget int) int {
+func (p *pair) Poll(n *napi.NAPI, budget int) int {
+	d := p.d
 	if !d.running.Load() {
 		n.CompleteDone(0)
 		return 0
 	}
-	rx := &d.rx
+	rx := &p.rx
 	rx.q.DisableCB()
-	txErr := d.tx.poll()
-	work := d.receive(budget)
+	txErr := p.tx.poll()
+	work := p.receive(budget)
 	n.ReceiveList(&rx.list)
-	if rx.q.Free() >= rx.q.Size()/rxRefillDiv && !d.refill() {
+	if rx.q.Free() >= rx.q.Size()/rxRefillDiv && !p.refill() {
 		d.stats.rxNoPage.Add(1)
 		rx.retry.Mod(d.net.Clock().Now() + int64(rxRetry))
 	}
@@ -102,7 +103,7 @@ func (d *Device) Poll(n *napi.NAPI, budget int) int {
 	// nothing: from CompleteDone on another poll may run (Linux:
 	// virtqueue_napi_complete).
 	seen := rx.q.EnableCB()
-	txPending := d.tx.rearm()
+	txPending := p.tx.rearm()
 	if n.CompleteDone(work) && (txPending || rx.q.Poll(seen)) && d.running.Load() {
 		n.Schedule()
 	}
@@ -111,33 +112,34 @@ func (d *Device) Poll(n *napi.NAPI, budget int) int {
 
 // receive takes up to budget frames off the ring to rx.list and returns how
 // many it looked at.
-func (d *Device) receive(budget int) int {
-	rx := &d.rx
+func (p *pair) receive(budget int) int {
+	rx := &p.rx
 	for work := range budget {
 		id, n, ok := rx.q.Get()
 		if !ok {
 			return work
 		}
-		p := rx.pages[id]
+		page := rx.pages[id]
 		rx.pages[id] = nil
-		d.receiveOne(p, n)
+		p.receiveOne(page, n)
 	}
 	return budget
 }
 
-// receiveOne makes an skb of the frame that begins in p, which holds n bytes,
-// header included. It owns p.
-func (d *Device) receiveOne(p *skb.Page, n int) {
+// receiveOne makes an skb of the frame that begins in page, which holds n bytes,
+// header included. It owns page.
+func (p *pair) receiveOne(page *skb.Page, n int) {
+	d := p.d
 	s := &d.dev.Stats
 	if n < skb.VnetHdrMrgLen {
-		p.Put()
+		page.Put()
 		s.RxErrors.Add(1)
 		s.RxLengthErrors.Add(1)
 		return
 	}
-	h := skb.ParseVnetHdr(p.Bytes()[rxBufOff:rxFrameOff])
-	b := d.net.SKB().Build(p, rxFrameOff, n-skb.VnetHdrMrgLen)
-	if d.has(FeatMrgRxbuf) && h.NumBuffers != 1 && !d.merge(b, int(h.NumBuffers)) {
+	h := skb.ParseVnetHdr(page.Bytes()[rxBufOff:rxFrameOff])
+	b := d.net.SKB().Build(page, rxFrameOff, n-skb.VnetHdrMrgLen)
+	if d.has(FeatMrgRxbuf) && h.NumBuffers != 1 && !p.merge(b, int(h.NumBuffers)) {
 		s.RxErrors.Add(1)
 		s.RxLengthErrors.Add(1)
 		b.Free(skb.DevHdr)
@@ -161,7 +163,8 @@ func (d *Device) receiveOne(p *skb.Page, n int) {
 		b.Free(skb.PktTooSmall)
 		return
 	}
-	d.rx.list.PushBack(b)
+	b.QueueMapping = uint16(p.index)
+	p.rx.list.PushBack(b)
 }
 
 // merge appends the other buffers of a frame that is spread over total. False
@@ -169,8 +172,8 @@ func (d *Device) receiveOne(p *skb.Page, n int) {
 // A number of buffers that is impossible breaks the queue: all of them are to
 // be used together (5.1.6.4.1), and a driver that has lost count would take
 // the rest of one frame for the head of another.
-func (d *Device) merge(b *skb.Buff, total int) bool {
-	q := d.rx.q
+func (p *pair) merge(b *skb.Buff, total int) bool {
+	q := p.rx.q
 	if total == 0 || total-1 > q.Available() {
 		q.Fail(fmt.Errorf("frame of %d buffers, %d more are used", total, q.Available()))
 		return false
@@ -181,16 +184,16 @@ func (d *Device) merge(b *skb.Buff, total int) bool {
 		if !ok {
 			return false
 		}
-		p := d.rx.pages[id]
-		d.rx.pages[id] = nil
+		page := p.rx.pages[id]
+		p.rx.pages[id] = nil
 		if n == 0 {
 			good = false
 		}
 		if !good {
-			p.Put()
+			page.Put()
 			continue
 		}
-		b.AddFrag(p, rxBufOff, n, len(p.Bytes()))
+		b.AddFrag(page, rxBufOff, n, len(page.Bytes()))
 	}
 	return good
 }

@@ -37,9 +37,11 @@ type txQueue struct {
 	reserve int         // descriptors that the largest packet takes
 	idle    int64       // completions seen when the watchdog was set
 	dones   int64       // completions
-	segs    [txMaxSegs]virtio.Seg
-	hdrs    virtio.DMA // txSlotHdr bytes by descriptor id
-	ownedBy []bool     // by descriptor id: counted in owned
+
+	stops, reclaims uint64 // see DriverStats
+	segs            [txMaxSegs]virtio.Seg
+	hdrs            virtio.DMA // txSlotHdr bytes by descriptor id
+	ownedBy         []bool     // by descriptor id: counted in owned
 }
 
 func (tx *txQueue) init(q *virtio.Queue, m virtio.Mapper) error {
@@ -55,7 +57,8 @@ func (tx *txQueue) init(q *virtio.Queue, m virtio.Mapper) error {
 
 // StartXmit implements [napi.Ops].
 func (d *Device) StartXmit(_ *napi.NetDevice, nq *napi.TxQueue, batch []*skb.Buff) int {
-	tx := &d.tx
+	p := d.pairs[nq.Index()]
+	tx := &p.tx
 	var done, bad skb.List
 	tx.mu.Lock()
 	if !d.running.Load() {
@@ -85,7 +88,7 @@ func (d *Device) StartXmit(_ *napi.NetDevice, nq *napi.TxQueue, batch []*skb.Buf
 		tx.q.Notify()
 	}
 	if pending {
-		d.napi.Schedule()
+		p.napi.Schedule()
 	}
 	finish(&done)
 	if bad.Len() > 0 {
@@ -148,10 +151,13 @@ func (tx *txQueue) add(b *skb.Buff) bool {
 // collect takes completed packets off the ring to done (Linux:
 // free_old_xmit_skbs). The caller holds mu, and ends them without it.
 func (tx *txQueue) collect(done *skb.List) {
-	for {
+	for first := true; ; first = false {
 		id, _, ok := tx.q.Get()
 		if !ok {
 			return
+		}
+		if first {
+			tx.reclaims++
 		}
 		done.PushBack(tx.take(id))
 		tx.dones++
@@ -183,6 +189,7 @@ func (tx *txQueue) stop(now int64) {
 		return
 	}
 	tx.stopped = true
+	tx.stops++
 	tx.nq.Stop()
 	tx.idle = tx.dones
 	tx.watchdog.Mod(now + int64(txWatchdog))
@@ -227,8 +234,8 @@ func (tx *txQueue) rearm() (pending bool) {
 }
 
 // txTimeout is the watchdog of a stopped queue. Softirq context.
-func (d *Device) txTimeout(*napi.Timer) {
-	tx := &d.tx
+func (p *pair) txTimeout(*napi.Timer) {
+	d, tx := p.d, &p.tx
 	tx.mu.Lock()
 	stuck := tx.stopped && tx.dones == tx.idle
 	tx.idle = tx.dones
