@@ -117,26 +117,8 @@ const (
 	rtentrySize, arpreqSize  = 120, 68
 	ifreqData, rtentryDev    = 16, 88 // where their pointers are
 	maxIfconf, ifnamsiz      = 1 << 16, 16
-
-	ethtoolGset, ethtoolGdrvinfo           = 0x01, 0x03
-	ethtoolGpermaddr, ethtoolGlinksettings = 0x20, 0x4c
-	linkSettingsWords, linkModeWords       = 15, 4 // where the words of a mask are counted, and how many there are
+	maxEthtool               = 1 << 20 // bytes of a structure of SIOCETHTOOL
 )
-
-// ethtoolSize is how long the structure of a command is.
-func ethtoolSize(cmd uint32) uintptr {
-	switch cmd {
-	case ethtoolGset:
-		return 44
-	case ethtoolGdrvinfo:
-		return 196
-	case ethtoolGpermaddr:
-		return 14
-	case ethtoolGlinksettings:
-		return 48
-	}
-	return 8
-}
 
 func sockIoctlSize(cmd uintptr) uintptr {
 	switch {
@@ -186,30 +168,25 @@ func (k *Kernel) ioctlPointer(s *sock.Socket, cmd, arg uintptr) Errno {
 			return e
 		}
 		data, _ := copyFrom[uintptr](k, arg+ifreqData)
-		c, e := copyFrom[uint32](k, data)
-		if e != 0 {
-			return e
-		}
-		n := ethtoolSize(c)
-		if c == ethtoolGlinksettings {
-			head, e := k.userBytes(data, n)
+		// How much of the program's memory is meant depends on the command and
+		// on the device.
+		for n := sock.NeedMore(4); ; {
+			user, e := k.userBytes(data, uintptr(n))
 			if e != 0 {
 				return e
 			}
-			if head[linkSettingsWords] == linkModeWords {
-				n += 3 * 4 * linkModeWords
+			b := append(append(make([]byte, 0, ifreqSize+int(n)), ifr...), user...)
+			err := s.Ioctl(uint(cmd), b)
+			if more, ok := err.(sock.NeedMore); ok && more > n && more <= maxEthtool {
+				n = more
+				continue
 			}
+			if e := errno(err); e != 0 {
+				return e
+			}
+			copy(user, b[ifreqSize:])
+			return 0
 		}
-		user, e := k.userBytes(data, n)
-		if e != 0 {
-			return e
-		}
-		b := append(append([]byte(nil), ifr...), user...)
-		if e := errno(s.Ioctl(uint(cmd), b)); e != 0 {
-			return e
-		}
-		copy(user, b[ifreqSize:])
-		return 0
 	}
 	rt, e := k.userBytes(arg, rtentrySize) // SIOCADDRT, SIOCDELRT
 	if e != 0 {

@@ -1,6 +1,7 @@
 package sock
 
 import (
+	"strconv"
 	"sync/atomic"
 	"syscall"
 )
@@ -220,3 +221,9 @@ func (NoOps) Shutdown(int) error { return syscall.EOPNOTSUPP }
 
 // Ioctl knows no request.
 func (NoOps) Ioctl(uint, []byte) error { return syscall.ENOTTY }
+
+// NeedMore is the error of a request that reads or writes more bytes of the
+// program's memory than it was given: that many.
+type NeedMore int
+
+func (n NeedMore) Error() string { return "the request is about " + strconv.Itoa(int(n)) + " bytes" }
