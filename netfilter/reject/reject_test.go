@@ -30,9 +30,7 @@ func newWorld(t testing.TB) *world {
 		t.Fatal(err)
 	}
 	w := &world{cache: skb.NewCache(pool), routed: true}
-	if _, fuzz := t.(*testing.F); !fuzz {
-		skbtest.Check(t, w.cache)
-	}
+	skbtest.Check(t, w.cache)
 	w.Engine = reject.New(reject.Config{
 		SendICMP:  func(_ *skb.Buff, typ, code uint8, _ uint32) { w.errors = append(w.errors, code) },
 		RouteBack: func(*skb.Buff) bool { return w.routed },
