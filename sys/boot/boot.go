@@ -162,16 +162,20 @@ func (b *booting) netInit() bool {
 		Clock: b.m.Clock,
 		Rand:  b.m.Random,
 		Log:   b.log,
+		CPUs:  min(b.m.CPUs, napi.MaxCPUs),
+		CPU:   b.m.CPU,
 		Pages: skb.PageConfig{MaxPages: pages, Map: b.m.Map},
 	})
 	if err != nil {
 		b.warn("no network: %v", err)
 		return false
 	}
-	soft := b.Net.SoftNet()
-	go soft.Run(b.m.Stop)
-	if b.m.IRQHooks != nil {
-		b.m.IRQHooks(0, soft.IRQEnter, soft.DoSoftirq)
+	for cpu := range b.Net.CPUs() {
+		soft := b.Net.SoftNetOf(cpu)
+		go soft.Run(b.m.Stop)
+		if b.m.IRQHooks != nil {
+			b.m.IRQHooks(cpu, soft.IRQEnter, soft.DoSoftirq)
+		}
 	}
 	if b.Inet, err = inet.New(inet.Config{Net: b.Net, UDPMemory: udpMem}); err != nil {
 		b.warn("no network: %v", err)

@@ -23,19 +23,21 @@ func (b *booting) newNet() (sys.Namespace, error) {
 		Clock: b.m.Clock,
 		Rand:  b.m.Random,
 		Log:   b.log,
+		CPUs:  min(b.m.CPUs, napi.MaxCPUs),
+		CPU:   b.m.CPU,
 		Pages: skb.PageConfig{MaxPages: netnsPages, Map: b.m.Map},
 	})
 	if err != nil {
 		return sys.Namespace{}, err
 	}
-	stop, done := make(chan struct{}), make(chan struct{})
-	go func() {
-		n.SoftNet().Run(stop)
-		close(done)
-	}()
+	stop := make(chan struct{})
+	var running sync.WaitGroup
+	for cpu := range n.CPUs() {
+		running.Go(func() { n.SoftNetOf(cpu).Run(stop) })
+	}
 	end := func() {
 		close(stop)
-		<-done
+		running.Wait()
 	}
 	in, err := inet.New(inet.Config{Net: n, UDPMemory: netnsPages * skb.DefaultPageSize / 2})
 	if err != nil {
