@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strings"
+	"time"
 
 	"barewire/qemu/bench/rules"
 	"barewire/qemu/bench/services"
@@ -34,7 +36,27 @@ func prepare(what string) error {
 	case "rules":
 		return restore(rules.Save())
 	case "iperf":
-		return exec.Command("/usr/bin/iperf3", "-s").Start()
+		cmd := exec.Command("/usr/bin/iperf3", "-s")
+		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+		if err := cmd.Start(); err != nil {
+			return err
+		}
+		return listening(5201)
 	}
 	return fmt.Errorf("%q is nothing to prepare", what)
+}
+
+// listening waits until somebody listens on a TCP port.
+func listening(port int) error {
+	want := fmt.Sprintf(":%04X ", port)
+	for range 600 {
+		for _, name := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+			b, err := os.ReadFile(name)
+			if err == nil && strings.Contains(string(b), want) {
+				return nil
+			}
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return fmt.Errorf("nobody listens on port %d", port)
 }

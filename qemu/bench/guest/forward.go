@@ -18,8 +18,8 @@ const forwardFlows = 64
 // Loads of a router with two cards: what arrives behind it when it is always
 // offered more than it can take. read-only.
 var (
-	forward    = Load{table.Forward, "kpps", 1, func(r *Running, d time.Duration) (float64, error) { return forwarded(r, d, hostAddr(0)) }}
-	forwardNAT = Load{table.ForwardNAT, "kpps", 1, func(r *Running, d time.Duration) (float64, error) { return forwarded(r, d, guestAddr(1)) }}
+	forward    = Load{table.Forward, "kpps", 1, func(r *Running, d time.Duration) (float64, error) { return forwarded(r, d, hostAddr(0)) }, "packet", 1e3}
+	forwardNAT = Load{table.ForwardNAT, "kpps", 1, func(r *Running, d time.Duration) (float64, error) { return forwarded(r, d, guestAddr(1)) }, "packet", 1e3}
 )
 
 // forwarded is the rate of the packets that come out of the second card with a

@@ -23,20 +23,22 @@ type Load struct {
 	Unit   string
 	Better int // +1: more is better, -1: less is
 	Run    func(r *Running, d time.Duration) (float64, error)
+	Of     string  // where more is better: of what it is a rate
+	Scale  float64 // how many of them a second one unit is
 }
 
 // Loads of one card. read-only.
 var (
-	ping     = Load{table.Ping, "µs", -1, pingTime}
-	idle     = Load{table.Idle, "%", -1, idleShare}
-	udpEcho  = Load{table.UDPEcho, "µs", -1, echoTime}
-	tcpIn    = Load{table.TCPIn, "Mbit/s", 1, func(r *Running, d time.Duration) (float64, error) { return bulk(r, 5001, d, true) }}
-	tcpOut   = Load{table.TCPOut, "Mbit/s", 1, func(r *Running, d time.Duration) (float64, error) { return bulk(r, 5002, d, false) }}
-	udpIn    = Load{table.UDPIn, "kpps", 1, udpReceive}
-	udpOut   = Load{table.UDPOut, "kpps", 1, udpSend}
-	httpKeep = Load{table.HTTPKeep, "requests/s", 1, func(r *Running, d time.Duration) (float64, error) { return requests(r, d, true) }}
-	httpPer  = Load{table.HTTPPer, "requests/s", 1, func(r *Running, d time.Duration) (float64, error) { return requests(r, d, false) }}
-	connect  = Load{table.Connects, "1/s", 1, connects}
+	ping     = Load{table.Ping, "µs", -1, pingTime, "", 0}
+	idle     = Load{table.Idle, "%", -1, idleShare, "", 0}
+	udpEcho  = Load{table.UDPEcho, "µs", -1, echoTime, "", 0}
+	tcpIn    = Load{table.TCPIn, "Mbit/s", 1, func(r *Running, d time.Duration) (float64, error) { return bulk(r, 5001, d, true) }, "kB", 125}
+	tcpOut   = Load{table.TCPOut, "Mbit/s", 1, func(r *Running, d time.Duration) (float64, error) { return bulk(r, 5002, d, false) }, "kB", 125}
+	udpIn    = Load{table.UDPIn, "kpps", 1, udpReceive, "packet", 1e3}
+	udpOut   = Load{table.UDPOut, "kpps", 1, udpSend, "packet", 1e3}
+	httpKeep = Load{table.HTTPKeep, "requests/s", 1, func(r *Running, d time.Duration) (float64, error) { return requests(r, d, true) }, "request", 1}
+	httpPer  = Load{table.HTTPPer, "requests/s", 1, func(r *Running, d time.Duration) (float64, error) { return requests(r, d, false) }, "request", 1}
+	connect  = Load{table.Connects, "1/s", 1, connects, "connection", 1}
 )
 
 // udpPayload makes a frame of 64 bytes with all its headers.
@@ -44,9 +46,9 @@ const udpPayload = 22
 
 // pingTime is the median time of an ICMP echo to the guest and back.
 func pingTime(r *Running, d time.Duration) (float64, error) {
-	var c net.Conn
+	var c *net.IPConn
 	if err := r.NS.Do(func() (err error) {
-		c, err = net.Dial("ip4:icmp", guestAddr(0).String())
+		c, err = net.DialIP("ip4:icmp", nil, &net.IPAddr{IP: guestAddr(0).AsSlice()})
 		return err
 	}); err != nil {
 		return 0, err
@@ -61,7 +63,7 @@ func pingTime(r *Running, d time.Duration) (float64, error) {
 			return err
 		}
 		for b := make([]byte, 128); ; { // the socket hears all ICMP
-			n, err := c.Read(b)
+			n, _, err := c.ReadFromIP(b)
 			if err != nil {
 				return err
 			}

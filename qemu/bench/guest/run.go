@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"barewire/qemu"
@@ -125,8 +126,14 @@ func Measures(group, figure string) bool {
 	return false
 }
 
-// Measure fills the tables of a group, and with the loads of the first one that
-// of what garbage collection costs under them. What fails is noted and left out;
+// tables are what a section fills. Only the first is judged.
+type tables struct {
+	main    *table.Table
+	cost    *table.Table // what each packet or request costs QEMU
+	garbage *table.Table // what the collector costs the program; may be nil
+}
+
+// Measure fills the tables of a group. What fails is noted and left out;
 // an error means that the whole measurement has to end.
 func (p *Plan) Measure(ctx context.Context, peers *Peers, group string) ([]*table.Table, error) {
 	switch group {
@@ -141,31 +148,34 @@ func (p *Plan) Measure(ctx context.Context, peers *Peers, group string) ([]*tabl
 		if s.Group != group {
 			continue
 		}
-		t := table.New(s.Group, s.Title)
-		var garbage *table.Table
-		l := []*table.Table{t}
+		t := tables{main: table.New(s.Group, s.Title), cost: table.New(table.Cost+s.Group, s.Title+": processor time of QEMU")}
+		l := []*table.Table{t.main, t.cost}
 		if group == table.Offloads {
-			garbage = table.New(table.Garbage, "Scheduling latency and garbage collection of the program under each load")
-			l = append(l, garbage)
+			t.garbage = table.New(table.Garbage, "Scheduling latency and garbage collection of the program under each load")
+			l = append(l, t.garbage)
 		}
-		return l, p.turns(ctx, t, garbage, s.sides(peers))
+		return l, p.turns(ctx, t, s.sides(peers))
 	}
 	return nil, fmt.Errorf("there is no group %q", group)
 }
 
 // turns runs sides round by round.
-func (p *Plan) turns(ctx context.Context, t, garbage *table.Table, sides []side) error {
+func (p *Plan) turns(ctx context.Context, t tables, sides []side) error {
 	for _, s := range sides {
-		t.Sides = append(t.Sides, s.name) // in this order, whatever answers first
+		for _, t := range []*table.Table{t.main, t.cost, t.garbage} {
+			if t != nil && !slices.Contains(t.Sides, s.name) {
+				t.Sides = append(t.Sides, s.name) // in this order, whatever answers first
+			}
+		}
 	}
 	for round := range p.Rounds {
 		if p.late() {
-			t.Note("ended after %d of %d rounds: the time is up", round, p.Rounds)
+			t.main.Note("ended after %d of %d rounds: the time is up", round, p.Rounds)
 			return nil
 		}
 		for _, s := range sides {
 			for _, r := range s.runs {
-				if err := p.run(ctx, t, garbage, s, r, round); err != nil {
+				if err := p.run(ctx, t, s, r, round); err != nil {
 					return err
 				}
 			}
@@ -177,14 +187,14 @@ func (p *Plan) turns(ctx context.Context, t, garbage *table.Table, sides []side)
 func (p *Plan) late() bool { return !p.Until.IsZero() && time.Now().After(p.Until) }
 
 // run starts a side once and puts its loads on it.
-func (p *Plan) run(ctx context.Context, t, garbage *table.Table, s side, how run, round int) error {
+func (p *Plan) run(ctx context.Context, t tables, s side, how run, round int) error {
 	note := func(what string, err error) {
-		t.Note("round %d: %s: %s: %v", round+1, s.name, what, err)
+		t.main.Note("round %d: %s: %s: %v", round+1, s.name, what, err)
 		fmt.Fprintf(p.Say, "%-18s %-48s %v\n", s.name, what, err)
 	}
 	r, restarts, err := s.peer.Start(ctx, how.setting)
 	if restarts > 0 {
-		t.Note("round %d: %s needed %d starts more", round+1, s.name, restarts)
+		t.main.Note("round %d: %s needed %d starts more", round+1, s.name, restarts)
 	}
 	if ctx.Err() != nil {
 		if r != nil {
@@ -198,14 +208,15 @@ func (p *Plan) run(ctx context.Context, t, garbage *table.Table, s side, how run
 	}
 	defer r.Close()
 	enter := func(name, unit string, better int, v float64) {
-		t.Add(name, unit, better, s.name, v)
+		t.main.Add(name, unit, better, s.name, v)
 		fmt.Fprintf(p.Say, "%-18s %-48s %10.1f %s\n", s.name, name, v, unit)
 	}
 	if how.boot != "" {
 		enter(how.boot, "ms", -1, float64(r.Boot)/1e6)
 	}
 	for _, l := range how.loads {
-		before := r.runtime(garbage)
+		before := r.runtime(t.garbage)
+		busy, took := r.busy()
 		v, err := l.Run(r, p.Each)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -218,12 +229,26 @@ func (p *Plan) run(ctx context.Context, t, garbage *table.Table, s side, how run
 			}
 			continue
 		}
+		if after, now := r.busy(); l.Better > 0 && v > 0 {
+			share := float64(after-busy) / float64(now.Sub(took))
+			t.cost.Add(l.Name, "µs/"+l.Of, -1, s.name, 1e6*share/(v*l.Scale))
+		}
 		enter(l.Name, l.Unit, l.Better, v)
 		if r.Lost > 0 {
 			fmt.Fprintf(p.Say, "%-18s %-48s %10.1f %%\n", "", "lost on the way", 100*r.Lost)
 			r.Lost = 0
 		}
-		collected(garbage, s.name, l.Name, before, r.runtime(garbage))
+		collected(t.garbage, s.name, l.Name, before, r.runtime(t.garbage))
 	}
 	return nil
+}
+
+// busy is the processor time QEMU has taken so far, and now. What it takes for a
+// packet or a request is nearly the same on a busy host, where rates are not.
+func (r *Running) busy() (time.Duration, time.Time) {
+	d, err := r.VM.CPUTime()
+	if err != nil { // it has ended, which the load says too
+		d = 0
+	}
+	return d, time.Now()
 }

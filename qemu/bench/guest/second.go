@@ -24,17 +24,17 @@ const (
 
 var (
 	iperfLoads = []Load{ // read-only
-		{iperfIn, "Mbit/s", 1, func(r *Running, d time.Duration) (float64, error) { return r.iperf(d) }},
-		{iperfOut, "Mbit/s", 1, func(r *Running, d time.Duration) (float64, error) { return r.iperf(d, "-R") }},
+		{iperfIn, "Mbit/s", 1, func(r *Running, d time.Duration) (float64, error) { return r.iperf(d) }, "kB", 125},
+		{iperfOut, "Mbit/s", 1, func(r *Running, d time.Duration) (float64, error) { return r.iperf(d, "-R") }, "kB", 125},
 	}
 	wrkLoads = []Load{ // read-only
-		{table.HTTPKeep, "requests/s", 1, httpKeep.Run},
-		{wrkKeep, "requests/s", 1, func(r *Running, d time.Duration) (float64, error) { return r.wrk(d) }},
+		{table.HTTPKeep, "requests/s", 1, httpKeep.Run, "request", 1},
+		{wrkKeep, "requests/s", 1, func(r *Running, d time.Duration) (float64, error) { return r.wrk(d) }, "request", 1},
 	}
 )
 
 func (p *Plan) second(ctx context.Context, peers *Peers) (*table.Table, error) {
-	t := table.New(table.Second, "Second opinions: one card, all offloads, 1 CPU")
+	t := table.New(table.Second, "Second opinions: one card, all offloads, 1 CPU", table.Barewire, table.Linux, table.GVisor)
 	for _, program := range []string{"iperf3", "wrk"} {
 		if _, err := exec.LookPath(program); err != nil {
 			return t, fmt.Errorf("%s is missing: apt-get install %s", program, program)
@@ -46,9 +46,7 @@ func (p *Plan) second(ctx context.Context, peers *Peers) (*table.Table, error) {
 	own := side{peers.Iperf.Name, peers.Iperf, []run{{one(true), iperfLoads, ""}}}
 	theirs := side{peers.Linux.Name, peers.Linux, []run{{linux, append(append([]Load{}, iperfLoads...), wrkLoads...), ""}}}
 	l := []side{own, theirs, agent(peers.Barewire), agent(peers.GVisor)}
-	err := p.turns(ctx, t, nil, l)
-	t.Sides = []string{table.Barewire, table.Linux, table.GVisor}
-	return t, err
+	return t, p.turns(ctx, tables{main: t, cost: table.New(table.Cost+table.Second, "")}, l)
 }
 
 // seconds is a time for programs that know no shorter one.

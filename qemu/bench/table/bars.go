@@ -15,6 +15,7 @@ const (
 	Native     = "native"      // in a process, without QEMU
 	Second     = "second"      // what other people's tools say
 	Garbage    = "garbage"     // what the collector costs under the loads
+	Cost       = "cost-"       // before a group: the processor time of QEMU
 )
 
 // Sides.

@@ -40,7 +40,7 @@ const (
 
 // How much is measured. read-only.
 var (
-	quick = amount{rounds: 3, guest: time.Second, native: 200 * time.Millisecond, limit: 23 * time.Minute}
+	quick = amount{rounds: 3, guest: time.Second, native: 200 * time.Millisecond, limit: 19 * time.Minute}
 	full  = amount{rounds: 9, guest: 3 * time.Second, native: time.Second}
 )
 
