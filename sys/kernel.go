@@ -63,6 +63,8 @@ type Config struct {
 	// configuration device, and its revision; it is asked once, when somebody
 	// looks. Nil: no device.
 	Firmware func() (files []FirmwareFile, revision uint32)
+	// Interrupts counts the machine's, for /proc/interrupts. Nil: none.
+	Interrupts func() []Interrupt
 	// CommandLine is the kernel command line, for /proc/cmdline.
 	CommandLine string
 	// NewNet makes a network for unshare(CLONE_NEWNET), and Thread names the

@@ -50,6 +50,7 @@ func (k *Kernel) procTree() vfs.Dir {
 		"meminfo":             text(k.procMeminfo),
 		"cpuinfo":             constant(procCpuinfo(runtime.NumCPU())),
 		"stat":                text(k.procStat),
+		"interrupts":          text(k.procInterrupts),
 		"filesystems":         constant("nodev\tsysfs\nnodev\ttmpfs\nnodev\tproc\n"),
 		"swaps":               constant("Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"),
 		"partitions":          constant("major minor  #blocks  name\n\n"),
@@ -175,7 +176,7 @@ func (k *Kernel) procStat() string {
 	for i := range n {
 		s += "cpu" + strconv.FormatInt(i, 10) + " " + strconv.FormatInt(ticks, 10) + rest
 	}
-	return s + "intr 0\nctxt 0\nbtime " + strconv.FormatInt(sec-k.uptime()/1e9, 10) +
+	return s + "intr " + strconv.FormatUint(k.interruptSum(), 10) + "\nctxt 0\nbtime " + strconv.FormatInt(sec-k.uptime()/1e9, 10) +
 		"\nprocesses 1\nprocs_running 1\nprocs_blocked 0\nsoftirq 0 0 0 0 0 0 0 0 0 0 0\n"
 }
 

@@ -98,16 +98,22 @@ type Stats struct {
 // IRQStats returns the counters since boot.
 func IRQStats() Stats {
 	var s Stats
-	for cpu, t := range vectors {
-		count, ticks, spurious := irqCounts(uint32(cpu))
-		s.Interrupts += count
-		s.Ticks += ticks
-		s.Spurious += spurious
-		rounds, stray, lines := t.Stats()
-		s.Rounds += rounds
-		s.Stray += stray
-		s.Lines = append(s.Lines, lines...)
+	for cpu := range vectors {
+		c := IRQStatsOf(cpu)
+		s.Interrupts += c.Interrupts
+		s.Ticks += c.Ticks
+		s.Spurious += c.Spurious
+		s.Rounds += c.Rounds
+		s.Stray += c.Stray
+		s.Lines = append(s.Lines, c.Lines...)
 	}
+	return s
+}
+
+// IRQStatsOf is IRQStats of one CPU.
+func IRQStatsOf(cpu int) (s Stats) {
+	s.Interrupts, s.Ticks, s.Spurious = irqCounts(uint32(cpu))
+	s.Rounds, s.Stray, s.Lines = vectors[cpu].Stats()
 	return s
 }
 

@@ -44,6 +44,8 @@ type Machine struct {
 	// IRQHooks takes the functions that run before and after each round of a
 	// processor's interrupt handlers. Nil: softirqs are ksoftirqd's alone.
 	IRQHooks func(cpu int, enter, exit func())
+	// Interrupts is as in [sys.Config].
+	Interrupts func() []sys.Interrupt
 	// Devices are the virtio devices that were found, unopened.
 	Devices []Device
 	// Map gives the device address of memory; nil means that it is the
@@ -263,6 +265,7 @@ func (b *booting) sysInit() {
 
 		Initramfs:   b.m.Initramfs,
 		Firmware:    b.m.Firmware,
+		Interrupts:  b.m.Interrupts,
 		CommandLine: b.m.CommandLine,
 		Net:         b.Net,
 		NewNet:      b.newNet,

@@ -73,6 +73,7 @@ func init() {
 		CPUs:         microvm.CPUs(),
 		CPU:          microvm.CPU,
 		IRQHooks:     microvm.IRQHooks,
+		Interrupts:   interrupts,
 		Devices:      devices(),
 		Initramfs:    modules(),
 		Firmware:     firmware,
