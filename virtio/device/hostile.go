@@ -18,6 +18,7 @@ type Hostile struct {
 	IgnoreReset    bool   // the status never reads 0
 	CtrlNack       bool   // every control command is refused
 	CtrlMute       bool   // no control command is answered
+	RefusePairs    bool   // the number of pairs in use cannot be changed
 	BeforeReset    func() // called before the device lets go of its buffers
 	NotifyOff      int    // added to queue_notify_off
 	Sleep          func(time.Duration)

@@ -9,18 +9,24 @@ import (
 	vnet "barewire/virtio/net"
 )
 
-// AllFeatures is everything the device model knows.
+// AllFeatures is everything the device model knows, but for MQ, which changes its
+// queues.
 const AllFeatures = virtio.FeatVersion1 | virtio.FeatIndirectDesc | virtio.FeatEventIdx |
 	vnet.FeatCSUM | vnet.FeatGuestCSUM | vnet.FeatMTU | vnet.FeatMAC | vnet.FeatGuestTSO4 |
 	vnet.FeatGuestECN | vnet.FeatHostTSO4 | vnet.FeatHostECN | vnet.FeatMrgRxbuf | vnet.FeatStatus |
 	vnet.FeatCtrlVQ | vnet.FeatCtrlRX | vnet.FeatGuestAnnounce | vnet.FeatCtrlMACAddr | vnet.FeatNotfCoal
 
-// Queue numbers.
+// Queue numbers of a device with one pair. Of several, those of pair p are 2*p
+// further on, and the control queue stands behind all that there are once the driver
+// accepted MQ (virtio 1.2, 5.1.2).
 const (
 	QueueRX = iota
 	QueueTX
 	QueueCtrl
-	numQueues
+
+	// MaxPairs is the most pairs of queues the model has.
+	MaxPairs  = 8
+	numQueues = 2*MaxPairs + 1
 )
 
 // HdrLen is the length of the header in front of each frame.
@@ -50,12 +56,15 @@ func (h *Hdr) get(p []byte) {
 type Config struct {
 	Features uint64 // offered
 	QueueMax int    // of each queue; 0 means 256, less that there is none
+	Pairs    int    // pairs of queues, at most MaxPairs; 0 means 1
 	MAC      [6]byte
 	MTU      uint16
 	LinkDown bool
 	// Transmit gets each frame the driver sends. It runs with the transmit
 	// ring locked and may call Inject. frame is valid until it returns.
 	Transmit func(h Hdr, frame []byte)
+	// TransmitOn is Transmit that is told the pair.
+	TransmitOn func(pair int, h Hdr, frame []byte)
 	// Manual keeps a notification from being acted upon: the test calls
 	// Process.
 	Manual bool
@@ -76,8 +85,7 @@ type Net struct {
 	vectors  [numQueues + 1]uint16 // of the configuration, then of the queues
 
 	rings [numQueues]ring
-	frame []byte   // transmit ring's
-	heads []uint16 // receive ring's
+	pairs atomic.Int32 // that the driver has in use
 
 	// irq delivers: queue number, or -1 for the configuration.
 	irq func(queue int)
@@ -102,19 +110,31 @@ func New(mem *Memory, cfg Config) *Net {
 	if cfg.MAC == ([6]byte{}) {
 		cfg.MAC = [6]byte{0x52, 0x54, 0, 0x12, 0x34, 0x56}
 	}
+	cfg.Pairs = min(max(cfg.Pairs, 1), MaxPairs)
+	if cfg.Features&vnet.FeatMQ == 0 {
+		cfg.Pairs = 1
+	}
 	if cfg.MTU == 0 {
 		cfg.MTU = 1500
 	}
 	d := &Net{mem: mem, cfg: cfg, irq: func(int) {}}
 	copy(d.space[:], cfg.MAC[:])
 	binary.LittleEndian.PutUint16(d.space[10:], cfg.MTU)
+	binary.LittleEndian.PutUint16(d.space[8:], uint16(cfg.Pairs))
 	d.setLink(!cfg.LinkDown, false)
 	d.hostile.dev = d
-	d.frame = make([]byte, 0, 1<<17)
-	d.heads = make([]uint16, 0, 64)
+	d.pairs.Store(1)
 	for i := range d.rings {
 		r := &d.rings[i]
 		r.dev, r.index = d, i
+		if i > 2*cfg.Pairs {
+			break
+		}
+		if i%2 == QueueTX {
+			r.frame = make([]byte, 0, 1<<17)
+		} else {
+			r.heads = make([]uint16, 0, 64)
+		}
 		r.segs = make([]seg, 0, 64)
 	}
 	return d
@@ -123,7 +143,7 @@ func New(mem *Memory, cfg Config) *Net {
 // notify is the driver's notification.
 func (d *Net) notify(i int) {
 	d.Notified.Add(1)
-	if i >= numQueues {
+	if i > 2*d.cfg.Pairs {
 		d.violation("notification of queue %d", i)
 		return
 	}
@@ -131,7 +151,7 @@ func (d *Net) notify(i int) {
 		d.violation("queue %d notified with status %#x (3.1.1)", i, d.Status())
 		return
 	}
-	if !d.cfg.Manual || i == QueueCtrl {
+	if !d.cfg.Manual || i == d.ctrl() {
 		d.Process(i)
 	}
 }
@@ -140,6 +160,8 @@ func (d *Net) notify(i int) {
 // receive queue only has its notifications rearmed.
 func (d *Net) Process(i int) {
 	r := &d.rings[i]
+	ctrl := i == d.ctrl()
+	rx := !ctrl && i%2 == QueueRX
 	r.mu.Lock()
 	if !r.enabled {
 		r.mu.Unlock()
@@ -147,15 +169,15 @@ func (d *Net) Process(i int) {
 	}
 	n := 0
 	for {
-		if i != QueueRX {
+		if !rx {
 			for {
 				c, ok := r.pop()
 				if !ok {
 					break
 				}
 				used := uint32(0)
-				if i == QueueTX {
-					d.transmit(c)
+				if !ctrl {
+					d.transmit(r, c)
 				} else if d.hostile.CtrlMute {
 					continue
 				} else {
@@ -168,7 +190,7 @@ func (d *Net) Process(i int) {
 				n++
 			}
 		}
-		if !r.rearm() || i == QueueRX {
+		if !r.rearm() || rx {
 			break
 		}
 		if len(d.hostile.notes()) > 0 {
@@ -205,15 +227,18 @@ func (d *Net) finish(r *ring, flush bool) {
 }
 
 // transmit gathers a frame and hands it to the backend.
-func (d *Net) transmit(c chain) {
-	f := d.frame[:0]
+func (d *Net) transmit(r *ring, c chain) {
+	if r.index/2 >= int(d.pairs.Load()) {
+		d.violation("packet on queue %d, %d pairs in use (5.1.6.5.6.2)", r.index, d.pairs.Load())
+	}
+	f := r.frame[:0]
 	for _, s := range c.segs {
 		if s.write {
 			d.violation("writable descriptor on the transmit queue")
 		}
 		f = append(f, s.buf...)
 	}
-	d.frame = f
+	r.frame = f
 	if len(f) < HdrLen {
 		d.violation("transmit buffer of %d bytes", len(f))
 		return
@@ -223,12 +248,22 @@ func (d *Net) transmit(c chain) {
 	if d.cfg.Transmit != nil {
 		d.cfg.Transmit(h, f[HdrLen:])
 	}
+	if d.cfg.TransmitOn != nil {
+		d.cfg.TransmitOn(r.index/2, h, f[HdrLen:])
+	}
 }
 
 // Inject delivers a frame to the driver and interrupts it where it wants that.
 // It reports false when there was no room for it.
-func (d *Net) Inject(h Hdr, frame []byte) bool {
-	r := &d.rings[QueueRX]
+func (d *Net) Inject(h Hdr, frame []byte) bool { return d.InjectOn(0, h, frame) }
+
+// InjectOn is Inject on a pair of queues; false also when the driver has it not in
+// use.
+func (d *Net) InjectOn(pair int, h Hdr, frame []byte) bool {
+	if pair >= int(d.pairs.Load()) {
+		return false
+	}
+	r := &d.rings[2*pair+QueueRX]
 	r.mu.Lock()
 	ok := d.deliver(r, h, frame)
 	d.finish(r, ok)
@@ -255,7 +290,7 @@ func (d *Net) deliver(r *ring, h Hdr, frame []byte) bool {
 	var hdr [HdrLen]byte
 	h.NumBuffer = 1
 	h.put(hdr[:])
-	heads := d.heads[:0]
+	heads := r.heads[:0]
 	start := r.usedIdx
 	var first []byte // where the header went
 	left, lead := frame, hdr[:]
@@ -294,7 +329,7 @@ func (d *Net) deliver(r *ring, h Hdr, frame []byte) bool {
 	for _, hd := range heads {
 		r.out[hd] = false
 	}
-	d.heads = heads
+	r.heads = heads
 	binary.LittleEndian.PutUint16(first[10:], uint16(len(heads)))
 	return true
 }
@@ -325,6 +360,11 @@ func (d *Net) control(c chain) uint32 {
 		case class[0] == 6 && class[1] < 2 && len(arg) == 8:
 			d.coal[class[1]].Store(binary.LittleEndian.Uint64(arg))
 			ack = 0
+		case class == [2]byte{4, 0} && len(arg) == 2 && d.Features()&vnet.FeatMQ != 0:
+			if n := int(binary.LittleEndian.Uint16(arg)); n >= 1 && n <= d.cfg.Pairs && !d.hostile.RefusePairs {
+				d.pairs.Store(int32(n))
+				ack = 0
+			}
 		case class == [2]byte{3, 0} && len(arg) == 0:
 			d.acked.Add(1)
 			ack = 0
@@ -360,6 +400,17 @@ func (d *Net) Coalescing(receive bool) (packets, usecs uint32) {
 	v := d.coal[i].Load()
 	return uint32(v), uint32(v >> 32)
 }
+
+// ctrl is the number of the control queue.
+func (d *Net) ctrl() int {
+	if d.cfg.Pairs > 1 && d.Features()&vnet.FeatMQ != 0 {
+		return 2 * d.cfg.Pairs
+	}
+	return QueueCtrl
+}
+
+// Pairs returns how many pairs of queues the driver has in use.
+func (d *Net) Pairs() int { return int(d.pairs.Load()) }
 
 // AnnounceAcks returns how often the driver acknowledged an announcement.
 func (d *Net) AnnounceAcks() uint64 { return d.acked.Load() }

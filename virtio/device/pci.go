@@ -177,11 +177,7 @@ func (p *pciRegs) Read16(off int) uint16 {
 	case 0x10:
 		return d.vector(-1)
 	case 0x12:
-		n := uint16(2)
-		if d.queueMax(QueueCtrl) > 0 {
-			n++
-		}
-		return n
+		return uint16(d.queues())
 	case 0x18:
 		if in && p.queue[p.queueSel].Size != 0 {
 			return uint16(p.queue[p.queueSel].Size)

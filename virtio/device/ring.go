@@ -36,6 +36,9 @@ type ring struct {
 	signalled uint16
 	noNotify  uint32 // flags of the used ring
 
+	frame []byte   // a transmit ring's
+	heads []uint16 // a receive ring's
+
 	out  []bool  // by head: taken and not yet used
 	segs []seg   // of the chain taken last
 	was  []chain // by head: what was posted, to notice a page posted twice

@@ -70,6 +70,7 @@ func (d *Net) reset() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.status, d.drvFeats = 0, 0
+	d.pairs.Store(1)
 	for i := range d.vectors {
 		d.vectors[i] = 0xffff
 	}
@@ -119,9 +120,18 @@ func (d *Net) setVector(queue int, v uint16, n int) {
 	d.vectors[queue+1] = v
 }
 
+// queues is how many there are.
+func (d *Net) queues() int {
+	n := 2 * d.cfg.Pairs
+	if d.cfg.Features&vnet.FeatCtrlVQ != 0 {
+		n++
+	}
+	return n
+}
+
 // queueMax answers the driver's question for the size of a queue.
 func (d *Net) queueMax(i int) int {
-	if i >= numQueues || i == QueueCtrl && d.cfg.Features&vnet.FeatCtrlVQ == 0 {
+	if i >= d.queues() {
 		return 0
 	}
 	return max(0, d.cfg.QueueMax)
@@ -132,7 +142,7 @@ func (d *Net) enable(i int, a virtio.QueueAddrs) bool {
 	d.mu.Lock()
 	feats, st := d.drvFeats, d.status
 	d.mu.Unlock()
-	if i >= numQueues || st&virtio.StatusFeaturesOK == 0 || st&virtio.StatusDriverOK != 0 {
+	if i >= d.queues() || st&virtio.StatusFeaturesOK == 0 || st&virtio.StatusDriverOK != 0 {
 		d.violation("queue %d enabled with status %#x", i, st)
 		return false
 	}

@@ -9,6 +9,7 @@ import (
 	"barewire/skb"
 	"barewire/virtio"
 	"barewire/virtio/device"
+	vnet "barewire/virtio/net"
 )
 
 // script is the fuzzer's input, read from the front; it is all zeros behind its
@@ -48,6 +49,8 @@ func FuzzHostileDevice(f *testing.F) {
 	f.Add(bytes.Repeat([]byte{0x01, 6, 12, 2, 0, 64, 6, 12, 0, 0, 64}, 10))
 	f.Add(bytes.Repeat([]byte{0x01, 2, 2, 2, 7, 1, 3, 0, 8, 1, 9}, 10))
 	f.Add(bytes.Repeat([]byte{0x03, 10, 2, 12, 13, 0}, 10))
+	f.Add(append([]byte{0x80}, bytes.Repeat([]byte{1, 6, 12, 2, 0, 64, 4, 3, 9, 1}, 10)...))
+	f.Add(append([]byte{0xc0}, bytes.Repeat([]byte{2, 2, 2, 7, 1, 3, 0, 8, 1, 9}, 10)...))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		if len(in) > 400 {
 			return
@@ -61,7 +64,13 @@ func FuzzHostileDevice(f *testing.F) {
 				feats &^= m
 			}
 		}
-		r := newStack(t, device.Config{Features: feats, QueueMax: 64, Manual: true})
+		cpus := 1
+		if drop>>7 != 0 {
+			feats |= vnet.FeatMQ
+			cpus = 4
+		}
+		r := newStackOn(t, device.Config{Features: feats, QueueMax: 64, Manual: true, Pairs: 3}, cpus)
+		r.dev.Hostile().RefusePairs = drop>>6&1 != 0
 		r.lax = true
 		r.probe(transports[s.byte()%4], r.options())
 		r.open()

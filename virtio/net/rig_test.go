@@ -95,12 +95,16 @@ type rig struct {
 const testType = 0x88b5
 
 // newStack makes the stack and the device, without a driver.
-func newStack(t testing.TB, cfg device.Config) *rig {
+func newStack(t testing.TB, cfg device.Config) *rig { return newStackOn(t, cfg, 1) }
+
+// newStackOn is newStack on a machine with several processors.
+func newStackOn(t testing.TB, cfg device.Config, cpus int) *rig {
 	t.Helper()
 	r := &rig{t: t, mem: device.NewMemory(), clock: &clock{now: int64(time.Hour)}}
 	var err error
 	r.stack, err = napi.New(napi.Config{
 		Clock: r.clock,
+		CPUs:  cpus,
 		Rand:  func(b []byte) { copy(b, "\x5a\x5a\x5a\x5a\x5a\x5a") },
 		Pages: skb.PageConfig{Map: r.mem.Map, MaxPages: 4096},
 	})
@@ -118,7 +122,7 @@ func newStack(t testing.TB, cfg device.Config) *rig {
 func (r *rig) transport(kind string) virtio.Transport {
 	r.t.Helper()
 	var err error
-	vectors := map[string]int{"pci": 4, "pci-shared": 2, "pci-intx": 0}
+	vectors := map[string]int{"pci": 4, "pci-many": 17, "pci-pairs": 5, "pci-shared": 2, "pci-intx": 0}
 	if kind == "mmio" {
 		cfg := device.NewMMIO(r.dev).Config()
 		cfg.Barrier = func() {
@@ -170,7 +174,9 @@ func newRig(t testing.TB, cfg device.Config, kind string) *rig {
 // softirq runs softirqs until nothing is pending.
 func (r *rig) softirq() {
 	for range 40 {
-		r.stack.SoftNet().DoSoftirq()
+		for cpu := range r.stack.CPUs() {
+			r.stack.SoftNetOf(cpu).DoSoftirq()
+		}
 	}
 }
 
