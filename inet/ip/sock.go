@@ -139,14 +139,15 @@ func (s *Sock) InitSock(n *Net, c sock.Config) {
 	c.Limits = n.Limits
 	s.Sock.Init(c)
 	s.IP = n
-	s.ident.Store(&noIdent)
-	s.ttl.Store(-1)
-	s.disc.Store(PMTUDiscWant)
-	s.mcTTL.Store(1)
-	s.opts.Store(OptMulticastLoop | OptMulticastAll)
+	sock.FreshPointer(&s.ident, &noIdent)
+	sock.Fresh32(&s.ttl, int32(-1))
+	disc := uint32(PMTUDiscWant)
+	sock.Fresh32(&s.mcTTL, uint32(1))
+	sock.Fresh32(&s.opts, OptMulticastLoop|OptMulticastAll)
 	if n.Conf.NoPMTUDisc.Load() != 0 {
-		s.disc.Store(PMTUDiscDont)
+		disc = PMTUDiscDont
 	}
+	sock.Fresh32(&s.disc, disc)
 }
 
 // Ident returns the identity.
@@ -296,15 +297,15 @@ func (s *Sock) KeepRoute(rt *Rtable, src header.Addr, gen uint32) {
 // (Linux: the inet part of inet_csk_clone_lock).
 func (s *Sock) Inherit(l *Sock) {
 	s.Sock.InheritFrom(&l.Sock)
-	s.opts.Store(l.opts.Load())
-	s.tos.Store(l.tos.Load())
-	s.ttl.Store(l.ttl.Load())
-	s.disc.Store(l.disc.Load())
-	s.minT.Store(l.minT.Load())
-	s.ports.Store(l.ports.Load())
-	s.mcTTL.Store(l.mcTTL.Load())
-	s.mcDev.Store(l.mcDev.Load())
-	s.ucDev.Store(l.ucDev.Load())
+	sock.Fresh32(&s.opts, l.opts.Load())
+	sock.Fresh32(&s.tos, l.tos.Load())
+	sock.Fresh32(&s.ttl, l.ttl.Load())
+	sock.Fresh32(&s.disc, l.disc.Load())
+	sock.Fresh32(&s.minT, l.minT.Load())
+	sock.Fresh32(&s.ports, l.ports.Load())
+	sock.Fresh32(&s.mcTTL, l.mcTTL.Load())
+	sock.Fresh32(&s.mcDev, l.mcDev.Load())
+	sock.Fresh32(&s.ucDev, l.ucDev.Load())
 }
 
 // SetSendOptions replaces what IP_OPTIONS set, nil for none.

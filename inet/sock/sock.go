@@ -143,21 +143,21 @@ func (sk *Sock) Init(c Config) {
 	sk.Family, sk.Type, sk.Protocol = uint16(c.Family), uint16(c.Type), c.Protocol
 	sk.clock, sk.backlog, sk.memory = c.Clock, c.Backlog, c.Memory
 	sk.stream = c.Stream
-	sk.state.Store(StateClose)
-	sk.rcvbuf.Store(DefaultRcvBuf)
-	sk.sndbuf.Store(DefaultSndBuf)
+	Fresh32(&sk.state, uint32(StateClose))
+	rcvbuf, sndbuf := int32(DefaultRcvBuf), int32(DefaultSndBuf)
 	if l := c.Limits; l != nil {
 		sk.limits = l
-		sk.rcvbuf.Store(l.RmemDefault.Load())
-		sk.sndbuf.Store(l.WmemDefault.Load())
-		sk.busy.usecs.Store(l.BusyRead.Load())
+		rcvbuf, sndbuf = l.RmemDefault.Load(), l.WmemDefault.Load()
+		Fresh32(&sk.busy.usecs, l.BusyRead.Load())
 		sk.ino = firstIno + l.ino.Add(1)
 		l.inuse.Add(1)
 	}
-	sk.lowat.Store(1)
+	Fresh32(&sk.rcvbuf, rcvbuf)
+	Fresh32(&sk.sndbuf, sndbuf)
+	Fresh32(&sk.lowat, int32(1))
 	sk.hasPeek = c.PeekOff
-	sk.peekOff.Store(-1)
-	sk.cpu.Store(-1)
+	Fresh32(&sk.peekOff, int32(-1))
+	Fresh32(&sk.cpu, int32(-1))
 }
 
 // Ino returns the inode number of the socket, as /proc/net shows it; unique in

@@ -94,6 +94,12 @@ func (sk *Sock) StoreRcvBuf(n int) { sk.rcvbuf.Store(int32(n)) }
 // StoreSndBuf sets sk_sndbuf in bytes, without doubling or bounds.
 func (sk *Sock) StoreSndBuf(n int) { sk.sndbuf.Store(int32(n)) }
 
+// FreshBuffers is StoreRcvBuf and StoreSndBuf for a new sock.
+func (sk *Sock) FreshBuffers(rcv, snd int32) {
+	Fresh32(&sk.rcvbuf, rcv)
+	Fresh32(&sk.sndbuf, snd)
+}
+
 // Error returns the pending error without clearing it, 0 if there is none.
 func (sk *Sock) Error() syscall.Errno { return syscall.Errno(sk.err.Load()) }
 
@@ -126,23 +132,31 @@ func (sk *Sock) Notify(ev uint16) { sk.notifyEvents(ev) }
 // InheritFrom copies the options of a listener to the sock of a connection it
 // took (Linux: sk_clone).
 func (sk *Sock) InheritFrom(l *Sock) {
-	sk.flags.Store(l.flags.Load() &^ uint32(FlagDead))
-	sk.rcvbuf.Store(l.rcvbuf.Load())
-	sk.sndbuf.Store(l.sndbuf.Load())
-	sk.rcvtimeo.Store(l.rcvtimeo.Load())
-	sk.sndtimeo.Store(l.sndtimeo.Load())
-	sk.lowat.Store(l.lowat.Load())
-	sk.boundDev.Store(l.boundDev.Load())
-	sk.priority.Store(l.priority.Load())
-	sk.mark.Store(l.mark.Load())
-	sk.linger.Store(l.linger.Load())
-	sk.filter.Store(l.filter.Load())
-	sk.busy.usecs.Store(l.busy.usecs.Load())
-	sk.busy.budget.Store(l.busy.budget.Load())
-	sk.stamp.Store(l.stamp.Load())
-	sk.stamping.Store(l.stamping.Load())
-	sk.stampingNew.Store(l.stampingNew.Load())
-	sk.maxPacing.Store(l.maxPacing.Load())
+	Fresh32(&sk.flags, l.flags.Load()&^uint32(FlagDead))
+	Fresh32(&sk.rcvbuf, l.rcvbuf.Load())
+	Fresh32(&sk.sndbuf, l.sndbuf.Load())
+	if rcv, snd := l.Timeouts(); rcv|snd != 0 {
+		sk.rcvtimeo.Store(rcv)
+		sk.sndtimeo.Store(snd)
+	}
+	Fresh32(&sk.lowat, l.lowat.Load())
+	Fresh32(&sk.boundDev, l.boundDev.Load())
+	Fresh32(&sk.priority, l.priority.Load())
+	Fresh32(&sk.mark, l.mark.Load())
+	if v := l.linger.Load(); v != 0 {
+		sk.linger.Store(v)
+	}
+	FreshPointer(&sk.filter, l.filter.Load())
+	Fresh32(&sk.busy.usecs, l.busy.usecs.Load())
+	Fresh32(&sk.busy.budget, l.busy.budget.Load())
+	Fresh32(&sk.stamp, l.stamp.Load())
+	Fresh32(&sk.stamping, l.stamping.Load())
+	if l.stampingNew.Load() {
+		sk.stampingNew.Store(true)
+	}
+	if v := l.maxPacing.Load(); v != 0 {
+		sk.maxPacing.Store(v)
+	}
 }
 
 // Charge takes n bytes of the bound, or reports that it is reached.

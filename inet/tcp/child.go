@@ -44,7 +44,7 @@ func (r *request) makeSock(b *skb.Buff, h header.TCP) (s *Sock, overflow bool) {
 	s.KeepRoute(rt, k.laddr, gen)
 	s.keepRxDst(b)
 	s.routeRTOMin(rt)
-	s.setOrder(k)
+	s.SeedID(uint16(t.hashTuple(k) >> 32))
 	if r.opt != nil {
 		s.SetSendOptions(r.opt)
 	}

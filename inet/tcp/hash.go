@@ -1,7 +1,6 @@
 package tcp
 
 import (
-	"math/bits"
 	"sync"
 	"unsafe"
 
@@ -16,7 +15,9 @@ import (
 // is in the table.
 type entry struct {
 	key  tuple
-	dev  int32 // SO_BINDTODEVICE
+	dev  int32  // SO_BINDTODEVICE
+	next *entry // in its chain; the shard guards it
+	hash uint32 // of key, since it was entered
 	kind uint8
 }
 
@@ -55,14 +56,13 @@ func (e *entry) tw() *timewait {
 const ehashShards = 64
 
 // hashinfo is the tables of connections (Linux: struct inet_hashinfo). The
-// established one is sharded by a keyed hash of the connection. A shard is a
-// map, which grows with what is in it and draws a secret seed of its own; so
-// the cost of a lookup does not depend on how many connections there are, nor
-// can a peer choose tuples that collide.
+// established one is sharded by a keyed hash of the connection, whose key no
+// peer knows, so that nobody can choose tuples that collide. A shard is chains of
+// entries, as many as it has entries or more; so the cost of a lookup does not
+// depend on how many connections there are.
 type hashinfo struct {
 	t      *TCP
 	shards [ehashShards]ehashShard
-	mix    [2]uint64 // secret, for shard
 
 	bmu     sync.Mutex
 	buckets map[uint16]*bindBucket
@@ -75,78 +75,104 @@ type hashinfo struct {
 }
 
 type ehashShard struct {
-	mu sync.RWMutex
-	m  map[tuple]*entry
-	_  [64]byte // shards do not share cache lines
+	mu     sync.RWMutex
+	chains []*entry // a power of two, none at first
+	n      int      // entries
+	_      [64]byte // shards do not share cache lines
 }
 
 func (h *hashinfo) init(t *TCP) {
 	h.t = t
-	for i := range h.shards {
-		h.shards[i].m = make(map[tuple]*entry)
-	}
 	h.buckets = make(map[uint16]*bindBucket)
 	h.listen = make(map[uint16][]*Sock)
 	h.perturb = t.random()
-	for i := range h.mix {
-		h.mix[i] = uint64(t.random())<<32 | uint64(t.random())
-	}
 }
 
-// shard returns the shard of a connection. Only who waits for whom depends on it,
-// so a product with secret numbers does.
-func (h *hashinfo) shard(k *tuple) *ehashShard {
-	a, b := k.words()
-	hi, lo := bits.Mul64(a^h.mix[0], b^h.mix[1])
-	return &h.shards[(hi^lo)%ehashShards]
-}
-
-// hashTuple is the keyed hash of a connection: its low half chooses queues and
-// listeners, its high half where the identifications begin.
+// hashTuple is the keyed hash of a connection. Its low half is that of the
+// tables.
 func (t *TCP) hashTuple(k *tuple) uint64 { return t.secr.hash.quick2(k.words()) }
 
-// setOrder takes both halves for a connection that begins.
-func (s *Sock) setOrder(k *tuple) {
-	h := s.tcp.hashTuple(k)
-	s.order = uint32(h)
-	s.SeedID(uint16(h >> 32))
+// shard returns the shard of a hash.
+func (h *hashinfo) shard(hash uint32) *ehashShard { return &h.shards[hash%ehashShards] }
+
+// place returns where the entry with a key stands, or would be put: at the end of
+// its chain. The shard is locked and has chains.
+func (s *ehashShard) place(hash uint32, k *tuple) **entry {
+	p := &s.chains[int(hash/ehashShards)&(len(s.chains)-1)]
+	for *p != nil && ((*p).hash != hash || (*p).key != *k) {
+		p = &(*p).next
+	}
+	return p
+}
+
+// grow makes chains for twice the entries; the shard is locked.
+func (s *ehashShard) grow() {
+	old := s.chains
+	s.chains = make([]*entry, max(2*len(old), 4))
+	for _, e := range old {
+		for e != nil {
+			next := e.next
+			p := &s.chains[int(e.hash/ehashShards)&(len(s.chains)-1)]
+			e.next, *p = *p, e
+			e = next
+		}
+	}
 }
 
 // lookup finds a connection (Linux: __inet_lookup_established). dev is the
 // device the packet came by.
-func (h *hashinfo) lookup(k *tuple, dev int32) *entry {
-	s := h.shard(k)
+func (h *hashinfo) lookup(k *tuple, dev int32) (e *entry) {
+	hash := uint32(h.t.hashTuple(k))
+	s := h.shard(hash)
 	s.mu.RLock()
-	e := s.m[*k]
+	if len(s.chains) != 0 {
+		e = *s.place(hash, k)
+	}
+	s.mu.RUnlock()
 	if e != nil && e.dev != 0 && e.dev != dev {
 		e = nil
 	}
-	s.mu.RUnlock()
 	return e
 }
 
 // insert enters e unless there is one already. With old not nil it takes old's
 // place, if that is still there (Linux: inet_ehash_insert).
 func (h *hashinfo) insert(e, old *entry) bool {
-	s := h.shard(&e.key)
+	e.hash = uint32(h.t.hashTuple(&e.key))
+	s := h.shard(e.hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.m[e.key] != old {
+	if s.n >= len(s.chains) {
+		s.grow()
+	}
+	p := s.place(e.hash, &e.key)
+	if *p != old {
 		return false
 	}
-	s.m[e.key] = e
+	e.next = nil
+	if old != nil {
+		e.next, old.next = old.next, nil
+	} else {
+		s.n++
+	}
+	*p = e
 	return true
 }
 
 // remove takes e out, if it is there.
 func (h *hashinfo) remove(e *entry) bool {
-	s := h.shard(&e.key)
+	s := h.shard(e.hash)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.m[e.key] != e {
+	if s.n == 0 {
 		return false
 	}
-	delete(s.m, e.key)
+	p := s.place(e.hash, &e.key)
+	if *p != e {
+		return false
+	}
+	*p, e.next = e.next, nil
+	s.n--
 	return true
 }
 
@@ -157,8 +183,10 @@ func (h *hashinfo) each(fn func(e *entry)) {
 		s := &h.shards[i]
 		l = l[:0]
 		s.mu.RLock()
-		for _, e := range s.m {
-			l = append(l, e)
+		for _, e := range s.chains {
+			for ; e != nil; e = e.next {
+				l = append(l, e)
+			}
 		}
 		s.mu.RUnlock()
 		for _, e := range l {

@@ -369,7 +369,7 @@ func (s *Sock) connect(sa ip.Sockaddr) error {
 				s.tsOffset = t.tsOffset(k)
 			}
 		}
-		s.setOrder(k)
+		s.SeedID(uint16(t.hashTuple(k) >> 32))
 		if s.repairing() {
 			s.repairConnect(rt)
 			return nil

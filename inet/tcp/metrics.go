@@ -28,35 +28,43 @@ type peerMetrics struct {
 // one ends.
 type metricsCache struct {
 	mu sync.Mutex
-	m  map[fastopenPeer]peerMetrics
+	m  map[fastopenPeer]*peerMetrics
 }
 
-func (c *metricsCache) get(p fastopenPeer, now int64) peerMetrics {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	m, ok := c.m[p]
-	if ok && now-m.at > metricsAge {
+// find returns what is known of a peer, nil if nothing is; mu is held.
+func (c *metricsCache) find(p fastopenPeer, now int64) *peerMetrics {
+	m := c.m[p]
+	if m != nil && now-m.at > metricsAge {
 		delete(c.m, p)
-		return peerMetrics{}
+		return nil
 	}
 	return m
 }
 
-func (c *metricsCache) set(p fastopenPeer, m peerMetrics) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if _, known := c.m[p]; !known {
-		if c.m == nil {
-			c.m = map[fastopenPeer]peerMetrics{}
-		}
-		for k := range c.m {
-			if len(c.m) < metricsMax {
-				break
-			}
-			delete(c.m, k)
-		}
+// add makes an entry for a peer that has none; mu is held.
+func (c *metricsCache) add(p fastopenPeer) *peerMetrics {
+	if c.m == nil {
+		c.m = map[fastopenPeer]*peerMetrics{}
 	}
+	for k := range c.m {
+		if len(c.m) < metricsMax {
+			break
+		}
+		delete(c.m, k)
+	}
+	m := &peerMetrics{}
 	c.m[p] = m
+	return m
+}
+
+// get returns a copy of what is known of a peer.
+func (c *metricsCache) get(p fastopenPeer, now int64) (m peerMetrics) {
+	c.mu.Lock()
+	if e := c.find(p, now); e != nil {
+		m = *e
+	}
+	c.mu.Unlock()
+	return m
 }
 
 // metricsFrom begins with what the route says (Linux: tcpm_suck_dst).
@@ -93,17 +101,20 @@ func (s *Sock) saveMetrics() {
 		return
 	}
 	p, now := s.fastopenPeer(), s.ns()
-	m := t.metrics.get(p, now)
+	c := &t.metrics
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m := c.find(p, now)
 	if s.backoff != 0 || s.srtt == 0 {
 		// It could not measure: what was known may be wrong, too.
-		if m.at != 0 && !locked(rt, fib.RTAXRTT) {
+		if m != nil && !locked(rt, fib.RTAXRTT) {
 			m.rtt = 0
-			t.metrics.set(p, m)
 		}
 		return
 	}
-	if m.at == 0 {
-		m = metricsFrom(rt)
+	if m == nil {
+		m = c.add(p)
+		*m = metricsFrom(rt)
 	}
 	d := int64(m.rtt) - int64(s.srtt)
 	if !locked(rt, fib.RTAXRTT) {
@@ -122,12 +133,11 @@ func (s *Sock) saveMetrics() {
 			m.rttvar -= (m.rttvar - v) >> 2
 		}
 	}
-	s.saveWindow(&m, rt)
+	s.saveWindow(m, rt)
 	if !locked(rt, fib.RTAXReordering) && m.reordering < s.reordering && s.reordering != uint32(t.conf.reordering.Load()) {
 		m.reordering = s.reordering
 	}
 	m.at = max(now, 1)
-	t.metrics.set(p, m)
 }
 
 // saveWindow keeps the windows as far as they mean something.

@@ -138,7 +138,7 @@ func (s *Sock) queueXmit(b *skb.Buff, h header.TCP, id *ip.Ident, segs int) erro
 	b.Sk = &s.Sock.Sock
 	s.setOwner(b)
 	putChecksum(b, h, src, id.Daddr, rt)
-	b.Hash = s.order32()
+	b.Hash = s.e.hash
 	b.L4Hash = true
 	b.IgnoreDF = s.IgnoreDF()
 	x := ip.Xmit{Src: src, Dst: id.Daddr, Proto: header.ProtoTCP, TOS: s.TOS() | s.ecnBits(h), TTL: s.TTL(false), Opt: s.SendOptions(),
@@ -146,9 +146,6 @@ func (s *Sock) queueXmit(b *skb.Buff, h header.TCP, id *ip.Ident, segs int) erro
 	s.IP.Push(b, rt, &x)
 	return s.IP.LocalOut(b)
 }
-
-// order32 is the flow's hash for multiqueue devices.
-func (s *Sock) order32() uint32 { return s.order }
 
 // putChecksum leaves the checksum to the device, or to the cutting of a
 // super-packet, and computes it otherwise (Linux: tcp_v4_send_check).

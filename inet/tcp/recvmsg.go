@@ -359,7 +359,7 @@ type published struct {
 	bits           atomic.Uint32
 	rcvNxt         atomic.Uint32
 	sndUna, sndNxt atomic.Uint32
-	rmem           atomic.Int32
+	rmem           atomic.Uint32
 }
 
 const (
@@ -389,12 +389,24 @@ func (s *Sock) publish() {
 	if s.writeable() {
 		v |= pubWrite
 	}
-	s.pub.rcvNxt.Store(s.rcvNxt)
-	s.pub.sndUna.Store(s.sndUna)
-	s.pub.sndNxt.Store(s.sndNxt)
-	s.pub.rmem.Store(int32(s.rmem))
-	if old := s.pub.bits.Swap(v); v&(pubWrite|pubFree)&^old != 0 && s.NoSpace() {
-		s.wake(wakeSpace)
+	p := &s.pub
+	change(&p.rcvNxt, s.rcvNxt)
+	change(&p.sndUna, s.sndUna)
+	change(&p.sndNxt, s.sndNxt)
+	change(&p.rmem, uint32(s.rmem))
+	if old := p.bits.Load(); v != old {
+		p.bits.Store(v)
+		if v&(pubWrite|pubFree)&^old != 0 && s.NoSpace() {
+			s.wake(wakeSpace)
+		}
+	}
+}
+
+// change stores what is not there already: most of it is, and to look costs next
+// to nothing.
+func change(a *atomic.Uint32, v uint32) {
+	if a.Load() != v {
+		a.Store(v)
 	}
 }
 

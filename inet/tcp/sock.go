@@ -215,8 +215,7 @@ type Sock struct {
 	frag    *skb.Page // being filled by sendmsg
 	fragOff int
 
-	e     entry  // of the established hash
-	order uint32 // hash of the connection
+	e     entry // of the established hash
 	bind  binding
 	tsq   tsqState
 	pacer *pacer // nil as long as it need not keep to a rate
@@ -332,8 +331,7 @@ func (t *TCP) NewSock() *Sock {
 	s.tcp = t
 	s.InitSock(t.ip, sock.Config{Type: syscall.SOCK_STREAM, Protocol: syscall.IPPROTO_TCP, Stream: s, PeekOff: true})
 	s.initTimers()
-	s.StoreSndBuf(int(t.conf.wmem[1].Load()))
-	s.StoreRcvBuf(int(t.conf.rmem[1].Load()))
+	s.FreshBuffers(t.conf.rmem[1].Load(), t.conf.wmem[1].Load())
 	s.rto = timeoutInit
 	s.params = t.defaultParams()
 	s.mdev = uint32(timeoutInit / 1000)
@@ -348,7 +346,7 @@ func (t *TCP) NewSock() *Sock {
 	s.pacingRate = unlimited
 	s.assignCong()
 	s.ack.rcvMSS = 0
-	s.pub.bits.Store(pubWrite | pubFree)
+	sock.Fresh32(&s.pub.bits, pubWrite|pubFree)
 	t.socks.Add(1)
 	return s
 }

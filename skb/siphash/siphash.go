@@ -21,23 +21,23 @@ func NewKey(rand func([]byte)) (k Key) {
 }
 
 // Sum2 is SipHash-2-4 of two words.
-func (k *Key) Sum2(a, b uint64) uint64 { return k.Sum([]uint64{a, b, 16 << 56}) }
+func (k *Key) Sum2(a, b uint64) uint64 {
+	const length = 16 << 56
+	s := k.start()
+	s = s.word(a)
+	s = s.word(b)
+	s = s.word(length)
+	return s.end()
+}
 
 // Sum is SipHash-2-4 of words, of which the last is what is left of the input
 // with its length in the highest byte.
 func (k *Key) Sum(words []uint64) uint64 {
 	s := k.start()
 	for _, m := range words {
-		s.v3 ^= m
-		s.round()
-		s.round()
-		s.v0 ^= m
+		s = s.word(m)
 	}
-	s.v2 ^= 0xff
-	for range 4 {
-		s.round()
-	}
-	return s.v0 ^ s.v1 ^ s.v2 ^ s.v3
+	return s.end()
 }
 
 // Quick2 is SipHash-1-3 of two words and no more, so without the word of the
@@ -46,15 +46,13 @@ func (k *Key) Sum(words []uint64) uint64 {
 func (k *Key) Quick2(a, b uint64) uint64 {
 	s := k.start()
 	s.v3 ^= a
-	s.round()
+	s = s.round()
 	s.v0 ^= a
 	s.v3 ^= b
-	s.round()
+	s = s.round()
 	s.v0 ^= b
 	s.v2 ^= 0xff
-	s.round()
-	s.round()
-	s.round()
+	s = s.round().round().round()
 	return s.v0 ^ s.v1 ^ s.v2 ^ s.v3
 }
 
@@ -62,9 +60,25 @@ func (k *Key) start() state {
 	return state{k[0] ^ 0x736f6d6570736575, k[1] ^ 0x646f72616e646f6d, k[0] ^ 0x6c7967656e657261, k[1] ^ 0x7465646279746573}
 }
 
+// state goes from round to round by value, so that it stays in registers.
 type state struct{ v0, v1, v2, v3 uint64 }
 
-func (s *state) round() {
+// word takes in one word of the input.
+func (s state) word(m uint64) state {
+	s.v3 ^= m
+	s = s.round().round()
+	s.v0 ^= m
+	return s
+}
+
+// end returns the sum.
+func (s state) end() uint64 {
+	s.v2 ^= 0xff
+	s = s.round().round().round().round()
+	return s.v0 ^ s.v1 ^ s.v2 ^ s.v3
+}
+
+func (s state) round() state {
 	s.v0 += s.v1
 	s.v1 = bits.RotateLeft64(s.v1, 13) ^ s.v0
 	s.v0 = bits.RotateLeft64(s.v0, 32)
@@ -75,4 +89,5 @@ func (s *state) round() {
 	s.v2 += s.v1
 	s.v1 = bits.RotateLeft64(s.v1, 17) ^ s.v2
 	s.v2 = bits.RotateLeft64(s.v2, 32)
+	return s
 }
