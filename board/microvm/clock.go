@@ -229,7 +229,6 @@ func refineClock() {
 	if clk.ref.read == nil || clk.ref0.Fast == 0 {
 		return
 	}
-	off := clk.hz / 100 // how wrong the rate may be: the first time more, as it was measured in a hurry
 	for wait := 25 * time.Millisecond; ; wait = min(4*wait, 10*time.Minute) {
 		time.Sleep(wait)
 		flags := cli()
@@ -240,10 +239,13 @@ func refineClock() {
 		if hz == 0 {
 			continue
 		}
-		if d := int64(hz - clk.hz); d > int64(off) || -d > int64(off) {
+		off := int64(clk.hz / 500) // how wrong the rate may be
+		if wait < time.Second {
+			off *= 5 // it was measured in a hurry
+		}
+		if d := int64(hz - clk.hz); d > off || -d > off {
 			continue // not a refinement: the reference stood still (a paused machine)
 		}
-		off = clk.hz / 500
 		setRate(rdtsc(), hz)
 	}
 }

@@ -2,7 +2,7 @@
 
 package microvm
 
-import _ "unsafe" // for go:linkname
+import "unsafe"
 
 // The runtime port's side of the contract: toolchain/port/_src/runtime/{os,mem,irq,trap}_barewire.go says what each means.
 
@@ -58,6 +58,17 @@ type irqLine struct{ ioapic, reg uintptr }
 
 //go:linkname addMemory runtime.bwAddMemory
 func addMemory(lo, hi uintptr)
+
+//go:linkname reserved runtime.bwReserved
+var reserved struct {
+	base   uintptr
+	tables unsafe.Pointer // one after the other, reservedTables of them
+	flags  uint64
+	used   uintptr
+}
+
+//go:linkname memLimit runtime.bwMemLimit
+func memLimit() uintptr
 
 //go:linkname trapTable runtime.bwTrapTable
 func trapTable() uintptr

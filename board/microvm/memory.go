@@ -51,8 +51,9 @@ func memorySetup() {
 		heap.Remove(m.Addr&^(page-1), (m.Addr+m.Size+page-1)&^(page-1))
 	}
 
-	// Page tables come first in the first range that has room, with a reserve for devices.
-	need := (tablesFor(ram.Size(), len(ram.Ranges())+len(info.Modules())+8) + 256) * page
+	// Page tables come first in the first range that has room, with a reserve for devices: a MiB of RAM pays for one.
+	devices := min(max(uintptr(ram.Size()>>20), 32), 256)
+	need := (tablesFor(ram.Size(), len(ram.Ranges())+len(info.Modules())+8) + devices) * page
 	for _, r := range heap.Ranges() {
 		if r.Size() >= uint64(need) && r.Hi <= 4<<30 {
 			tables.next, tables.end = uintptr(r.Lo), uintptr(r.Lo)+need
@@ -81,6 +82,18 @@ func memorySetup() {
 	if !ok {
 		fail("page tables do not fit")
 	}
+	// A few more tables are the runtime's own, for what it reserves long before it is used.
+	lo := newTable()
+	for i, t := range [reservedTables]*table{lo, newTable(), newTable(), newTable()} {
+		e := entry(reservedBase+uintptr(i)*largePage, 2)
+		if ok = ok && e != nil && t != nil; ok {
+			*e = uint64(uintptr(unsafe.Pointer(t))) | ptePresent | pteWrite
+		}
+	}
+	if !ok {
+		fail("page tables do not fit")
+	}
+	reserved.base, reserved.tables, reserved.flags = reservedBase, unsafe.Pointer(lo), rw|ptePresent
 	if e := entry(boot()+bootGuard, 1); e != nil {
 		*e = 0
 	}
@@ -96,6 +109,12 @@ func memorySetup() {
 	goos.RamStart, goos.RamSize = uint(largest.Lo), uint(largest.Size())
 }
 
+// reservedBase is where the runtime's reservations begin, above all RAM and devices: in the upper half of the addresses.
+const (
+	reservedBase   = 0xffff800000000000
+	reservedTables = 4
+)
+
 // maxPhys bounds the RAM that is used: the runtime's heap addresses have 38 bits.
 const maxPhys = 1 << 38
 
@@ -104,6 +123,10 @@ type Range = memmap.Range
 
 // MemoryMap returns the machine's RAM, ascending, page-aligned.
 func MemoryMap() []Range { return append([]Range(nil), ram.Ranges()...) }
+
+// HeapLimit returns how much memory the Go heap and its tables can have in the end, in bytes: RAM without the image,
+// the page tables and the loader's modules, in pieces as large as the heap grows by.
+func HeapLimit() uint64 { return uint64(memLimit()) }
 
 // A Module is a blob that the loader put into memory, such as an initrd.
 type Module struct {

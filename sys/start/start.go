@@ -56,7 +56,7 @@ func init() {
 		memory += r.Size()
 		top = max(top, r.Hi)
 	}
-	limitHeap(memory)
+	limitHeap(microvm.HeapLimit())
 	b := boot.Start(boot.Machine{
 		CommandLine:  microvm.CommandLine(),
 		About:        fmt.Sprintf("clock %d.%03d MHz (%s), %s", hz/1e6, hz/1e3%1e3, source, random),
@@ -110,10 +110,11 @@ func firmware() ([]sys.FirmwareFile, uint32) {
 const imageStart = 0x200000
 
 // limitHeap makes the collector work harder before memory runs out, which on
-// a machine without swap or overcommit is the end. GOMEMLIMIT has precedence.
-func limitHeap(memory uint64) {
-	if _, set := syscall.Getenv("GOMEMLIMIT"); !set && memory != 0 {
-		debug.SetMemoryLimit(int64(memory - memory/8))
+// a machine without swap or overcommit is the end. A part is kept for what is
+// allocated while it works. GOMEMLIMIT has precedence.
+func limitHeap(most uint64) {
+	if _, set := syscall.Getenv("GOMEMLIMIT"); !set && most != 0 {
+		debug.SetMemoryLimit(int64(most - most/10))
 	}
 }
 

@@ -7,8 +7,10 @@ import (
 
 // Memory is the machine's own: virtual addresses are physical ones, so that a device may be given any pointer.
 // The board lists the usable ranges once, before the heap exists; what the runtime reserves is cut from the
-// lowest range that has room. Nothing is mapped on demand and nothing is given back to a host: sysUnused and
-// sysUsed do nothing.
+// lowest range that has room. Nothing is given back to a host: sysUnused and sysUsed do nothing.
+//
+// Only what the runtime reserves for the whole of the address space, its summaries of free pages, is mapped as it
+// comes into use: a megabyte, of which a small machine needs a few pages.
 //
 // RAM is not trusted to be zero (firmware may have used it). What is not heap is cleared when it becomes
 // usable; heap arenas are marked as needing it span by span (sysAlloc's zeroedBase, see the edits), which costs
@@ -45,6 +47,25 @@ func bwAddMemory(lo, hi uintptr) {
 
 // bwMemory is the RAM the runtime was given, in bytes.
 func bwMemory() uintptr { return bwMem.total }
+
+// bwMemLimit is how much memory the heap and what belongs to it can have in the end, in bytes: what they have, and the whole
+// arenas of what is free. The rest of that is for the heap's own tables.
+//
+//go:linkname bwMemLimit
+func bwMemLimit() (n uintptr) {
+	systemstack(func() {
+		lock(&bwMem.lock)
+		n = bwMem.total
+		for _, r := range bwMem.free[:bwMem.n] {
+			n -= r.hi - r.lo
+			if lo, hi := alignUp(r.lo, heapArenaBytes), alignDown(r.hi, heapArenaBytes); lo < hi {
+				n += hi - lo
+			}
+		}
+		unlock(&bwMem.lock)
+	})
+	return n
+}
 
 // bwMaxStack bounds one goroutine's stack: Linux's gigabyte, but never more than a quarter of RAM, so that
 // runaway recursion ends as a stack overflow with a traceback and not as out of memory.
@@ -143,8 +164,37 @@ func sysFreeOS(v unsafe.Pointer, n uintptr) {
 	})
 }
 
+// bwReserved is address space without memory: the board's page tables for it, and how much of it is used.
+//
+//go:linkname bwReserved
+var bwReserved struct {
+	base   uintptr
+	tables *[4 * 512]uint64
+	flags  uint64 // of an entry
+	used   uintptr
+}
+
 func sysReserveOS(v unsafe.Pointer, n uintptr, _ string) unsafe.Pointer {
+	r := &bwReserved
+	if v == nil && r.tables != nil && r.used+n <= uintptr(len(r.tables))*physPageSize {
+		p := r.base + r.used // at boot, so one at a time
+		r.used += alignUp(n, physPageSize)
+		return unsafe.Pointer(p)
+	}
 	return unsafe.Pointer(bwMemReserve(uintptr(v), n, physPageSize))
+}
+
+// bwMapReserved gives the pages of [p, p+n) memory. The runtime asks with its heap locked.
+func bwMapReserved(p, n uintptr) {
+	r := &bwReserved
+	for i := (p - r.base) / physPageSize; i < (p-r.base+n+physPageSize-1)/physPageSize; i++ {
+		page := bwMemReserve(0, physPageSize, physPageSize)
+		if page == 0 {
+			throw("out of memory: no page for the heap's own tables")
+		}
+		memclrNoHeapPointers(unsafe.Pointer(page), physPageSize)
+		r.tables[i] = uint64(page) | r.flags
+	}
 }
 
 func sysReserveAlignedSbrk(size, align uintptr) (unsafe.Pointer, uintptr) {
@@ -156,7 +206,10 @@ func sysReserveAlignedSbrk(size, align uintptr) (unsafe.Pointer, uintptr) {
 }
 
 func sysMapOS(v unsafe.Pointer, n uintptr, vmaName string) {
-	if vmaName != "heap" {
+	switch {
+	case uintptr(v) >= bwReserved.base && bwReserved.base != 0:
+		bwMapReserved(uintptr(v), n)
+	case vmaName != "heap":
 		memclrNoHeapPointers(v, n)
 	}
 }

@@ -30,6 +30,9 @@ var (
 // bwArgs lets the board look around (memory, command line) before anything of the runtime needs an answer.
 func bwArgs() (int32, **byte) {
 	goos.Hwinit0()
+	if disableMemoryProfiling {
+		MemProfileRate = 0 // before the first allocation: one sample makes a table of 1.4 MB
+	}
 	return bwArgc, bwArgv
 }
 
