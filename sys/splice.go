@@ -98,8 +98,15 @@ func (k *Kernel) spliceRead(in *File, buf []byte, offAddr uintptr) (int, Errno) 
 	case offAddr != 0:
 		return 0, syscall.EINVAL
 	}
-	switch in.ops.(type) {
-	case *sockFile, *tty:
+	switch ops := in.ops.(type) {
+	case *sockFile:
+		// Urgent data is not taken, and nothing behind it: a splice ends there.
+		var mark [4]byte
+		if ops.s.Ioctl(siocAtmark, mark[:]) == nil && mark[0] != 0 {
+			return 0, 0
+		}
+		return in.ops.read(in, [][]byte{buf})
+	case *tty:
 		return in.ops.read(in, [][]byte{buf})
 	}
 	return 0, syscall.EINVAL

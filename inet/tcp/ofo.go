@@ -12,11 +12,13 @@ import (
 func (s *Sock) ofoQueue(b *skb.Buff) {
 	t := s.tcp
 	cb := rx(b)
+	s.ecnDataRecv(b)
 	if !s.chargeRx(b) {
 		t.inc(mib.TCPOFODrop)
 		discard(b, skb.ProtoMem)
 		return
 	}
+	s.measureRcvMSS(b)
 	s.pred = predict{}
 	s.scheduleAck()
 	s.rcvOOO += max(1, uint32(cb.gsoSegs))
@@ -117,11 +119,11 @@ func (s *Sock) ofoDrain() {
 			break
 		}
 		if before(cb.seq, dsackHigh) {
-			d := dsackHigh
-			if before(cb.end, dsackHigh) {
-				dsackHigh = cb.end
+			end := cb.end
+			if after(end, dsackHigh) {
+				end = dsackHigh
 			}
-			s.dsackExtend(cb.seq, d)
+			s.dsackExtend(cb.seq, end)
 		}
 		s.ofo.remove(0)
 		if !after(cb.end, s.rcvNxt) {

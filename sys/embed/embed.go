@@ -13,6 +13,7 @@ import (
 	"barewire/inet/sock"
 	"barewire/napi"
 	"barewire/skb"
+	"barewire/skb/header"
 	"barewire/sys"
 	"barewire/sys/nfnetlink"
 	"barewire/sys/rtnetlink"
@@ -193,11 +194,28 @@ func (t *Tun) Up(addrs ...netip.Prefix) error {
 // Receive has a packet arrive, or a frame on a tap. It is copied. Errors: EIO
 // while the device is down, EINVAL for what is no packet, ENOBUFS when the
 // packet memory is used up.
-func (t *Tun) Receive(packet []byte) error {
+func (t *Tun) Receive(packet []byte) error { return t.receive(packet, skb.VnetHdr{}) }
+
+// ReceiveGSO is Receive of one packet that stands for several TCP segments, each
+// with size bytes of data, as a device hands up that merged them. EINVAL if it is
+// no TCP over IPv4, or on a tap.
+func (t *Tun) ReceiveGSO(packet []byte, size int) error {
+	if t.Tap() || len(packet) < header.IPv4MinLen {
+		return syscall.EINVAL
+	}
+	return t.receive(packet, skb.VnetHdr{Flags: skb.VnetNeedsCsum, GSOType: skb.VnetGSOTCPv4, GSOSize: uint16(size),
+		CsumStart: uint16(header.IPv4(packet).HeaderLen()), CsumOffset: 16})
+}
+
+func (t *Tun) receive(packet []byte, h skb.VnetHdr) error {
 	it := sock.Iter{Iov: [][]byte{packet}}
 	b := it.NewPacket(t.in.net.SKB(), len(packet), skb.Pad)
 	if b == nil {
 		return syscall.ENOBUFS
+	}
+	if h.GSOSize != 0 && !h.ToSkb(b, true, skb.VnetCsum|skb.VnetTSO4) {
+		b.Free(skb.DevHdr)
+		return syscall.EINVAL
 	}
 	return t.Tun.Receive(b)
 }

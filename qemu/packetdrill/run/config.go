@@ -1,7 +1,9 @@
 package run
 
 import (
+	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -22,6 +24,7 @@ type Config struct {
 	BindPort         uint16
 	ConnectPort      uint16
 	MTU              int
+	MSS              int           // of the peer: what comes in with more data stands for several segments; 0 for any
 	TSTick           time.Duration // unit of timestamps; 0: they are not checked
 	TSEcrScaled      bool
 	StrictSegments   bool
@@ -99,6 +102,10 @@ func (c *Config) option(name, value string) (err error) {
 		c.RemoteNet, err = netip.ParsePrefix(value)
 	case "mtu":
 		c.MTU, err = strconv.Atoi(value)
+	case "mss":
+		if c.MSS, err = strconv.Atoi(value); err == nil && (c.MSS < 0 || c.MSS > math.MaxUint16) {
+			err = errors.New("out of range")
+		}
 	case "tcp_ts_tick_usecs":
 		v, e := strconv.ParseInt(value, 10, 32)
 		c.TSTick, err = time.Duration(v)*time.Microsecond, e
@@ -111,7 +118,7 @@ func (c *Config) option(name, value string) (err error) {
 		c.NonFatalSyscall = value == "" || strings.Contains(value, "syscall")
 	case "init_scripts":
 		c.InitScripts = strings.Split(value, ",")
-	case "define", "verbose", "debug", "dry_run", "speed", "mss", "code_command", "code_format", "code_sockopt", "send_omit_free", "is_anyip",
+	case "define", "verbose", "debug", "dry_run", "speed", "code_command", "code_format", "code_sockopt", "send_omit_free", "is_anyip",
 		"persistent_tun_dev", "so_filename", "so_flags":
 	case "wire_client", "wire_server", "wire_client_dev", "wire_server_dev", "wire_server_ip", "wire_server_at", "wire_server_port":
 		return &pdl.Unsupported{Line: 1, What: "--" + name + ": a wire between two machines"}

@@ -22,8 +22,9 @@ type Kernel interface {
 	// Now returns the time in nanoseconds, SleepUntil waits for it.
 	Now() int64
 	SleepUntil(t int64)
-	// Inject has an IP packet come in.
-	Inject(packet []byte) error
+	// Inject has an IP packet come in; with a size above 0 it stands for TCP
+	// segments of so many bytes of data each, as a device merges them.
+	Inject(packet []byte, size int) error
 	// Packet returns the next packet that went out and when, waiting for it
 	// until deadline; nil if there is none.
 	Packet(deadline int64) (packet []byte, at int64)

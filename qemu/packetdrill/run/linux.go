@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"barewire/skb"
 	"golang.org/x/sys/unix"
 )
 
@@ -72,7 +73,7 @@ func (l *linux) enter() error {
 	if err != nil {
 		return err
 	}
-	req.SetUint16(unix.IFF_TUN | unix.IFF_NO_PI)
+	req.SetUint16(unix.IFF_TUN | unix.IFF_NO_PI | unix.IFF_VNET_HDR)
 	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, req); err != nil {
 		return fmt.Errorf("TUN device: %w", err)
 	}
@@ -98,11 +99,11 @@ func (l *linux) read() {
 			return
 		}
 		at := l.Now()
-		if n == 0 || b[0]>>4 != 4 {
+		if n <= skb.VnetHdrLen || b[skb.VnetHdrLen]>>4 != 4 {
 			continue
 		}
 		l.mu.Lock()
-		l.out = append(l.out, sent{slices.Clone(b[:n]), at})
+		l.out = append(l.out, sent{slices.Clone(b[skb.VnetHdrLen:n]), at})
 		l.mu.Unlock()
 		l.cond.Broadcast()
 	}
@@ -160,8 +161,15 @@ func (l *linux) Packet(deadline int64) (p []byte, at int64) {
 	return p, at
 }
 
-func (l *linux) Inject(p []byte) error {
-	_, err := l.tun.Write(p)
+func (l *linux) Inject(p []byte, size int) error {
+	var h skb.VnetHdr
+	if size > 0 { // the checksum is right as it is
+		h.GSOType, h.GSOSize = skb.VnetGSOTCPv4, uint16(size)
+	}
+	b := make([]byte, skb.VnetHdrLen+len(p))
+	h.Put(b[:skb.VnetHdrLen])
+	copy(b[skb.VnetHdrLen:], p)
+	_, err := l.tun.Write(b)
 	return err
 }
 

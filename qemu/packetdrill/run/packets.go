@@ -127,7 +127,11 @@ func (r *runner) inbound(p *pdl.Packet) error {
 	if err != nil {
 		return err
 	}
-	return r.k.Inject(putIP(s.remote.Addr(), s.local.Addr(), proto, p.IP.TOS, p.IP.TTL, payload, csum))
+	size := 0
+	if p.TCP != nil && r.MSS > 0 && p.TCP.Len > r.MSS {
+		size = r.MSS
+	}
+	return r.k.Inject(putIP(s.remote.Addr(), s.local.Addr(), proto, p.IP.TOS, p.IP.TTL, payload, csum), size)
 }
 
 // addresses fills in what a socket that has not sent yet has no addresses for.

@@ -92,7 +92,7 @@ var commands = map[string]func(s *shell, hc interp.HandlerContext, args []string
 	"truncate":       (*shell).truncate,
 	"cat":            (*shell).cat,
 	"grep":           (*shell).grep,
-	"nstat":          func(*shell, interp.HandlerContext, []string) error { return nil }, // its history is nobody's business
+	"nstat":          (*shell).nstat,
 	"modprobe":       func(*shell, interp.HandlerContext, []string) error { return nil },
 	"rm":             func(*shell, interp.HandlerContext, []string) error { return nil }, // what set_sysctls.py would leave
 	"ifconfig":       (*shell).ifconfig,
@@ -208,9 +208,14 @@ func (s *shell) cat(hc interp.HandlerContext, args []string) error {
 	return nil
 }
 
-// grep is grep PATTERN [FILE]...: the lines that match, and an error if there
-// are none.
+// grep is grep [-qvE] PATTERN [FILE]...: the lines that match, and an error if
+// there are none.
 func (s *shell) grep(hc interp.HandlerContext, args []string) error {
+	quiet, not := false, false
+	for len(args) > 0 && len(args[0]) > 1 && strings.Trim(args[0], "-qvE") == "" {
+		quiet, not = quiet || strings.Contains(args[0], "q"), not || strings.Contains(args[0], "v")
+		args = args[1:]
+	}
 	if len(args) == 0 || strings.HasPrefix(args[0], "-") {
 		return &pdl.Unsupported{What: "grep " + strings.Join(args, " ")}
 	}
@@ -221,9 +226,11 @@ func (s *shell) grep(hc interp.HandlerContext, args []string) error {
 	found := false
 	match := func(r io.Reader) {
 		for in := bufio.NewScanner(r); in.Scan(); {
-			if re.MatchString(in.Text()) {
+			if re.MatchString(in.Text()) != not {
 				found = true
-				fmt.Fprintln(hc.Stdout, in.Text())
+				if !quiet {
+					fmt.Fprintln(hc.Stdout, in.Text())
+				}
 			}
 		}
 	}
@@ -299,12 +306,15 @@ func (s *shell) setSysctls(_ interp.HandlerContext, args []string) error {
 
 func (s *shell) tc(_ interp.HandlerContext, args []string) error {
 	// A queueing discipline that lets packets pass at once is what there is.
+	if i := slices.Index(args, "limit"); i >= 0 && i+1 < len(args) && args[i+1] == "0" {
+		return &pdl.Unsupported{What: "tc " + strings.Join(args, " ")}
+	}
 	for _, ok := range []string{"pfifo", "pfifo_fast", "noqueue", "fq"} {
 		if slices.Contains(args, ok) && !slices.Contains(args, "filter") {
 			return nil
 		}
 	}
-	if slices.Contains(args, "del") {
+	if slices.Contains(args, "del") || slices.Contains(args, "delete") {
 		return nil
 	}
 	return &pdl.Unsupported{What: "tc " + strings.Join(args, " ")}
