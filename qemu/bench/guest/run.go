@@ -238,7 +238,9 @@ func (p *Plan) run(ctx context.Context, t tables, s side, how run, round int) er
 			fmt.Fprintf(p.Say, "%-18s %-48s %10.1f %%\n", "", "lost on the way", 100*r.Lost)
 			r.Lost = 0
 		}
-		collected(t.garbage, s.name, l.Name, before, r.runtime(t.garbage))
+		if l.Better > 0 {
+			collected(t.garbage, s.name, l.Name, before, r.runtime(t.garbage))
+		}
 	}
 	return nil
 }

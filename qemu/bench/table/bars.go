@@ -72,11 +72,11 @@ type Bar struct {
 func (b Bar) String() string {
 	switch {
 	case b.Against == "":
-		return fmt.Sprintf("%g", b.Value)
+		return fmt.Sprintf("%.3g", b.Value)
 	case b.Of == Barewire:
-		return fmt.Sprintf("%g × %s", b.Value, b.Against)
+		return fmt.Sprintf("%.3g × %s", b.Value, b.Against)
 	}
-	return fmt.Sprintf("%s: %g × %s", b.Of, b.Value, b.Against)
+	return fmt.Sprintf("%s: %.3g × %s", b.Of, b.Value, b.Against)
 }
 
 // Bars returns what a figure must reach in a group.

@@ -35,7 +35,7 @@ type Table struct {
 type Row struct {
 	Name   string               `json:"name"`
 	Unit   string               `json:"unit"`
-	Better int                  `json:"better"` // +1: more is, -1: less is
+	Better int                  `json:"better"` // +1: more is, -1: less is, 0: it is not compared
 	Runs   map[string][]float64 `json:"runs"`   // of each side, in order
 	Bars   []Bar                `json:"bars,omitempty"`
 }
