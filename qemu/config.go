@@ -27,7 +27,7 @@ type Config struct {
 	Append  string   // kernel command line
 	Initrd  string   // a PVH module, if any
 	Memory  int      // MiB; [vm.DefaultMemoryMiB] when 0
-	CPUs    int      // 1 when 0
+	CPUs    int      // when 0, what the environment's BAREWIRE_SMP says, or 1: so that every test can be run on several
 	NICs    []NIC    // network cards, eth0 first
 	Accel   string   // [vm.AccelTCG], [vm.AccelKVM]; KVM when empty and it truly works
 	Dir     string   // artifacts of the run; none are kept when empty
@@ -112,6 +112,9 @@ func parseUsernet(out, proto string, guestPort int) (int, error) {
 
 // complete fills in the defaults and checks what can be checked before a start.
 func (cfg Config) complete() (Config, error) {
+	if n, err := strconv.Atoi(os.Getenv("BAREWIRE_SMP")); err == nil && cfg.CPUs == 0 {
+		cfg.CPUs = n
+	}
 	if cfg.Machine == "" {
 		cfg.Machine = Microvm
 	}

@@ -2,7 +2,10 @@
 
 package microvm
 
-import _ "unsafe" // for go:linkname
+import (
+	"bytes"
+	"unsafe"
+)
 
 // The first serial port, a 16550 (National Semiconductor PC16550D, June 1995). Output is polled: a VM's port takes
 // a byte as fast as it is written. Input comes by interrupt, see stdin.go.
@@ -70,9 +73,14 @@ func putc(c byte) {
 }
 
 // ConsoleWrite writes p to the console, each "\n" as "\r\n" as a terminal wants it. Any goroutine, any number at
-// once: bytes of one call stay together as long as it is not preempted.
+// once: lines stay together, up to 256 bytes.
 func ConsoleWrite(p []byte) {
-	for _, c := range p {
-		printk(c)
+	for len(p) > 0 {
+		n := bytes.IndexByte(p[:min(len(p), 256)], '\n') + 1
+		if n == 0 {
+			n = min(len(p), 256)
+		}
+		consoleWrite(unsafe.Pointer(&p[0]), int32(n))
+		p = p[n:]
 	}
 }

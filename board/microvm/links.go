@@ -70,6 +70,9 @@ var reserved struct {
 //go:linkname memLimit runtime.bwMemLimit
 func memLimit() uintptr
 
+//go:linkname consoleWrite runtime.barewire_console
+func consoleWrite(p unsafe.Pointer, n int32)
+
 //go:linkname trapTable runtime.bwTrapTable
 func trapTable() uintptr
 

@@ -22,6 +22,7 @@ func std(args []string, std streams) error {
 	table := fl.String("o", "", "write the table to `file`")
 	logs := fl.String("logs", "", "keep every guest's console in `folder`")
 	machine := fl.String("machine", vm.Microvm, "QEMU `machine`: microvm or q35")
+	cpus := fl.Int("smp", 1, "`number` of virtual CPUs")
 	if _, err := parse(fl, args); err != nil {
 		return err
 	}
@@ -55,7 +56,7 @@ func std(args []string, std streams) error {
 			return err
 		}
 	}
-	runner := &stdtest.Runner{Builder: b, Machine: vm.Config{Machine: *machine}, Logs: *logs}
+	runner := &stdtest.Runner{Builder: b, Machine: vm.Config{Machine: *machine, CPUs: *cpus}, Logs: *logs}
 	var results []*stdtest.Result
 	asListed, otherwise := 0, 0
 	for _, e := range list {

@@ -56,7 +56,7 @@ func bwStiHlt(flags *uint64, mask uint64)
 //
 //go:nosplit
 func bwIdle(until int64, wake uint64) {
-	if bwSetTimer == nil || panicking.Load() != 0 { // a dying runtime trusts no timer
+	if bwSetTimer == nil || panicking.Load() != 0 && getg().m.dying != 0 { // a dying M trusts no timer
 		procyield(10)
 		return
 	}

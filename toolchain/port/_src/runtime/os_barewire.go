@@ -67,10 +67,32 @@ func bwWrite1(fd uintptr, p unsafe.Pointer, n int32) int32 {
 	if fd != 1 && fd != 2 {
 		return -_EBADF
 	}
+	barewire_console(p, n)
+	return n
+}
+
+// bwConsole is held by the CPU that writes to the console.
+var bwConsole uint32
+
+// barewire_console writes n bytes to the console and keeps them together, whoever else writes. It waits for another CPU to
+// end, but not for ever: that may be what has crashed.
+//
+//go:linkname barewire_console
+//go:nosplit
+func barewire_console(p unsafe.Pointer, n int32) {
+	mp := getg().m
+	if mp != nil {
+		mp.locks++ // who has the console is not preempted
+	}
+	for i := 0; i < 1<<20 && !atomic.Cas(&bwConsole, 0, 1); i++ {
+	}
 	for i := int32(0); i < n; i++ {
 		goos.Printk(*(*byte)(add(p, uintptr(i))))
 	}
-	return n
+	atomic.Store(&bwConsole, 0) // whoever had it
+	if mp != nil {
+		mp.locks--
+	}
 }
 
 //go:nosplit

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"internal/abi"
+	"internal/runtime/atomic"
 	"unsafe"
 )
 
@@ -29,8 +30,23 @@ const (
 // bwCrashG is the g of the stacks that nothing else may use: double fault, NMI, machine check.
 var bwCrashG g
 
-// bwCrashing is set once a fatal report has begun: a second fault then ends the machine at once.
-var bwCrashing bool
+// bwCrashCPU is the CPU that makes the last part of a fatal report, plus one. A second fault there ends the machine at once,
+// one on another CPU waits for that end.
+var bwCrashCPU uint32
+
+// bwCrashes makes the CPU that calls the one that reports. It reports whether it is already; another CPU halts here.
+//
+//go:nosplit
+func bwCrashes() (again bool) {
+	me := bwThis().id + 1
+	if atomic.Cas(&bwCrashCPU, 0, me) {
+		return false
+	}
+	for atomic.Load(&bwCrashCPU) != me {
+		bwCliHlt()
+	}
+	return true
+}
 
 // bwTrapTable is the address of the 256 vector stubs, bwTrapStub bytes apart.
 //
@@ -48,7 +64,8 @@ func bwTrapStubs()
 //go:nowritebarrierrec
 func bwTrap(ctx *ucontext) {
 	r := (*sigcontext)(unsafe.Pointer(&ctx.uc_mcontext))
-	if !bwCrashing {
+	crash := atomic.Load(&bwCrashCPU)
+	if crash == 0 {
 		bwLast = *(*trapWords)(unsafe.Pointer(r))
 	}
 	var info siginfo
@@ -70,13 +87,13 @@ func bwTrap(ctx *ucontext) {
 	case trapAlignment:
 		sig, info.si_code = _SIGBUS, _BUS_ADRALN
 	case trapDouble, trapNMI, trapMachine:
-		bwAbort(ctx)
+		bwAbort(ctx) // an NMI may be another CPU's, in whose way this one is
 	default: // general protection and its kin, as Linux reports them: no address
 		info.si_code = 0x80 // SI_KERNEL
 	}
 	info.si_signo = int32(sig)
 	gp := getg()
-	if bwCrashing || gp == nil || gp.m == nil || gp.m.gsignal == nil || gp == gp.m.gsignal {
+	if crash != 0 || gp == nil || gp.m == nil || gp.m.gsignal == nil || gp == gp.m.gsignal {
 		bwAbort(ctx)
 	}
 	sigtrampgo(sig, (*siginfo)(noescape(unsafe.Pointer(&info))), unsafe.Pointer(ctx))
@@ -87,6 +104,8 @@ func bwTrap(ctx *ucontext) {
 //go:nosplit
 //go:nowritebarrierrec
 func bwAbort(ctx *ucontext) {
+	atomic.Storeuintptr(&bwThis().stopped, uintptr(unsafe.Pointer(ctx)))
+	again := bwCrashes()
 	gp := getg()
 	sp := uintptr(unsafe.Pointer(ctx))
 	bwCrashG.stack.lo, bwCrashG.stack.hi = sp-8192, sp+512
@@ -98,17 +117,35 @@ func bwAbort(ctx *ucontext) {
 		*(*uintptr)(unsafe.Pointer(&bwCrashG.m)) = uintptr(unsafe.Pointer(&m0))
 	}
 	setg(&bwCrashG)
-	bwAbort1(ctx, gp)
+	bwAbort1(ctx, gp, again)
+}
+
+// bwStopCPUs stops all other CPUs, wherever they are, and waits until they have.
+func bwStopCPUs() {
+	if bwNCPU == 1 || bwStopIPI == nil {
+		return
+	}
+	bwStopIPI()
+	for until := nanotime() + 1e9; nanotime() < until; {
+		left := bwNCPU
+		for i := range bwNCPU {
+			if c := &bwCPUs[i]; c == bwThis() || atomic.Loaduintptr(&c.stopped) != 0 {
+				left--
+			}
+		}
+		if left == 0 {
+			return
+		}
+	}
 }
 
 //go:nowritebarrierrec
-func bwAbort1(ctx *ucontext, gp *g) {
+func bwAbort1(ctx *ucontext, gp *g, again bool) {
 	ct := sigctxt{nil, unsafe.Pointer(ctx)}
 	c := (*sigctxt)(noescape(unsafe.Pointer(&ct)))
 	r := c.regs()
-	again := bwCrashing
-	bwCrashing = true
-	printlock()
+	getg().m.printlock++ // never to be waited for again: whoever has the lock is stopped
+	bwStopCPUs()
 	if again {
 		print("\nfatal error: fault during the crash report, trap ", r.trapno, " PC=", hex(r.rip), " addr=", hex(r.cr2), "\n")
 		exit(2)
@@ -142,6 +179,7 @@ func bwAbort1(ctx *ucontext, gp *g) {
 			}
 		}
 		if r.trapno == trapNMI {
+			bwTraceCPUs()
 			tracebackothers(gp)
 		}
 	}
@@ -149,6 +187,29 @@ func bwAbort1(ctx *ucontext, gp *g) {
 		bwCrashReport(false, uintptr(r.rip), uintptr(r.trapno), uintptr(r.err), uintptr(r.cr2))
 	}
 	exit(2)
+}
+
+// bwTraceCPUs prints what the other, stopped CPUs were doing.
+func bwTraceCPUs() {
+	for i := range bwNCPU {
+		c := &bwCPUs[i]
+		u := (*ucontext)(unsafe.Pointer(c.stopped))
+		mp := (*m)(unsafe.Pointer(c.startM))
+		if i == 0 {
+			mp = &m0
+		}
+		if c == bwThis() || u == nil || mp == nil {
+			continue
+		}
+		r := (*sigcontext)(unsafe.Pointer(&u.uc_mcontext))
+		gp := mp.curg
+		if gp == nil || uintptr(r.rsp) < gp.stack.lo || uintptr(r.rsp) >= gp.stack.hi {
+			gp = mp.g0 // in the scheduler, or halted
+		}
+		print("\nCPU ", i, ":\n")
+		goroutineheader(gp)
+		tracebacktrap(uintptr(r.rip), uintptr(r.rsp), 0, gp)
+	}
 }
 
 // A trapWords is a sigcontext without its pointer type: it is copied where write barriers are not allowed.
@@ -161,7 +222,7 @@ var bwLast trapWords
 // them, and the board's reading of error code and instruction. That last part may allocate, so it runs on a g that may, and
 // not at all if the heap was in use. A fault in it ends the machine at once: nothing is lost that is printed already.
 func bwLastWords(regs bool) {
-	bwCrashing = true
+	bwCrashes()
 	r := (*sigcontext)(unsafe.Pointer(&bwLast))
 	if regs {
 		u := ucontext{}
