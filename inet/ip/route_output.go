@@ -104,6 +104,12 @@ func (n *Net) routeOutput(f *fib.Flow) (rt *Rtable, res fib.Result, err syscall.
 	return rt, res, err
 }
 
+// SameForPorts reports whether a decision over a flow would be the same for other
+// ports: no rule may look at them, and there is one nexthop to choose.
+func (n *Net) SameForPorts(rt *Rtable) bool {
+	return !n.FIB.CustomRules() && (rt.info == nil || len(rt.info.NHs) <= 1)
+}
+
 // addrDev returns the device that has a as its own address, or to which the
 // local table gives it, as loopback gets all of 127.0.0.0/8; nil if none
 // (Linux: __ip_dev_find).

@@ -276,9 +276,11 @@ func (h *hashinfo) inheritPort(s *Sock, port uint16, addr header.Addr) {
 
 // putPort gives the port of s up (Linux: inet_put_port).
 func (h *hashinfo) putPort(s *Sock) {
-	h.bmu.Lock()
-	h.drop(&s.bind)
-	h.bmu.Unlock()
+	if s.bind.bucket != nil { // only who holds s changes that
+		h.bmu.Lock()
+		h.drop(&s.bind)
+		h.bmu.Unlock()
+	}
 	if old := s.Ident(); old.Num != 0 && !s.Flag(sock.FlagDead) { // who asks a dead one?
 		id := *old
 		id.Num = 0

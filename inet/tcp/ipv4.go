@@ -324,7 +324,7 @@ func (s *Sock) connect(sa ip.Sockaddr) error {
 	if o := s.SendOptions(); o != nil && o.SourceRoute != 0 && sa.Addr == 0 {
 		return syscall.EINVAL
 	}
-	rt, _, errno := s.RouteOutput(&f)
+	rt, gen, errno := s.RouteOutput(&f)
 	if errno != 0 {
 		return errno
 	}
@@ -357,7 +357,11 @@ func (s *Sock) connect(sa ip.Sockaddr) error {
 	}
 	s.hashed = true
 	s.SetIdent(&id)
-	rt, _, errno = s.rebuildRoute(&id) // now with the port
+	if f.Dst == id.Daddr && t.ip.SameForPorts(rt) {
+		s.KeepRoute(rt, id.Saddr, gen)
+	} else {
+		rt, _, errno = s.rebuildRoute(&id) // now with the port
+	}
 	if errno == 0 {
 		k := &e.key
 		if !s.repairing() {

@@ -58,8 +58,12 @@ func (s *Sock) clearTimer(what uint8) {
 // stopTimers takes all timers off (Linux: tcp_clear_xmit_timers).
 func (s *Sock) stopTimers() {
 	s.pending, s.ack.pending = timeNone, 0
-	s.rtx.Del()
-	s.dack.Del()
+	if s.rtxSet {
+		s.rtx.Del()
+	}
+	if s.dackSet {
+		s.dack.Del()
+	}
 	s.rtxSet, s.dackSet = false, false
 	s.keepDel()
 	s.stopPacing()
