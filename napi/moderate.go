@@ -83,6 +83,15 @@ func (n *NAPI) Defers(work int) bool {
 	return true
 }
 
+// napiQuiet: the timer will poll in place of an interrupt.
+const napiQuiet = 1 << 5
+
+// PollsSoon reports whether the context will be polled without an interrupt, by
+// its timer or by a reader. A driver need not ask for an interrupt then to learn
+// what has been sent; it reads this under the lock under which its poll looks at
+// what has been sent.
+func (n *NAPI) PollsSoon() bool { return n.state.Load()&(napiQuiet|napiBusy) != 0 }
+
 // takeQuiet arms the timer for what Defers promised and reports whether it did.
 // The caller still owns the context: the timer may go off at once and then finds
 // it scheduled.
@@ -92,6 +101,7 @@ func (n *NAPI) takeQuiet() bool {
 		return false
 	}
 	n.quiet = 0
+	n.state.Or(napiQuiet)
 	if r, ok := n.watchdog.(interface{ Reset(time.Duration) bool }); ok {
 		r.Reset(d)
 	} else {

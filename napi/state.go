@@ -178,6 +178,9 @@ func (n *NAPI) poll() (work int, again bool) {
 
 // run is one call of the driver and what ends it.
 func (n *NAPI) run(budget int) (work int) {
+	if n.state.Load()&napiQuiet != 0 {
+		n.state.And(^uint32(napiQuiet))
+	}
 	work = n.poller.Poll(n, budget)
 	if n.gro != nil && n.gro.held > 0 {
 		n.groFlush()

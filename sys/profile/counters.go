@@ -31,7 +31,7 @@ func counters(w io.Writer) error {
 		return err
 	}
 	for _, d := range devs {
-		names, values, err := driverStats(d.Name)
+		names, values, err := DriverStats(d.Name)
 		if err != nil || len(names) == 0 {
 			continue
 		}
@@ -57,8 +57,8 @@ const (
 	maxStats        = 4096
 )
 
-// driverStats asks a device for the counters of its driver.
-func driverStats(dev string) (names []string, values []uint64, err error) {
+// DriverStats asks a device for the counters of its driver.
+func DriverStats(dev string) (names []string, values []uint64, err error) {
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_DGRAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, nil, err

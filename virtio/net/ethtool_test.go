@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"barewire/napi"
+	"barewire/skb"
 	"barewire/virtio/device"
 	vnet "barewire/virtio/net"
 )
@@ -149,4 +150,42 @@ func TestRingParam(t *testing.T) {
 	if p := r.drv.RingParam(r.nd); p != (napi.RingParam{RxMax: 128, TxMax: 128, Rx: 128, Tx: 128}) {
 		t.Errorf("%+v", p)
 	}
+}
+
+// What is sent while a timer is to poll causes no interrupt, and is taken off the
+// ring by that poll.
+func TestCoalesce_sendingCausesNoInterrupt(t *testing.T) {
+	r := newRig(t, device.Config{Features: device.AllFeatures &^ vnet.FeatNotfCoal}, "mmio")
+	if err := r.drv.SetCoalesce(r.nd, napi.Coalesce{RxUsecs: 50, RxFrames: 1}); err != nil {
+		t.Fatal(err)
+	}
+	r.receive()
+	r.dev.Inject(device.Hdr{}, r.frame(60, 1))
+	r.softirq()
+	interrupts := r.dev.Interrupts.Load()
+	ended := 0
+	for i := range byte(5) {
+		b := r.buff(r.frame(60, i), 60)
+		b.Destructor = func(*skb.Buff) { ended++ } // somebody waits for its end
+		if err := r.stack.DevQueueXmit(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.softirq()
+	if n := r.dev.Interrupts.Load() - interrupts; n != 0 {
+		t.Errorf("%d interrupts", n)
+	}
+	if r.clock.advance(100 * time.Microsecond); ended != 5 {
+		t.Errorf("%d packets ended by the timer's polls, want 5", ended)
+	}
+	// Afterwards, with one.
+	b := r.buff(r.frame(60, 9), 60)
+	b.Destructor = func(*skb.Buff) { ended++ }
+	if err := r.stack.DevQueueXmit(b); err != nil {
+		t.Fatal(err)
+	}
+	if r.softirq(); ended != 6 {
+		t.Errorf("%d packets ended, want 6", ended)
+	}
+	r.clock.advance(100 * time.Microsecond)
 }

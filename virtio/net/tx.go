@@ -80,7 +80,12 @@ func (d *Device) StartXmit(_ *napi.NetDevice, nq *napi.TxQueue, batch []*skb.Buf
 		tx.stop(d.net.Clock().Now())
 	}
 	notify := tx.q.Publish()
-	pending := tx.arm()
+	// The poll that comes without an interrupt sees what is sent, unless it is to
+	// make room.
+	pending := false
+	if tx.stopped || !p.napi.PollsSoon() {
+		pending = tx.arm()
+	}
 	err := tx.q.Err()
 	tx.mu.Unlock()
 

@@ -1,0 +1,171 @@
+package qemu
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Every knob of ethtool and /sys answers as it should, on a real device.
+func TestKnobs_areThere(t *testing.T) {
+	onEachMachine(t, func(t *testing.T, machine string) {
+		pass(t, Config{Machine: machine, NICs: []NIC{{Backend: User{}}}, Append: "ip=10.0.2.15::10.0.2.2:255.255.255.0::eth0:off"}, "knobs", "check", time.Minute)
+	})
+}
+
+// knobs boots the echo with kernel parameters and arguments, and returns the
+// machine and a socket to it.
+func knobs(t *testing.T, parameters, args string) (*VM, *net.UDPConn) {
+	t.Helper()
+	if err := CanNamespace(); err != nil {
+		t.Skip(err)
+	}
+	ns, err := NewNamespace("knobs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ns.Close() })
+	tap, err := ns.Tap("tap0", hostNet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := Start(t, Config{Kernel: image(t, guests+"knobs"), Append: ipParam + " " + parameters + " -- " + args, NICs: []NIC{{NoPcap: true, Backend: tap}}})
+	if _, err := m.Console.WaitFor("^echoes$", bootTime); err != nil {
+		t.Fatal(err)
+	}
+	c, err := ns.DialUDP(netip.AddrPortFrom(guestIP, 7))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return m, c
+}
+
+// ask sends a datagram until it is answered and returns the answer.
+func ask(t *testing.T, c *net.UDPConn, b []byte) []byte {
+	t.Helper()
+	in := make([]byte, 4096)
+	for range 20 {
+		if _, err := c.Write(b); err != nil {
+			t.Fatal(err)
+		}
+		c.SetReadDeadline(time.Now().Add(time.Second))
+		if n, err := c.Read(in); err == nil {
+			return in[:n]
+		}
+	}
+	t.Fatal("no answer")
+	return nil
+}
+
+// counters asks the echo for the driver's counters.
+func counters(t *testing.T, c *net.UDPConn) map[string]int {
+	t.Helper()
+	m := map[string]int{}
+	text := string(ask(t, c, []byte("counters")))
+	for line := range strings.Lines(text) {
+		var name string
+		var n int
+		if _, err := fmt.Sscan(line, &name, &n); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		m[name] = n
+	}
+	return m
+}
+
+// echoes makes round trips one after another and returns their median, their
+// fastest tenth and what the counters counted meanwhile.
+func echoes(t *testing.T, c *net.UDPConn, rounds int) (median, fast time.Duration, counted map[string]int) {
+	t.Helper()
+	ask(t, c, make([]byte, 64))
+	before := counters(t, c)
+	took := make([]time.Duration, rounds)
+	for i := range took {
+		start := time.Now()
+		ask(t, c, make([]byte, 64))
+		took[i] = time.Since(start)
+	}
+	counted = counters(t, c)
+	for name, n := range before {
+		counted[name] -= n
+	}
+	slices.Sort(took)
+	return took[rounds/2], took[rounds/10], counted
+}
+
+// A reader polls the device if busy polling is on; without, there is an
+// interrupt for each packet that comes. When nobody talks the machine sleeps
+// either way.
+func TestKnobs_readersPoll(t *testing.T) {
+	const rounds = 300
+	for _, x := range []struct {
+		name, parameters string
+		busy             bool
+	}{
+		{"default", "", false},
+		{"busy_read", "sysctl.net.core.busy_read=20000", true},
+		{"busy_poll", "sysctl.net.core.busy_poll=20000", true},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			m, c := knobs(t, x.parameters, "")
+			median, fast, n := echoes(t, c, rounds)
+			idle, err := m.CPUShare(500 * time.Millisecond)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("median %v, a tenth below %v, %d interrupts, %d polls (%d by the reader) for %d packets; idle CPU %.1f %%",
+				median.Round(time.Microsecond), fast.Round(time.Microsecond), n["interrupts"], n["rx_queue_0_polls"], n["rx_queue_0_busy_polls"], n["rx_queue_0_packets"], 100*idle)
+			// What is sent still causes interrupts, when the card is done with it.
+			if got := n["rx_queue_0_busy_polls"]; x.busy != (got >= rounds/2) || !x.busy && got != 0 {
+				t.Errorf("%d polls by the reader in %d rounds", got, rounds)
+			}
+			if !x.busy && n["interrupts"] < rounds/2 {
+				t.Errorf("%d interrupts for %d packets one after another", n["interrupts"], rounds)
+			}
+			if idle > 0.5 {
+				t.Errorf("an idle guest takes %.0f %% of a processor", 100*idle)
+			}
+		})
+	}
+}
+
+// Under a stream of packets polls are followed by pauses if that is asked for;
+// how much larger and rarer that makes them depends on the host.
+func TestKnobs_pausesBetweenPolls(t *testing.T) {
+	const packets = 3000
+	for _, x := range []struct{ name, args string }{
+		{"default", ""}, {"rx-usecs", "rx-usecs=200"}, {"defer", "defer=1 timeout=200000"},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			_, c := knobs(t, "", x.args)
+			before := counters(t, c)
+			for range packets / 10 {
+				for range 10 {
+					c.Write(make([]byte, 64))
+				}
+				time.Sleep(200 * time.Microsecond)
+			}
+			in := make([]byte, 2048)
+			for got := 0; got < packets; got++ { // what is lost is not waited for long
+				c.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
+				if _, err := c.Read(in); err != nil {
+					break
+				}
+			}
+			n := counters(t, c)
+			for name, v := range before {
+				n[name] -= v
+			}
+			t.Logf("%d packets in %d polls, %d of them followed by a pause, %d interrupts, %d kicks",
+				n["rx_queue_0_packets"], n["rx_queue_0_polls"], n["rx_queue_0_deferred"], n["interrupts"], n["tx_queue_0_kicks"])
+			if got := n["rx_queue_0_deferred"]; (got > 0) != (x.args != "") {
+				t.Errorf("interrupts were kept off %d times", got)
+			}
+		})
+	}
+}
