@@ -20,5 +20,5 @@ func DeviceBarrier() func() {
 	if len(platform.CPUs()) > 1 {
 		return nil // TCG goes by the CPUs of the machine, whether or not we run on them
 	}
-	return func() { invlpg(0xffff_8000_0000_0000) }
+	return func() { invlpg(0xffff_ff00_0000_0000) }
 }
