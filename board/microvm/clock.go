@@ -28,6 +28,9 @@ func clockNow() int64 {
 	return clockUse.At(rdtsc())
 }
 
+// Nanotime is the runtime's monotonic clock in nanoseconds.
+func Nanotime() int64 { return clockNow() }
+
 // WallClock is the time of day since the Unix epoch.
 func WallClock() (sec int64, nsec int32) {
 	t := clockNow() + wallOffset

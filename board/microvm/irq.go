@@ -76,6 +76,14 @@ func MSIMessage(cpu int, vector uint8) (addr uint64, data uint32) {
 // irq_enter and irq_exit, where softirqs run.
 func IRQHooks(cpu int, enter, exit func()) { vectors[cpu].SetHooks(enter, exit) }
 
+// OnPause registers a function for the moments before a CPU halts, idle, and one for those before another goroutine runs and
+// when the timer has interrupted one. They are part of the scheduler, and of the interrupt: no allocation, no lock, no write of a
+// pointer to the heap.
+func OnPause(idle, turn func()) { hookPause, hookTurn = idle, turn }
+
+// TickBy has the timer interrupt whatever goroutine runs at nanotime t, if not before.
+func TickBy(t int64) { tickBy(t) }
+
 // irqThread is a CPU's interrupt goroutine.
 func irqThread(cpu int) {
 	var noted [4]uint64

@@ -24,6 +24,12 @@ var hookCrash func(heap bool, pc, trap, code, addr uintptr)
 //go:linkname hookTimer runtime.bwSetTimer
 var hookTimer func(t int64)
 
+//go:linkname hookPause runtime.bwPause
+var hookPause func()
+
+//go:linkname hookTurn runtime.bwTurn
+var hookTurn func()
+
 //go:linkname xsaveSize runtime.bwXsaveSize
 var xsaveSize uintptr
 
@@ -81,6 +87,9 @@ func syscallAddr() uintptr
 
 //go:linkname irqWait runtime.barewire_irqWait
 func irqWait(cpu uint32, bits *[4]uint64)
+
+//go:linkname tickBy runtime.barewire_tickBy
+func tickBy(t int64)
 
 // trapStub is the size of one vector's stub, runtime.bwTrapStub.
 const trapStub = 5

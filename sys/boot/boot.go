@@ -51,6 +51,8 @@ type Machine struct {
 	// Map gives the device address of memory; nil means that it is the
 	// virtual address.
 	Map func(mem []byte) (dma uint64, err error)
+	// Bells is what transmit notifications wait in; nil means that they do not.
+	Bells *virtio.Bells
 	// Initramfs are the loader's modules: the archives of the first file system.
 	Initramfs [][]byte
 	// Firmware is as in [sys.Config].
@@ -217,7 +219,7 @@ func (b *booting) probe() {
 			}
 			continue
 		}
-		dev, err := vnet.Probe(t, b.Net, vnet.Options{Map: b.m.Map})
+		dev, err := vnet.Probe(t, b.Net, vnet.Options{Map: b.m.Map, Bells: b.m.Bells})
 		if err != nil {
 			b.warn("%v", err)
 			continue

@@ -75,6 +75,7 @@ func init() {
 		IRQHooks:     microvm.IRQHooks,
 		Interrupts:   interrupts,
 		Devices:      devices(),
+		Bells:        bells(),
 		Initramfs:    modules(),
 		Firmware:     firmware,
 		DHCP:         haveDHCP,
@@ -84,6 +85,13 @@ func init() {
 	pollOpenHook = b.Kernel.PollOpen
 	pollCloseHook = b.Kernel.PollClose
 	startDHCP(b) // above the system calls, which work from here on
+}
+
+// bells has notifications wait for a pause of the scheduler.
+func bells() *virtio.Bells {
+	s := virtio.NewBells(virtio.Pauses{Now: microvm.Nanotime, TurnBy: microvm.TickBy})
+	microvm.OnPause(s.Idle, s.Turn)
+	return s
 }
 
 // modules returns what the loader brought: the initial file systems.

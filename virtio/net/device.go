@@ -213,6 +213,7 @@ func (d *Device) allocQueues() error {
 		if err := p.tx.init(q, d.opts.Map); err != nil {
 			return err
 		}
+		p.tx.bell = d.opts.Bells.Bell(q)
 		d.pairs = append(d.pairs, p)
 	}
 	if !d.has(FeatCtrlVQ) {
@@ -351,6 +352,7 @@ func (d *Device) down() {
 		p.tx.mu.Lock()
 		n += p.rx.q.Inflight() + p.tx.q.Inflight()
 		p.tx.mu.Unlock()
+		p.tx.bell.Drop()
 	}
 	if err := d.t.Reset(); err != nil {
 		d.lost = true

@@ -1,6 +1,9 @@
 package net
 
-import "barewire/napi"
+import (
+	"barewire/napi"
+	"barewire/virtio"
+)
 
 // Options for Probe. The zero value is usable where virtual and device
 // addresses are the same.
@@ -17,6 +20,9 @@ type Options struct {
 	// Disable are feature bits, as a mask, that are not accepted even though
 	// the driver knows them.
 	Disable uint64
+	// Bells holds the notifications of what is sent back until the processor
+	// has time for them; nil means that each is given at once.
+	Bells *virtio.Bells
 	// Announce is called, in process context, when the device asks for the
 	// address to be announced, as after a migration (virtio 1.2, 5.1.6.5.4);
 	// nil means that the device's notifier chain is told

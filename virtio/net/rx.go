@@ -82,6 +82,9 @@ func (p *pair) Poll(n *napi.NAPI, budget int) int {
 	rx.q.DisableCB()
 	txErr := p.tx.poll()
 	work := p.receive(budget)
+	if work == 0 {
+		p.tx.bell.Flush() // somebody who polls busily waits for an answer to it
+	}
 	n.ReceiveList(&rx.list)
 	if rx.q.Free() >= rx.q.Size()/rxRefillDiv && !p.refill() {
 		d.stats.rxNoPage.Add(1)

@@ -24,6 +24,7 @@ const (
 // txQueue is the transmit half of a queue pair.
 type txQueue struct {
 	nq       *napi.TxQueue
+	bell     *virtio.Bell
 	watchdog napi.Timer
 
 	// mu is held for the time of a ring operation, never across a wake-up,
@@ -89,9 +90,7 @@ func (d *Device) StartXmit(_ *napi.NetDevice, nq *napi.TxQueue, batch []*skb.Buf
 	err := tx.q.Err()
 	tx.mu.Unlock()
 
-	if notify {
-		tx.q.Notify()
-	}
+	tx.bell.Ring(notify, n)
 	if pending {
 		p.napi.Schedule()
 	}

@@ -36,6 +36,10 @@ var (
 	// bwSetTimer sets the CPU's one-shot timer to nanotime t. Set by the board; nosplit, no write barriers.
 	bwSetTimer func(t int64)
 
+	// bwPause is called before the CPU halts and before the end, bwTurn before a goroutine runs and when the timer has interrupted one:
+	// places for work that can wait for them. Set by the board; no write barriers, no allocation.
+	bwPause, bwTurn func()
+
 	bwXsaveSize uintptr // bytes XSAVE needs for the features in XCR0; 0 = the CPU has only FXSAVE
 )
 
@@ -60,6 +64,9 @@ func bwIdle(until int64, wake uint64) {
 		procyield(10)
 		return
 	}
+	if bwPause != nil {
+		bwPause()
+	}
 	bwCli()
 	c := bwThis()
 	if until < c.timerArmed {
@@ -80,6 +87,16 @@ func (c *bwCPU) arm(t int64) {
 	bwSetTimer(t)
 }
 
+// barewire_tickBy has this CPU's timer fire at nanotime t at the latest.
+//
+//go:linkname barewire_tickBy
+//go:nosplit
+func barewire_tickBy(t int64) {
+	if c := bwThis(); bwSetTimer != nil && t < c.timerArmed {
+		c.arm(t)
+	}
+}
+
 // bwTick sets the timer before a goroutine runs: to the end of its slice or the next Go timer, whichever is
 // first. Two loads when it is set already.
 func bwTick(pp *p) {
@@ -89,6 +106,9 @@ func bwTick(pp *p) {
 	}
 	if bwSetTimer == nil {
 		return
+	}
+	if bwTurn != nil {
+		bwTurn()
 	}
 	when := pp.timers.wakeTime()
 	armed := c.timerArmed
@@ -184,6 +204,9 @@ func bwPreempt(cpu *bwCPU, gp *g, c *sigctxt) {
 		return
 	}
 	tick := uint32(c.regs().trapno) == irqTickVector
+	if tick && bwTurn != nil {
+		bwTurn()
+	}
 	if hz := prof.hz.Load(); tick && hz != 0 {
 		// The tick is the profiler's clock too: as many samples as make up for the time since the last one.
 		now := nanotime()
@@ -287,6 +310,8 @@ func bwMaxProcs() int32 { return max(numCPUStartup, 1) }
 // The board refers to these by linkname.
 //
 //go:linkname bwSetTimer
+//go:linkname bwPause
+//go:linkname bwTurn
 //go:linkname bwXsaveSize
 //go:linkname irqEOI
 //go:linkname irqTickVector

@@ -38,6 +38,9 @@ func bwArgs() (int32, **byte) {
 
 //go:nosplit
 func bwExit(code int32) {
+	if bwPause != nil && panicking.Load() == 0 {
+		bwPause()
+	}
 	for {
 		if goos.Exit != nil {
 			goos.Exit(code)
