@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"barewire/toolchain/pack"
 )
 
 const (
@@ -31,6 +33,7 @@ type Builder struct {
 	DWARF   bool      // keep debug information in the file
 	Tags    string    // build tags of the program, comma-separated; there are no others
 	LDFlags string    // further linker flags of the program
+	Pack    bool      // pack what is loaded (package pack); not with DWARF
 	Profile bool      // link in what "barewire profile" asks
 
 	modcache string
@@ -184,6 +187,11 @@ func (b *Builder) image(p *listed, out, verb string, inject injection) error {
 	}
 	if err := SetPVHNote(tmp.Name()); err != nil {
 		return err
+	}
+	if b.Pack {
+		if err := pack.File(tmp.Name()); err != nil {
+			return err
+		}
 	}
 	if err := os.Chmod(tmp.Name(), 0o755); err != nil {
 		return err

@@ -13,7 +13,7 @@ import (
 // buildFlags are the flags of every command that makes an image.
 type buildFlags struct {
 	tags, ldflags string
-	dwarf         bool
+	dwarf, pack   bool
 	profile       bool
 }
 
@@ -21,15 +21,20 @@ func (f *buildFlags) add(fl *flag.FlagSet) {
 	fl.StringVar(&f.tags, "tags", "", "further build `tags` of the program, comma-separated")
 	fl.StringVar(&f.ldflags, "ldflags", "", "further linker `flags` of the program, such as -X")
 	fl.BoolVar(&f.dwarf, "dwarf", false, "keep debug information in the image's file")
+	fl.BoolVar(&f.pack, "z", false, "pack the image: about half the size, which its first instructions unpack")
 	fl.BoolVar(&f.profile, "profile", false, "link in the profiles that \"barewire profile\" fetches, which the parameter barewire.pprof=PORT switches on")
 }
 
 // builder returns a builder with the flags set; the go command's messages go to messages.
 func (f *buildFlags) builder(messages io.Writer) (*toolchain.Builder, error) {
+	if f.pack && f.dwarf {
+		return nil, usageError("-z and -dwarf: a packed image holds no debug information")
+	}
 	b, err := toolchain.NewBuilder()
 	if err != nil {
 		return nil, err
 	}
+	b.Pack = f.pack
 	b.Tags, b.LDFlags, b.DWARF, b.Profile, b.Verbose = f.tags, f.ldflags, f.dwarf, f.profile, messages
 	return b, nil
 }
