@@ -144,6 +144,7 @@ func (i *ICMP) send(r *reply, b *skb.Buff) {
 	// Linux counts every answer as an echo reply (its flow names no type), and
 	// so do we, for who compares.
 	i.stats.OutType[header.ICMPEchoReply].Add(1)
+	b.Sk = &i.ip.Control
 	i.ip.LocalOut(b) // its errors are counted on the way
 }
 

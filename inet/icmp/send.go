@@ -104,6 +104,7 @@ func (i *ICMP) Send(b *skb.Buff, typ, code uint8, info uint32) {
 	i.ip.Push(r, out, &x)
 	i.stats.OutMsgs.Add(1)
 	i.stats.OutType[typ].Add(1)
+	r.Sk = &i.ip.Control
 	i.ip.LocalOut(r)
 }
 

@@ -91,6 +91,9 @@ type Net struct {
 	FIB   *fib.FIB
 	Hooks netfilter.Hooks
 
+	// Control is the Sk of what the protocols send without a program's socket.
+	Control ControlSock
+
 	// Neigh and ICMP are set when the stack is wired, before packets flow.
 	Neigh *neigh.Table
 	ICMP  ErrorSender

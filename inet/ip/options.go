@@ -45,6 +45,10 @@ func setSRRHop(b *skb.Buff, a header.Addr) {
 // Forwarded reports whether the packet is passing through this host.
 func Forwarded(b *skb.Buff) bool { return b.CB[2]&cbForwarded != 0 }
 
+// ForgetForwarding makes a copy of a packet that is passed on one that is sent
+// from here.
+func ForgetForwarding(b *skb.Buff) { b.CB[2] &^= cbForwarded | cbRedirect | cbPoll }
+
 // Timestamp returns the milliseconds since midnight UT, as options and ICMP
 // give the time (RFC 791, RFC 792; Linux: inet_current_timestamp).
 func Timestamp() uint32 { return uint32(time.Now().UnixMilli() % (24 * 60 * 60 * 1000)) }

@@ -5,6 +5,11 @@ import (
 	"barewire/skb/header"
 )
 
+// ControlSock stands, as the Sk of a packet, for the socket that ICMP and TCP send
+// their own packets by: it is one, but no program holds it (Linux:
+// inet_ctl_sock_create).
+type ControlSock struct{ _ byte }
+
 // SockInfo is what the packet filter may ask of the socket a packet is for.
 type SockInfo struct {
 	// Any says that it takes packets for every address of the machine.

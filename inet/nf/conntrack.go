@@ -97,8 +97,7 @@ func (f *NF) UseConntrack() (done func()) {
 	if t.users++; t.users == 1 && !t.stopped {
 		h, ct := &f.IP.Hooks, f.Conntrack
 		t.remove = []func(){
-			h.Register(netfilter.PreRouting, netfilter.PriConntrackDefrag, f.defrag),
-			h.Register(netfilter.LocalOut, netfilter.PriConntrackDefrag, f.defrag),
+			f.UseDefrag(),
 			h.Register(netfilter.PreRouting, netfilter.PriConntrack, f.trackIn),
 			h.Register(netfilter.LocalOut, netfilter.PriConntrack, ct.In),
 			h.Register(netfilter.PostRouting, netfilter.PriConfirm, ct.Confirm),
@@ -116,6 +115,38 @@ func (f *NF) UseConntrack() (done func()) {
 			t.remove = nil
 		}
 	})
+}
+
+// UseDefrag has fragments put together before anything else looks at them, until
+// done is called (Linux: nf_defrag_ipv4_enable, nf_defrag_ipv4_disable).
+func (f *NF) UseDefrag() (done func()) {
+	d := &f.whole
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.users++; d.users == 1 {
+		h := &f.IP.Hooks
+		d.remove = []func(){
+			h.Register(netfilter.PreRouting, netfilter.PriConntrackDefrag, f.defrag),
+			h.Register(netfilter.LocalOut, netfilter.PriConntrackDefrag, f.defrag),
+		}
+	}
+	return sync.OnceFunc(func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.users--; d.users == 0 {
+			for _, fn := range d.remove {
+				fn()
+			}
+			d.remove = nil
+		}
+	})
+}
+
+// defragging is who needs whole packets.
+type defragging struct {
+	mu     sync.Mutex
+	users  int
+	remove []func()
 }
 
 // trackIn is the tracking of a packet that came in: in softirq context.

@@ -22,7 +22,7 @@ func (f *NF) newIptables() {
 		Port: xt.ServicePort, Proto: xtables.ProtoNumber, Name: xtables.ProtoName})
 	env.ReversePath, env.BPF = f.reversePath, newBPF
 	env.CPU = func() int { return f.IP.Dev.ThisSoftNet().CPU() }
-	env.SynProxy = f.SynProxy
+	env.SynProxy, env.UseDefrag = f.SynProxy, f.UseDefrag
 	env.HasSocket, env.SocketOf, env.TProxy = hasSocket, f.socketOf, f.tproxy
 	f.Iptables = iptables.New(iptables.Config{
 		Tables: f.Tables,

@@ -27,6 +27,7 @@ type NF struct {
 	teeTo    teePointer
 
 	track  tracking
+	whole  defragging
 	log    logPointer
 	nflog  nflogPointer
 	closed []func() // undone by Close, last first

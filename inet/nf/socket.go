@@ -22,11 +22,17 @@ func (f *NF) SetSockets(tcp interface {
 	f.tcp, f.udp, f.cookies = tcp, udp, tcp
 }
 
-// hasSocket reports whether a packet was sent by a socket that a program still
-// holds.
-func hasSocket(b *skb.Buff) bool {
-	sk, ok := b.Sk.(*sock.Sock)
-	return ok && sk != nil && !sk.Flag(sock.FlagDead)
+// hasSocket reports whether a packet was sent by a socket, and whether a program
+// holds that.
+func hasSocket(b *skb.Buff) (exists, held bool) {
+	switch sk := b.Sk.(type) {
+	case *sock.Sock:
+		held = !sk.Flag(sock.FlagDead)
+		return held, held
+	case *ip.ControlSock:
+		return true, false
+	}
+	return false, false
 }
 
 // finder is the transport protocol of that number, nil for others.

@@ -70,7 +70,7 @@ func (f *NF) tee(b *skb.Buff, s netfilter.State, gateway header.Addr, oif string
 	conntrack.NoTrack(c)
 	c.NFDup = true
 	c.Dst = rt
-	c.CB = [6]uint64{}
+	ip.ForgetForwarding(c)
 	h = header.IPv4(c.Data())
 	h.SetFragField(h.FragField() | header.IPDF)
 	if s.Point == netfilter.PreRouting || s.Point == netfilter.LocalIn {

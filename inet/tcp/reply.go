@@ -71,7 +71,9 @@ func (t *TCP) sendReplyTo(p *reply, rt *ip.Rtable) bool {
 	b.Mark = p.mark
 	putChecksum(b, h, k.laddr, k.raddr, rt)
 	x := ip.Xmit{Src: k.laddr, Dst: k.raddr, Proto: header.ProtoTCP, TOS: p.tos, TTL: t.ip.DefaultTTL(), DF: true, Opt: p.opt}
+	b.Sk = &t.ip.Control
 	if p.sk != nil {
+		b.Sk = &p.sk.Sock.Sock
 		x.TTL = p.sk.TTL(false)
 		x.DF = p.sk.DontFragment(0, rt)
 		b.Priority = p.sk.Priority()

@@ -21,13 +21,17 @@ type Extra struct {
 	// value as struct sock_filter has them. The filter sees the packet from its
 	// IP header and returns what the program does.
 	BPF func(program []BPFInsn) (run func(b *skb.Buff) uint32, err error)
-	// HasSocket reports whether a program holds the socket that sent the packet.
-	HasSocket func(b *skb.Buff) bool
+	// HasSocket reports whether a socket sent the packet that is not closed yet,
+	// and whether a program holds it: the protocols have some of their own.
+	HasSocket func(b *skb.Buff) (exists, held bool)
 	// SocketOf returns what is known of the socket the packet is for; TProxy
 	// gives it to the one of its connection, or to that which waits at addr and
 	// port, if that is transparent (Linux: nf_sk_lookup_slow_v4, tproxy_tg4).
 	SocketOf func(b *skb.Buff, s netfilter.State) (Socket, bool)
 	TProxy   func(b *skb.Buff, s netfilter.State, addr header.Addr, port uint16) bool
+	// UseDefrag has packets put together from their fragments until done is
+	// called.
+	UseDefrag func() (done func())
 	// SynProxy answers SYNs in a server's name.
 	SynProxy *synproxy.Proxy
 	// CPU is the number of the processor that sends a packet; of one received the

@@ -57,7 +57,8 @@ func NewWorld() *World {
 			BPF: func([]xtables.BPFInsn) (func(*skb.Buff) uint32, error) {
 				return func(*skb.Buff) uint32 { return 0 }, nil
 			},
-			HasSocket: func(*skb.Buff) bool { return true },
+			UseDefrag: func() func() { return func() {} },
+			HasSocket: func(*skb.Buff) (exists, held bool) { return true, true },
 			SocketOf:  func(*skb.Buff, netfilter.State) (xtables.Socket, bool) { return xtables.Socket{}, false },
 			TProxy:    func(*skb.Buff, netfilter.State, header.Addr, uint16) bool { return false },
 		},

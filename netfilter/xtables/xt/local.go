@@ -142,11 +142,16 @@ func (m *ownerMatch) Check(c *xtables.CheckContext) error {
 // owner, and only what was asked with a '!' is true of it.
 func (m *ownerMatch) Match(p *xtables.Packet) bool {
 	asked := m.asked &^ (1 << ownerGroups)
-	if !p.Env.HasSocket(p.B) {
+	exists, held := p.Env.HasSocket(p.B)
+	if !exists {
 		return asked == m.invert
 	}
 	if m.invert&(1<<ownerSocket) != 0 {
 		return false
+	}
+	if !held {
+		const who = 1<<ownerUID | 1<<ownerGID
+		return (asked^m.invert)&who == 0
 	}
 	for i := range m.lo {
 		if bit := uint8(1 << (ownerUID + i)); asked&bit != 0 && (m.lo[i] == 0) == (m.invert&bit != 0) {

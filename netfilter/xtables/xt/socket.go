@@ -32,6 +32,7 @@ var (
 // socketMatch is xt_socket: is there a socket that would take the packet?
 type socketMatch struct {
 	xtables.Plain
+	whole
 	flags uint8 // bits of the options
 }
 
@@ -56,7 +57,7 @@ func (m *socketMatch) Print(b []byte, _ bool) []byte { return m.Save(append(b, "
 
 // Check implements xtables.Extension.
 func (m *socketMatch) Check(c *xtables.CheckContext) error {
-	if c.Env.SocketOf == nil {
+	if c.Env.SocketOf == nil || c.Env.UseDefrag == nil {
 		return errors.New("xt_socket: there are no sockets")
 	}
 	return nil
@@ -79,6 +80,7 @@ func (m *socketMatch) Match(p *xtables.Packet) bool {
 // is for somebody else. A rule for its mark has to route it here.
 type tproxyTG struct {
 	xtables.Plain
+	whole
 	addr        header.Addr
 	port        uint16
 	value, mask uint32
@@ -126,7 +128,7 @@ func (t *tproxyTG) Check(c *xtables.CheckContext) error {
 	if c.InvProto || c.Proto != header.ProtoTCP && c.Proto != header.ProtoUDP {
 		return errors.New("xt_TPROXY: can be used only with -p tcp or -p udp")
 	}
-	if c.Env.TProxy == nil {
+	if c.Env.TProxy == nil || c.Env.UseDefrag == nil {
 		return errors.New("xt_TPROXY: there are no sockets")
 	}
 	return nil
