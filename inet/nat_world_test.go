@@ -34,7 +34,7 @@ type natWorld struct {
 }
 
 func newNATWorld(t *testing.T, seed uint64, cfg hosted.WireConfig) *natWorld {
-	w := &natWorld{tcpWorld: tcpWorld{city: city{TB: t, stop: make(chan struct{})}, seed: seed, rng: rand.New(rand.NewPCG(seed, 1))},
+	w := &natWorld{tcpWorld: tcpWorld{city: city{TB: t, stop: make(chan struct{}), cpus: cfg.Queues}, seed: seed, rng: rand.New(rand.NewPCG(seed, 1))},
 		forwards: map[uint16]header.Addr{}}
 	var err error
 	w.wire, err = hosted.NewWire(cfg)

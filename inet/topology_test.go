@@ -3,6 +3,7 @@ package inet_test
 import (
 	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"sync"
 	"syscall"
@@ -24,21 +25,48 @@ type city struct {
 	stop chan struct{}
 	run  sync.WaitGroup
 	nets []*inet.Net
+	cpus int // of each namespace; 0 is 1
 }
 
 func (c *city) space() *inet.Net {
 	c.Helper()
-	dev, err := napi.New(napi.Config{})
+	cfg := napi.Config{CPUs: c.cpus}
+	if c.cpus > 1 {
+		cfg.CPU = func() int { return rand.IntN(c.cpus) } // a goroutine may be anywhere
+	}
+	dev, err := napi.New(cfg)
 	check(c, err)
 	n, err := inet.New(inet.Config{Net: dev})
 	check(c, err)
-	c.run.Go(func() { dev.SoftNet().Run(c.stop) })
+	for cpu := range dev.CPUs() {
+		c.run.Go(func() { dev.SoftNetOf(cpu).Run(c.stop) })
+	}
+	if c.cpus > 1 {
+		check(c, dev.Sysctl().Set("net.core.rps_sock_flow_entries", "64"))
+		steer(c, dev.DevByName("lo"))
+	}
 	c.nets = append(c.nets, n)
 	return n
 }
 
+// steer has what dev receives spread over the processors, and follow the readers,
+// unless it has queues enough.
+func steer(t testing.TB, dev *napi.NetDevice) {
+	t.Helper()
+	q := dev.RxQueues()
+	if n := dev.Net().CPUs(); n > 1 && len(q) == 1 {
+		var m napi.CPUMask
+		for cpu := range n {
+			m.Add(cpu)
+		}
+		q[0].SetRPS(m)
+		check(t, q[0].SetFlowCount(32))
+	}
+}
+
 func (c *city) up(n *inet.Net, dev *napi.NetDevice, prefix string) {
 	c.Helper()
+	steer(c, dev)
 	check(c, dev.Open())
 	check(c, n.AddAddr(dev, netip.MustParsePrefix(prefix)))
 }
@@ -79,7 +107,9 @@ func (c *city) down() {
 		}
 		n.Close()
 		for range 20 {
-			n.Dev().SoftNet().DoSoftirq()
+			for cpu := range n.Dev().CPUs() {
+				n.Dev().SoftNetOf(cpu).DoSoftirq()
+			}
 		}
 		for _, d := range n.Dev().Devs() {
 			n.Dev().UnregisterNetdev(d)

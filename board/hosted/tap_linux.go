@@ -112,7 +112,7 @@ func AttachTap(stack *napi.Net, name string, file *os.File, cfg TapConfig) (*Tap
 		if cfg.TSO {
 			feat |= napi.FeatureTSO
 		}
-		err = newPort(stack, name, cfg.Addr, cfg.Ring, feat, t, &t.port)
+		err = newPort(stack, name, cfg.Addr, cfg.Ring, 1, feat, t, &t.port)
 	}
 	if err != nil {
 		file.Close()

@@ -31,6 +31,9 @@ type WireConfig struct {
 	Queue int   // bytes that wait for the rate at most; 0 means 256 KiB
 
 	Ring int // frames that wait for each receiver's NAPI; 0 means DefaultRing
+	// Queues is how many each device has, each way; 0 means 1. The packets of a
+	// flow arrive on one, which the processor of its number polls.
+	Queues int
 }
 
 // WireStats counts what a wire did to the frames of one port's sender.
@@ -140,7 +143,7 @@ func (w *Wire) Attach(stack *napi.Net, name string, addr [6]byte) (*napi.NetDevi
 	n := uint64(len(w.ports))
 	w.mu.Unlock()
 	p := &wirePort{wire: w, rng: rand.New(rand.NewPCG(w.cfg.Seed, n))}
-	if err := newPort(stack, name, addr, w.cfg.Ring, napi.FeatureSG, p, &p.port); err != nil {
+	if err := newPort(stack, name, addr, w.cfg.Ring, w.cfg.Queues, napi.FeatureSG, p, &p.port); err != nil {
 		return nil, err
 	}
 	w.mu.Lock()
