@@ -230,6 +230,10 @@ func (n *Net) SNMP() []byte { return n.ip.SNMP(nil) }
 // Netstat returns the counters as the text of /proc/net/netstat.
 func (n *Net) Netstat() []byte { return n.ip.Netstat(nil) }
 
+// FlushTCPMetrics forgets what TCP knows of its peers from connections that are
+// over, Fast Open cookies included (ip tcp_metrics flush all).
+func (n *Net) FlushTCPMetrics() { n.tcp.FlushMetrics() }
+
 // AddAddr gives dev an IPv4 address with its subnet and the routes that follow
 // (ip address add). EINVAL, EEXIST, ENODEV.
 func (n *Net) AddAddr(dev *napi.NetDevice, p netip.Prefix) error { return n.ip.AddAddr(dev, p) }

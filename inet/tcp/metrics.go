@@ -57,6 +57,17 @@ func (c *metricsCache) add(p fastopenPeer) *peerMetrics {
 	return m
 }
 
+// FlushMetrics forgets what is known of all peers, their Fast Open cookies
+// included (ip tcp_metrics flush all).
+func (t *TCP) FlushMetrics() {
+	t.metrics.mu.Lock()
+	clear(t.metrics.m)
+	t.metrics.mu.Unlock()
+	t.fo.cache.mu.Lock()
+	clear(t.fo.cache.m)
+	t.fo.cache.mu.Unlock()
+}
+
 // get returns a copy of what is known of a peer.
 func (c *metricsCache) get(p fastopenPeer, now int64) (m peerMetrics) {
 	c.mu.Lock()

@@ -264,6 +264,11 @@ func sockaddr(e pdl.Expr, usual netip.AddrPort) ([]byte, netip.AddrPort, error) 
 			return nil, a, err
 		}
 		a = netip.AddrPortFrom(ip, uint16(port))
+	case pdl.Word:
+		if v == "AF_UNSPEC" {
+			return make([]byte, 16), a, nil
+		}
+		return nil, a, fmt.Errorf("%v is no address", e)
 	default:
 		return nil, a, fmt.Errorf("%v is no address", e)
 	}

@@ -55,7 +55,10 @@ func starlarkOf(python string) string {
 	s := importLine.ReplaceAllString(python, "")
 	s = printLine.ReplaceAllString(s, "${1}print($2)")
 	var out strings.Builder
-	lines := strings.Split(s, "\n")
+	var lines []string
+	for l := range strings.SplitSeq(s, "\n") {
+		lines = append(lines, statements(l)...)
+	}
 	for i := 0; i < len(lines); i++ {
 		m := assertLine.FindStringSubmatch(lines[i])
 		if m == nil {
@@ -69,15 +72,46 @@ func starlarkOf(python string) string {
 		}
 		cond, comment, _ := strings.Cut(cond, " #")
 		_ = comment
-		for _, part := range strings.Split(strings.TrimRight(cond, "; \t"), ";") {
-			part = strings.TrimSpace(part)
-			if rest, more := strings.CutPrefix(part, "assert "); more {
-				part = rest
-			}
-			out.WriteString(m[1] + "_assert(" + unchain(part) + ")\n")
-		}
+		out.WriteString(m[1] + "_assert(" + unchain(strings.TrimSpace(cond)) + ")\n")
 	}
 	return out.String()
+}
+
+// statements cuts a line at each semicolon that stands in no string and no
+// comment. The pieces have the line's indentation; a backslash behind the last
+// goes.
+func statements(line string) (parts []string) {
+	indent := line[:len(line)-len(strings.TrimLeft(line, " \t"))]
+	from, quote := 0, byte(0)
+	add := func(to int) {
+		part := strings.TrimSpace(line[from:to])
+		if part != "" && part != "\\" {
+			parts = append(parts, indent+part)
+		}
+	}
+scan:
+	for i := 0; i < len(line); i++ {
+		switch c := line[i]; {
+		case quote != 0:
+			if c == '\\' {
+				i++
+			} else if c == quote {
+				quote = 0
+			}
+		case c == '"' || c == '\'':
+			quote = c
+		case c == '#':
+			break scan
+		case c == ';':
+			add(i)
+			from = i + 1
+		}
+	}
+	if from == 0 {
+		return []string{line}
+	}
+	add(len(line))
+	return parts
 }
 
 // exec runs code with the variables vars; those it sets are there for the next.

@@ -346,7 +346,10 @@ func (s *shell) ip(_ interp.HandlerContext, args []string) error {
 	}
 	switch {
 	case args[0] == "tcp_metrics":
-		return nil // nothing is remembered from before
+		if slices.Contains(args, "flush") || slices.Contains(args, "delete") {
+			s.b.in.Inet().FlushTCPMetrics()
+			return nil
+		}
 	case strings.HasPrefix("link", args[0]):
 		if i := slices.Index(args, "mtu"); i > 0 && i+1 < len(args) && slices.Contains(args, "tun0") {
 			return s.mtu(args[i+1])

@@ -53,7 +53,7 @@ func transfer(num uintptr, in bool) func(*runner, *call, *pdl.Syscall) error {
 		if sc.Name != "sendto" || len(sc.Args) < 5 {
 			return nil
 		}
-		if n, err := number(sc.Args[4]); err == nil && n == 0 { // NULL
+		if n, err := number(sc.Args[4]); err == nil && n == 0 && sc.Args[4] != pdl.Word("AF_UNSPEC") { // NULL
 			return nil
 		}
 		sa, a, err := sockaddr(sc.Args[4], netip.AddrPortFrom(r.Remote, r.ConnectPort))
