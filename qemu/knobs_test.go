@@ -18,8 +18,8 @@ func TestKnobs_areThere(t *testing.T) {
 }
 
 // knobs boots the echo with kernel parameters and arguments, and returns the
-// machine and a socket to it.
-func knobs(t *testing.T, parameters, args string) (*VM, *net.UDPConn) {
+// machine, the namespace at its other end, and a socket to it.
+func knobs(t testing.TB, parameters, args string) (*VM, *Namespace, *net.UDPConn) {
 	t.Helper()
 	if err := CanNamespace(); err != nil {
 		t.Skip(err)
@@ -42,11 +42,11 @@ func knobs(t *testing.T, parameters, args string) (*VM, *net.UDPConn) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	return m, c
+	return m, ns, c
 }
 
 // ask sends a datagram until it is answered and returns the answer.
-func ask(t *testing.T, c *net.UDPConn, b []byte) []byte {
+func ask(t testing.TB, c *net.UDPConn, b []byte) []byte {
 	t.Helper()
 	in := make([]byte, 4096)
 	for range 20 {
@@ -63,7 +63,7 @@ func ask(t *testing.T, c *net.UDPConn, b []byte) []byte {
 }
 
 // counters asks the echo for the driver's counters.
-func counters(t *testing.T, c *net.UDPConn) map[string]int {
+func counters(t testing.TB, c *net.UDPConn) map[string]int {
 	t.Helper()
 	m := map[string]int{}
 	text := string(ask(t, c, []byte("counters")))
@@ -112,7 +112,7 @@ func TestKnobs_readersPoll(t *testing.T) {
 		{"busy_poll", "sysctl.net.core.busy_poll=20000", true},
 	} {
 		t.Run(x.name, func(t *testing.T) {
-			m, c := knobs(t, x.parameters, "")
+			m, _, c := knobs(t, x.parameters, "")
 			median, fast, n := echoes(t, c, rounds)
 			idle, err := m.CPUShare(500 * time.Millisecond)
 			if err != nil {
@@ -142,7 +142,7 @@ func TestKnobs_pausesBetweenPolls(t *testing.T) {
 		{"default", ""}, {"rx-usecs", "rx-usecs=200"}, {"defer", "defer=1 timeout=200000"},
 	} {
 		t.Run(x.name, func(t *testing.T) {
-			_, c := knobs(t, "", x.args)
+			_, _, c := knobs(t, "", x.args)
 			before := counters(t, c)
 			for range packets / 10 {
 				for range 10 {
@@ -165,6 +165,40 @@ func TestKnobs_pausesBetweenPolls(t *testing.T) {
 				n["rx_queue_0_packets"], n["rx_queue_0_polls"], n["rx_queue_0_deferred"], n["interrupts"], n["tx_queue_0_kicks"])
 			if got := n["rx_queue_0_deferred"]; (got > 0) != (x.args != "") {
 				t.Errorf("interrupts were kept off %d times", got)
+			}
+		})
+	}
+}
+
+// BenchmarkKnobs receives a stream of TCP with and without moderation, in turns:
+// what the defaults were chosen by.
+func BenchmarkKnobs(b *testing.B) {
+	settings := []string{"", "rx-usecs=20", "rx-usecs=100", "defer=1 timeout=50000"}
+	for i := range 4 * len(settings) {
+		args := settings[i%len(settings)]
+		b.Run("with "+args, func(b *testing.B) {
+			_, ns, c := knobs(b, "", args)
+			var conn net.Conn
+			if err := ns.Do(func() (err error) {
+				conn, err = net.DialTCP("tcp4", nil, net.TCPAddrFromAddrPort(netip.AddrPortFrom(guestIP, 9)))
+				return err
+			}); err != nil {
+				b.Fatal(err)
+			}
+			defer conn.Close()
+			chunk := make([]byte, 1<<20)
+			before := counters(b, c)
+			b.SetBytes(int64(len(chunk)))
+			for b.Loop() {
+				if _, err := conn.Write(chunk); err != nil {
+					b.Fatal(err)
+				}
+			}
+			conn.(*net.TCPConn).CloseWrite()
+			conn.Read(chunk)
+			n := counters(b, c)
+			for _, name := range []string{"interrupts", "rx_queue_0_polls", "rx_queue_0_packets"} {
+				b.ReportMetric(float64(n[name]-before[name])/float64(b.N), name+"/MB")
 			}
 		})
 	}

@@ -1,5 +1,5 @@
 // Knobs turns what an administrator turns with ethtool and in /sys, by the same
-// calls, and then echoes UDP on port 7:
+// calls, and then echoes UDP on port 7 and reads what comes by TCP on port 9:
 //
 //	knobs check                 try every knob of eth0 and say PASS
 //	knobs rx-usecs=N defer=N timeout=N
@@ -11,6 +11,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"strconv"
@@ -182,6 +183,21 @@ func serve(args []string) error {
 	if err != nil {
 		return err
 	}
+	sink, err := net.Listen("tcp4", ":9")
+	if err != nil {
+		return err
+	}
+	go func() {
+		for {
+			c, err := sink.Accept()
+			if err != nil {
+				return
+			}
+			n, _ := io.Copy(io.Discard, c)
+			fmt.Fprintln(c, n)
+			c.Close()
+		}
+	}()
 	fmt.Println("echoes")
 	for b := make([]byte, 2048); ; {
 		n, from, err := conn.ReadFrom(b)
