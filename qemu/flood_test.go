@@ -39,7 +39,7 @@ func newFlooded(t *testing.T) *flooded {
 		*p = NewPeer(conn, MAC{2, 0, 0, 0, byte(i), 1}, netip.AddrFrom4([4]byte{10, byte(i), 0, 2}))
 		nics = append(nics, NIC{Backend: end, NoPcap: true})
 	}
-	_, f.image = startLab(t, Config{NICs: nics, Memory: 128,
+	_, f.image = startLab(t, Config{NICs: nics, Memory: 32,
 		Append: "ip=10.0.0.1:::255.255.0.0::eth0:off ip=10.1.0.1:::255.255.0.0::eth1:off sysctl.net.ipv4.ip_forward=1 sysctl.net.ipv4.ipfrag_time=1"})
 	var err error
 	f.attackMAC, err = f.attack.Resolve(floodedIP, bootTime)
