@@ -112,6 +112,7 @@ func New(cfg Config) (*Net, error) {
 	}
 	n := &Net{clock: cfg.Clock, rand: cfg.Rand, log: cfg.Log, cache: skb.NewCache(cfg.Pool), cpuNow: cfg.CPU}
 	n.conf.setDefaults(cfg.MaxBacklog)
+	n.cache.PerCPU(cfg.CPUs, cfg.CPU)
 	n.devs.Store(&devTable{})
 	n.ptypes.Store(&ptypeTable{})
 	for cpu := range cfg.CPUs {

@@ -18,6 +18,8 @@ type Cache struct {
 	free  *Buff       // chained by next
 	inUse int
 
+	stores []cacheStore // by processor; nil for one
+
 	drops    [NumReasons]atomic.Uint64
 	consumed atomic.Uint64
 
@@ -33,16 +35,38 @@ func (c *Cache) Pool() *PagePool { return c.pool }
 
 // InUse returns the number of Buffs alive.
 func (c *Cache) InUse() int {
+	n := 0
+	for i := range c.stores {
+		mu := &c.pool.stores[i].mu
+		mu.Lock()
+		n += c.stores[i].inUse
+		mu.Unlock()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.inUse
+	return n + c.inUse
 }
 
 // Drops returns how many packets were dropped for a reason.
 func (c *Cache) Drops(r Reason) uint64 { return c.drops[r].Load() }
 
 // Consumed returns how many packets ended normally.
-func (c *Cache) Consumed() uint64 { return c.consumed.Load() }
+func (c *Cache) Consumed() uint64 {
+	n := c.consumed.Load()
+	for i := range c.stores {
+		n += c.stores[i].consumed.Load()
+	}
+	return n
+}
+
+// ended counts packets that ended normally.
+func (c *Cache) ended(n uint64) {
+	if c.stores != nil {
+		c.stores[c.pool.cpu()].consumed.Add(n)
+		return
+	}
+	c.consumed.Add(n)
+}
 
 // SetDropMonitor has fn called for every dropped packet, before its memory is
 // given back; nil turns it off (Linux: the kfree_skb tracepoint). fn borrows
@@ -57,9 +81,18 @@ func (c *Cache) SetDropMonitor(fn func(b *Buff, r Reason)) {
 
 // get returns a Buff without a data area.
 func (c *Cache) get() *Buff {
-	c.mu.Lock()
-	b := c.take()
-	c.mu.Unlock()
+	var b *Buff
+	if c.stores == nil {
+		c.mu.Lock()
+		b = c.take()
+		c.mu.Unlock()
+	} else {
+		i := c.pool.cpu()
+		mu := &c.pool.stores[i].mu
+		mu.Lock()
+		b = c.takeFrom(&c.stores[i])
+		mu.Unlock()
+	}
 	b.init(c)
 	return b
 }
@@ -77,16 +110,26 @@ func (c *Cache) take() *Buff {
 
 // getBatch fills dst with Buffs without a data area.
 func (c *Cache) getBatch(dst []*Buff) {
-	c.mu.Lock()
-	for i := range dst {
-		if c.free == nil {
-			c.grow()
+	if c.stores == nil {
+		c.mu.Lock()
+		for i := range dst {
+			if c.free == nil {
+				c.grow()
+			}
+			dst[i] = c.free
+			c.free = c.free.next
 		}
-		dst[i] = c.free
-		c.free = c.free.next
+		c.inUse += len(dst)
+		c.mu.Unlock()
+	} else {
+		k := c.pool.cpu()
+		mu := &c.pool.stores[k].mu
+		mu.Lock()
+		for i := range dst {
+			dst[i] = c.takeFrom(&c.stores[k])
+		}
+		mu.Unlock()
 	}
-	c.inUse += len(dst)
-	c.mu.Unlock()
 	for _, b := range dst {
 		b.init(c)
 	}
@@ -112,6 +155,18 @@ func (b *Buff) init(c *Cache) {
 
 // putChain takes back n Buffs, cleared and chained by next from first to last.
 func (c *Cache) putChain(first, last *Buff, n int) {
+	if c.stores != nil {
+		i := c.pool.cpu()
+		mu := &c.pool.stores[i].mu
+		mu.Lock()
+		for b := first; n > 0; n-- {
+			next := b.next
+			c.giveTo(&c.stores[i], b)
+			b = next
+		}
+		mu.Unlock()
+		return
+	}
 	c.mu.Lock()
 	last.next = c.free
 	c.free = first
@@ -121,6 +176,15 @@ func (c *Cache) putChain(first, last *Buff, n int) {
 
 // putOne takes back a cleared Buff and its page.
 func (c *Cache) putOne(b *Buff, p *Page) {
+	if c.stores != nil {
+		i := c.pool.cpu()
+		s := &c.pool.stores[i]
+		s.mu.Lock()
+		c.pool.giveTo(s, p)
+		c.giveTo(&c.stores[i], b)
+		s.mu.Unlock()
+		return
+	}
 	c.mu.Lock()
 	c.pool.give(p)
 	b.next = c.free
@@ -144,6 +208,23 @@ func (c *Cache) Alloc(size int) *Buff {
 		return nil
 	}
 	var p [1]*Page
+	if c.stores != nil {
+		i := c.pool.cpu()
+		s := &c.pool.stores[i]
+		s.mu.Lock()
+		if c.pool.takeFrom(s, p[:]) == 1 {
+			b := c.takeFrom(&c.stores[i])
+			s.mu.Unlock()
+			b.init(c)
+			b.attach(p[0], 0, 0)
+			return b
+		}
+		s.mu.Unlock()
+		if c.pool.allocStored(p[:]) == 0 {
+			return nil
+		}
+		return c.Build(p[0], 0, 0)
+	}
 	c.mu.Lock()
 	if c.pool.take(p[:]) == 0 {
 		c.mu.Unlock()

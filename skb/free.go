@@ -37,7 +37,7 @@ func (b *Buff) Consume() {
 	if b == nil || !b.unref() {
 		return
 	}
-	b.cache.consumed.Add(1)
+	b.cache.ended(1)
 	b.release(nil)
 }
 
@@ -58,7 +58,7 @@ func (c *Cache) ConsumeBatch(bs []*Buff) {
 		}
 	}
 	k.flush()
-	c.consumed.Add(uint64(n))
+	c.ended(uint64(n))
 }
 
 func (c *Cache) dropped(b *Buff, r Reason) {

@@ -109,6 +109,9 @@ type PagePool struct {
 	// mapped: the addresses of devices are not those of the machine.
 	mapped bool
 
+	stores []pageStore // by processor; nil for one
+	cpu    func() int  // which of them
+
 	mu    sync.Mutex
 	free  []*Page // a stack: the page used last is warm in the cache
 	total int     // pages that exist, without oversized buffers
@@ -172,17 +175,21 @@ func (pp *PagePool) MaxPages() int { return pp.max }
 // InUse returns the number of pages handed out and not yet returned, oversized
 // buffers counted by their size. A test that ends with InUse() != 0 leaked.
 func (pp *PagePool) InUse() int {
+	held, _, _ := pp.stored()
 	pp.mu.Lock()
 	defer pp.mu.Unlock()
-	return pp.inUse
+	return pp.inUse - held
 }
 
 // Stats returns a copy of the counters.
 func (pp *PagePool) Stats() PageStats {
+	held, out, back := pp.stored()
 	pp.mu.Lock()
 	defer pp.mu.Unlock()
 	s := pp.stats
-	s.InUse, s.Total, s.Limit = pp.inUse, pp.total, pp.max
+	s.Alloc += out
+	s.Recycle += back
+	s.InUse, s.Total, s.Limit = pp.inUse-held, pp.total, pp.max
 	return s
 }
 
@@ -206,6 +213,9 @@ func (pp *PagePool) Alloc() *Page {
 // fewer than len(dst) means the pool is at its limit. What a page holds is
 // left over from its last use.
 func (pp *PagePool) AllocBatch(dst []*Page) int {
+	if pp.stores != nil {
+		return pp.allocStored(dst)
+	}
 	pp.mu.Lock()
 	n := pp.take(dst)
 	pp.mu.Unlock()
@@ -272,6 +282,11 @@ func (pp *PagePool) pagesOf(n int) int { return (n + pp.size - 1) / pp.size }
 func (pp *PagePool) allocLarge(n int) *Page {
 	worth := pp.pagesOf(n)
 	pp.mu.Lock()
+	if worth > pp.max-pp.inUse && pp.stores != nil {
+		pp.mu.Unlock()
+		pp.empty()
+		pp.mu.Lock()
+	}
 	if worth > pp.max-pp.inUse {
 		pp.stats.Empty++
 		pp.mu.Unlock()
@@ -297,6 +312,13 @@ func (pp *PagePool) release(p *Page) {
 		pp.releaseLarge(p)
 		return
 	}
+	if pp.stores != nil {
+		s := &pp.stores[pp.cpu()]
+		s.mu.Lock()
+		pp.giveTo(s, p)
+		s.mu.Unlock()
+		return
+	}
 	pp.mu.Lock()
 	pp.give(p)
 	pp.mu.Unlock()
@@ -312,16 +334,28 @@ func (pp *PagePool) give(p *Page) {
 // releaseBatch is release for many at once; ps is not changed.
 func (pp *PagePool) releaseBatch(ps []*Page) {
 	n := 0
-	pp.mu.Lock()
-	for _, p := range ps {
-		if len(p.buf) == pp.size {
-			pp.free = append(pp.free, p)
-			n++
+	if pp.stores != nil {
+		s := &pp.stores[pp.cpu()]
+		s.mu.Lock()
+		for _, p := range ps {
+			if len(p.buf) == pp.size {
+				pp.giveTo(s, p)
+				n++
+			}
 		}
+		s.mu.Unlock()
+	} else {
+		pp.mu.Lock()
+		for _, p := range ps {
+			if len(p.buf) == pp.size {
+				pp.free = append(pp.free, p)
+				n++
+			}
+		}
+		pp.inUse -= n
+		pp.stats.Recycle += uint64(n)
+		pp.mu.Unlock()
 	}
-	pp.inUse -= n
-	pp.stats.Recycle += uint64(n)
-	pp.mu.Unlock()
 	for _, p := range ps {
 		if n < len(ps) && len(p.buf) != pp.size {
 			pp.releaseLarge(p)
