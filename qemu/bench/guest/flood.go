@@ -19,14 +19,14 @@ import (
 
 // The generator of small packets. It writes frames straight into a TAP device,
 // many to a system call, and looks how many QEMU has taken out of it, so that
-// there are always some hundreds waiting and never too many: the guest is always
+// there are always many waiting and never too many: the guest is always
 // offered more than it can take, nothing is lost before it, and the generator
 // takes no processor time from QEMU for packets that would only be dropped.
 
 const (
 	floodBatch  = 64
-	floodWindow = 512 // frames that wait in the TAP device
-	tapQueue    = 1000
+	floodWindow = 2048 // frames that wait in the TAP device: some 20 ms of a quick guest's work
+	tapQueue    = 3000
 )
 
 // flood is a stream of frames into one TAP device.
@@ -157,6 +157,20 @@ func (f *flood) run(d time.Duration) (taken int, err error) {
 	}
 	last, err := f.taken()
 	return last - first, err
+}
+
+// drain waits until QEMU has taken all that was sent.
+func (f *flood) drain() error {
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Microsecond) {
+		now, err := f.taken()
+		if err != nil {
+			return err
+		}
+		if now-f.base >= f.sent {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s does not empty", f.dev)
 }
 
 // send sends a batch.

@@ -17,8 +17,10 @@ func (r *Running) runtime(garbage *table.Table) *services.Runtime {
 	if garbage == nil || !r.echoes {
 		return nil
 	}
-	client := r.client(1, false, 2*time.Second)
-	defer client.CloseIdleConnections()
+	client := &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext:       func(context.Context, string, string) (net.Conn, error) { return r.dial("tcp4", 80) },
+	}}
 	resp, err := client.Get("http://guest/runtime")
 	if err != nil {
 		return nil
@@ -29,14 +31,6 @@ func (r *Running) runtime(garbage *table.Table) *services.Runtime {
 		return nil
 	}
 	return &v
-}
-
-// client is an HTTP client of the guest's on so many connections.
-func (r *Running) client(conns int, keep bool, timeout time.Duration) *http.Client {
-	return &http.Client{Timeout: timeout, Transport: &http.Transport{
-		MaxIdleConnsPerHost: conns, MaxConnsPerHost: conns, DisableKeepAlives: !keep, DisableCompression: true,
-		DialContext: func(context.Context, string, string) (net.Conn, error) { return r.dial("tcp4", 80) },
-	}}
 }
 
 // collected enters what happened in a program between two readings: how long

@@ -2,15 +2,11 @@ package guest
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"os"
 	"strconv"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"barewire/qemu"
@@ -175,6 +171,9 @@ func udpReceive(r *Running, d time.Duration) (float64, error) {
 	if _, err := f.run(d); err != nil {
 		return 0, err
 	}
+	if err := f.drain(); err != nil {
+		return 0, err
+	}
 	took := time.Since(start)
 	n, err := count(c)
 	return float64(n) / took.Seconds() / 1e3, err
@@ -225,64 +224,4 @@ func udpSend(r *Running, d time.Duration) (float64, error) {
 		return 0, err
 	}
 	return float64(n) / took.Seconds() / 1e3, nil
-}
-
-// requests is the rate of HTTP requests on 16 connections, or on as many
-// connections as requests.
-func requests(r *Running, d time.Duration, keep bool) (float64, error) {
-	const conns = 16
-	client := r.client(conns, keep, 10*time.Second)
-	defer client.CloseIdleConnections()
-	return rate(conns, d, func() error {
-		resp, err := client.Get("http://guest/")
-		if err != nil {
-			return err
-		}
-		defer resp.Body.Close()
-		b, err := io.ReadAll(resp.Body)
-		if err == nil && string(b) != "hello" {
-			err = fmt.Errorf("the body is %q", b)
-		}
-		return err
-	})
-}
-
-// connects is the rate of connections that are made and closed.
-func connects(r *Running, d time.Duration) (float64, error) {
-	return rate(8, d, func() error {
-		c, err := r.dial("tcp4", 5003)
-		if err != nil {
-			return err
-		}
-		defer c.Close()
-		c.SetDeadline(time.Now().Add(5 * time.Second))
-		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
-			return fmt.Errorf("instead of the end: %v", err)
-		}
-		return nil
-	})
-}
-
-// rate runs f on so many goroutines and returns how often a second.
-func rate(workers int, d time.Duration, f func() error) (float64, error) {
-	var done atomic.Int64
-	var failed atomic.Pointer[error]
-	var wg sync.WaitGroup
-	start := time.Now()
-	for range workers {
-		wg.Go(func() {
-			for time.Since(start) < d && failed.Load() == nil {
-				if err := f(); err != nil {
-					failed.Store(&err)
-					return
-				}
-				done.Add(1)
-			}
-		})
-	}
-	wg.Wait()
-	if e := failed.Load(); e != nil {
-		return 0, *e
-	}
-	return float64(done.Load()) / time.Since(start).Seconds(), nil
 }

@@ -85,3 +85,19 @@ func TestSetting_props(t *testing.T) {
 		}
 	}
 }
+
+func TestAnswered_agentsAnswer(t *testing.T) {
+	const good = "HTTP/1.1 200 OK\r\nDate: now\r\nContent-Length: 5\r\nContent-Type: text/plain\r\n\r\nhello"
+	for n := range len(good) + 1 {
+		if done, err := answered(append(make([]byte, 0, 8192), good[:n]...)); done != (n == len(good)) || err != nil {
+			t.Errorf("%q: %v, %v", good[:n], done, err)
+		}
+	}
+	for _, bad := range []string{
+		strings.Replace(good, "200", "500", 1), strings.Replace(good, "hello", "hallo", 1), good + "x", strings.Replace(good, "Length: 5", "Length: x", 1),
+	} {
+		if done, err := answered([]byte(bad)); done || err == nil {
+			t.Errorf("%q is taken for an answer", bad)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"time"
 
@@ -15,9 +16,10 @@ import (
 // Plan is how much is measured.
 type Plan struct {
 	Rounds int
-	Each   time.Duration // of one measurement
-	Until  time.Time     // no round begins after it; zero: no limit
-	Say    io.Writer     // how it goes
+	Each   time.Duration  // of one measurement
+	Until  time.Time      // no round begins after it; zero: no limit
+	Say    io.Writer      // how it goes
+	Only   *regexp.Regexp // figures that are measured; nil: all
 }
 
 // memory of the machines, in MiB: enough for a Linux guest.
@@ -175,6 +177,9 @@ func (p *Plan) turns(ctx context.Context, t tables, sides []side) error {
 		}
 		for _, s := range sides {
 			for _, r := range s.runs {
+				if p.Only != nil && !slices.ContainsFunc(r.loads, func(l Load) bool { return p.Only.MatchString(l.Name) }) {
+					continue
+				}
 				if err := p.run(ctx, t, s, r, round); err != nil {
 					return err
 				}
@@ -215,6 +220,9 @@ func (p *Plan) run(ctx context.Context, t tables, s side, how run, round int) er
 		enter(how.boot, "ms", -1, float64(r.Boot)/1e6)
 	}
 	for _, l := range how.loads {
+		if p.Only != nil && !p.Only.MatchString(l.Name) {
+			continue
+		}
 		before := r.runtime(t.garbage)
 		busy, took := r.busy()
 		v, err := l.Run(r, p.Each)

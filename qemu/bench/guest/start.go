@@ -61,6 +61,9 @@ func (p Peer) start(ctx context.Context, s Setting, patience time.Duration) (r *
 	// A host without IPv6 is as good as one that has it switched off.
 	ns.Sysctl("ipv6/conf/all/disable_ipv6", "1")
 	ns.Sysctl("ipv6/conf/default/disable_ipv6", "1")
+	if err := ns.Sysctl("ipv4/ip_local_port_range", "1024 65535"); err != nil {
+		return r, err
+	}
 	cfg := p.config(s)
 	cfg.CPUs, cfg.Memory = s.CPUs, s.Memory
 	for n := range s.cards() {

@@ -1,6 +1,6 @@
 // Bench measures barewire beside its peers.
 //
-//	bench [-full] [-rounds n] [-time d] [-only groups]   everything, below build/bench
+//	bench [-full] [-rounds n] [-time d] [-only groups] [-figures re]   everything, below build/bench
 //	bench compare OLD.json [NEW.json]                    a saved result with the last one
 //
 // Groups are offloads, no-offloads, forwarding, smp, size, second and native. All
@@ -20,6 +20,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -48,6 +49,7 @@ type amount struct {
 	rounds        int
 	guest, native time.Duration
 	limit         time.Duration // no round begins after it
+	only          *regexp.Regexp
 }
 
 func main() {
@@ -56,6 +58,7 @@ func main() {
 	rounds := flag.Int("rounds", 0, "`times` each side is measured, in turns")
 	each := flag.Duration("time", 0, "`time` of one measurement of a guest")
 	only := flag.String("only", strings.Join(groups(), ","), "`groups` to measure")
+	figures := flag.String("figures", "", "measure figures that this `expression` matches, and no others")
 	flag.Usage = func() {
 		fmt.Fprintln(os.Stderr, "usage: bench [flags] | bench [flags] compare OLD.json [NEW.json]")
 		flag.PrintDefaults()
@@ -73,6 +76,11 @@ func main() {
 		}
 		if *each > 0 {
 			a.guest = *each
+		}
+		if *figures != "" {
+			if a.only, err = regexp.Compile(*figures); err != nil {
+				break
+			}
 		}
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 		defer stop()
@@ -116,7 +124,7 @@ func measure(ctx context.Context, root string, a amount, only []string, say io.W
 	}
 	start := time.Now()
 	result := &table.Result{Conditions: conditions(root)}
-	plan := &guest.Plan{Rounds: a.rounds, Each: a.guest, Say: say}
+	plan := &guest.Plan{Rounds: a.rounds, Each: a.guest, Say: say, Only: a.only}
 	if a.limit > 0 {
 		plan.Until = start.Add(a.limit)
 	}
