@@ -56,7 +56,8 @@ func bwSti()
 // bwStiHlt enables interrupts and, if *flags&mask is 0, halts until one comes. Interrupts must be off.
 func bwStiHlt(flags *uint64, mask uint64)
 
-// bwIdle halts until an interrupt or nanotime until. It returns at once if one of the halves of irqWork in wake is set already.
+// bwIdle halts until an interrupt or nanotime until. It returns at once if one of the halves of irqWork in wake is set already;
+// notes are no reason while the interrupt goroutine is at work elsewhere, which looks for them itself before it parks.
 //
 //go:nosplit
 func bwIdle(until int64, wake uint64) {
@@ -71,6 +72,9 @@ func bwIdle(until int64, wake uint64) {
 	c := bwThis()
 	if until < c.timerArmed {
 		c.arm(until)
+	}
+	if c.irqWaiter == 0 {
+		wake = bwKicked // a note from now on ends the halt
 	}
 	atomic.Store(&c.halted, 1)
 	bwStiHlt(&c.irqWork, wake)

@@ -225,15 +225,14 @@ func bwPark() {
 		if atomic.Load(key32(&mp.park.key)) != 0 {
 			break
 		}
-		wake := uint64(bwKicked)
-		if c.irqWaiter != 0 { // else it is at work elsewhere, and looks itself before it parks
-			if atomic.Load(c.pending()) != 0 && bwUnpark(mp, c) {
+		if atomic.Load(c.pending()) != 0 && c.irqWaiter != 0 {
+			if bwUnpark(mp, c) {
 				break
 			}
-			wake |= bwPending
+			continue // it may have slept for a lock
 		}
 		mp.blocked = true
-		bwIdle(bwNoTimer, wake)
+		bwIdle(bwNoTimer, bwKicked|bwPending)
 		mp.blocked = false
 	}
 	c.sleepOn = 0

@@ -105,7 +105,8 @@ note:
 	INCQ	bwCPU_count(CX)
 	LOCK
 	BTSQ	AX, bwCPU_irqBits(CX)
-	MOVL	$1, bwCPU_irqWork(CX)
+	LOCK			// comes before the look at irqWaiter
+	ORL	$1, bwCPU_irqWork(CX)
 	CMPL	bwCPU_id(CX), $0
 	JNE	eoi		// all lines come to CPU 0
 	// mask a level-triggered line: it stays asserted until its device is served
