@@ -59,23 +59,27 @@ func entry(p uintptr, level int) *uint64 {
 	return &t[p>>(12+9*(level-1))&511]
 }
 
-// mapRange maps [lo, hi), page-aligned, with 2 MiB pages where they fit. It reports whether there was room.
+// mapRange maps [lo, hi), page-aligned, with 2 MiB pages where they fit, in tables that are not in force yet. It reports whether
+// there was room. A table of 4 KiB pages is looked up once, not for each page: boot waits for this.
 func mapRange(lo, hi uintptr, flags uint64) bool {
 	for lo < hi {
-		level, size := 1, uintptr(page)
 		if lo%largePage == 0 && hi-lo >= largePage {
-			level, size = 2, largePage
+			e := entry(lo, 2)
+			if e == nil {
+				return false
+			}
+			*e = uint64(lo) | flags | ptePresent | pteLarge
+			lo += largePage
+			continue
 		}
-		e := entry(lo, level)
+		e := entry(lo, 1)
 		if e == nil {
 			return false
 		}
-		*e = uint64(lo) | flags | ptePresent
-		if level == 2 {
-			*e |= pteLarge
+		t := phys[table](uintptr(unsafe.Pointer(e)) &^ (page - 1))
+		for end := min(hi, lo&^(largePage-1)+largePage); lo < end; lo += page {
+			t[lo/page%512] = uint64(lo) | flags | ptePresent
 		}
-		invlpg(lo)
-		lo += size
 	}
 	return true
 }
