@@ -17,7 +17,7 @@ import (
 type Plan struct {
 	Rounds int
 	Each   time.Duration  // of one measurement
-	Until  time.Time      // no round begins after it; zero: no limit
+	Until  time.Time      // no round but the first begins after it; zero: no limit
 	Say    io.Writer      // how it goes
 	Only   *regexp.Regexp // figures that are measured; nil: all
 }
@@ -171,7 +171,7 @@ func (p *Plan) turns(ctx context.Context, t tables, sides []side) error {
 		}
 	}
 	for round := range p.Rounds {
-		if p.late() {
+		if round > 0 && p.late() {
 			t.main.Note("ended after %d of %d rounds: the time is up", round, p.Rounds)
 			return nil
 		}

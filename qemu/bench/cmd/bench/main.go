@@ -1,6 +1,6 @@
 // Bench measures barewire beside its peers.
 //
-//	bench [-full] [-rounds n] [-time d] [-only groups] [-figures re]   everything, below build/bench
+//	bench [-full] [-rounds n] [-time d] [-limit d] [-only groups] [-figures re]   everything, below build/bench
 //	bench compare OLD.json [NEW.json]                    a saved result with the last one
 //
 // Groups are offloads, no-offloads, forwarding, smp, size, second and native. All
@@ -48,7 +48,7 @@ var (
 type amount struct {
 	rounds        int
 	guest, native time.Duration
-	limit         time.Duration // no round begins after it
+	limit         time.Duration // each group has its share of it, and no round begins after that; 0: none
 	only          *regexp.Regexp
 }
 
@@ -58,6 +58,7 @@ func main() {
 	rounds := flag.Int("rounds", 0, "`times` each side is measured, in turns")
 	each := flag.Duration("time", 0, "`time` of one measurement of a guest")
 	only := flag.String("only", strings.Join(groups(), ","), "`groups` to measure")
+	limit := flag.Duration("limit", 0, "have fewer rounds than asked for when they take longer than this `time`")
 	figures := flag.String("figures", "", "measure figures that this `expression` matches, and no others")
 	flag.Usage = func() {
 		fmt.Fprintln(os.Stderr, "usage: bench [flags] | bench [flags] compare OLD.json [NEW.json]")
@@ -76,6 +77,9 @@ func main() {
 		}
 		if *each > 0 {
 			a.guest = *each
+		}
+		if *limit > 0 {
+			a.limit = *limit
 		}
 		if *figures != "" {
 			if a.only, err = regexp.Compile(*figures); err != nil {
@@ -125,13 +129,12 @@ func measure(ctx context.Context, root string, a amount, only []string, say io.W
 	start := time.Now()
 	result := &table.Result{Conditions: conditions(root)}
 	plan := &guest.Plan{Rounds: a.rounds, Each: a.guest, Say: say, Only: a.only}
-	if a.limit > 0 {
-		plan.Until = start.Add(a.limit)
-	}
 	var peers *guest.Peers
-	for _, g := range groups() {
-		if !slices.Contains(only, g) {
-			continue
+	todo := slices.DeleteFunc(groups(), func(g string) bool { return !slices.Contains(only, g) })
+	for i, g := range todo {
+		if a.limit > 0 {
+			left := a.limit - time.Since(start)
+			plan.Until = time.Now().Add(left / time.Duration(len(todo)-i))
 		}
 		fmt.Fprintf(say, "\n== %s\n", g)
 		var l []*table.Table
