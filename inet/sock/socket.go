@@ -175,6 +175,10 @@ func (s *Socket) Poll() uint16 { return s.Ops.Poll() }
 // should Poll once, for events that came before.
 func (s *Socket) SetNotify(fn func(events uint16)) { s.SK.setNotify(fn) }
 
+// KeepNotify is SetNotify with a function that lies in memory of the caller's,
+// who does not change it while the socket has it.
+func (s *Socket) KeepNotify(fn *func(events uint16)) { s.SK.notify.Store(fn) }
+
 // Release ends the socket (Linux: sock_release): bindings go, queued data is
 // freed, waiting calls return. Further calls of Release do nothing.
 func (s *Socket) Release() error {
