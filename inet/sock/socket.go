@@ -104,6 +104,7 @@ func (s *Socket) SendMsg(m *Msg, flags int) (int, error) {
 	if m.NameLen < 0 || m.NameLen > MaxAddr {
 		return 0, syscall.EINVAL
 	}
+	s.SK.recordFlow()
 	return s.Ops.SendMsg(m, flags)
 }
 
@@ -112,6 +113,7 @@ func (s *Socket) SendMsg(m *Msg, flags int) (int, error) {
 // m.ControlLen and m.Flags are set on return.
 func (s *Socket) RecvMsg(m *Msg, flags int) (int, error) {
 	m.NameLen, m.ControlLen, m.Flags = 0, 0, 0
+	s.SK.recordFlow()
 	return s.Ops.RecvMsg(m, flags)
 }
 
