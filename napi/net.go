@@ -12,7 +12,6 @@ import (
 	"barewire/napi/proc"
 	"barewire/napi/sysctl"
 	"barewire/skb"
-	"barewire/skb/siphash"
 )
 
 // Config is what a stack is made of. The zero value is usable.
@@ -48,7 +47,7 @@ type Net struct {
 	cpuNow func() int
 	conf   softConf
 
-	flowKey   siphash.Key // of the hash of flows
+	hashKey   [3]uint64 // of flows
 	sockFlows atomic.Pointer[sockFlows]
 
 	timers *Timers
@@ -122,7 +121,7 @@ func New(cfg Config) (*Net, error) {
 	n.soft = n.softs[0]
 	n.timers = newTimers(n.clock, func() { n.soft.raise(softirqTimer) })
 	if cfg.CPUs > 1 { // one alone steers nothing
-		n.flowKey = siphash.NewKey(n.rand)
+		n.keyHash()
 	}
 	n.registerSettings()
 	n.rpsSettings()

@@ -176,12 +176,16 @@ func (s *Sock) sendLocked(m *sock.Msg, flags int, stamping uint32) (int, error) 
 		var err error
 		inSyn, err = s.sendFastOpen(m, total, flags)
 		if err == syscall.EINPROGRESS && inSyn > 0 {
+			s.zcEnd(s.zcBegin(flags, inSyn), inSyn, nil)
 			return inSyn, nil
 		} else if err != nil {
 			return 0, s.sendError(0, flags, err)
 		}
 	}
 	n, err := s.sendRest(m, inSyn, flags, stamping)
+	if n <= 0 && inSyn > 0 {
+		s.zcEnd(s.zcBegin(flags, inSyn), inSyn, nil) // else the rest stands for all
+	}
 	if n += inSyn; n > 0 {
 		err = nil
 	}

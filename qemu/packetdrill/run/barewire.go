@@ -94,7 +94,13 @@ func (b *barewire) Wait(deadline int64, ready func() bool) {
 	}
 }
 
+// moment is what a packet takes to arrive.
+const moment = 4 * time.Microsecond
+
 func (b *barewire) Inject(p []byte, size int) error {
+	// A packet takes a moment to arrive: nothing that is sent, answered and sent
+	// again happens at one time.
+	b.clock.Sleep(moment)
 	err := error(nil)
 	if size > 0 {
 		err = b.tun.ReceiveGSO(p, size)

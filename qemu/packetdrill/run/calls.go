@@ -435,6 +435,18 @@ func (r *runner) callListen(c *call, sc *pdl.Syscall) error {
 
 func (r *runner) callConnect(c *call, sc *pdl.Syscall) error {
 	s, a, err := r.named(c, sc, syscall.SYS_CONNECT, netip.AddrPortFrom(r.Remote, r.ConnectPort))
+	if len(sc.Args) > 1 && sc.Args[1] == pdl.Word("AF_UNSPEC") {
+		c.after = func(ret int) error {
+			if s != nil {
+				s.over = ret == 0 && s.proto == protoTCP
+			}
+			return nil
+		}
+		return err
+	}
+	if err == nil && s != nil && s.over {
+		*s = socket{fd: s.fd, scriptFd: s.scriptFd, proto: s.proto, local: s.local, ts: map[uint32]uint32{}}
+	}
 	if err == nil && s != nil && (s.state == fresh || s.proto == protoUDP) { // a call that blocks sends its SYN meanwhile
 		s.state, s.remote = connecting, a
 		r.under = s

@@ -46,13 +46,14 @@ var codeSymbols = map[string]int64{ // read-only
 var (
 	assertLine = regexp.MustCompile(`(?m)^(\s*)assert\b[ \t]*(.*)$`)
 	printLine  = regexp.MustCompile(`(?m)^(\s*)print[ \t]+([^( \t].*)$`) // Python 2
+	continued  = regexp.MustCompile(`\\\n\s*`)
 	importLine = regexp.MustCompile(`(?m)^\s*(import|from)\b.*$`)
 )
 
 // starlarkOf turns assert into a call; a condition over several lines in
 // brackets stays one.
 func starlarkOf(python string) string {
-	s := importLine.ReplaceAllString(python, "")
+	s := continued.ReplaceAllString(importLine.ReplaceAllString(python, ""), " ")
 	s = printLine.ReplaceAllString(s, "${1}print($2)")
 	var out strings.Builder
 	var lines []string
@@ -66,9 +67,9 @@ func starlarkOf(python string) string {
 			continue
 		}
 		cond := m[2]
-		for i+1 < len(lines) && (strings.Count(cond, "(")+strings.Count(cond, "[") > strings.Count(cond, ")")+strings.Count(cond, "]") || strings.HasSuffix(strings.TrimSpace(cond), "\\")) {
+		for i+1 < len(lines) && strings.Count(cond, "(")+strings.Count(cond, "[") > strings.Count(cond, ")")+strings.Count(cond, "]") {
 			i++
-			cond = strings.TrimSuffix(strings.TrimSpace(cond), "\\") + " " + strings.TrimSpace(lines[i])
+			cond = strings.TrimSpace(cond) + " " + strings.TrimSpace(lines[i])
 		}
 		cond, comment, _ := strings.Cut(cond, " #")
 		_ = comment
@@ -78,14 +79,13 @@ func starlarkOf(python string) string {
 }
 
 // statements cuts a line at each semicolon that stands in no string and no
-// comment. The pieces have the line's indentation; a backslash behind the last
-// goes.
+// comment. The pieces have the line's indentation.
 func statements(line string) (parts []string) {
 	indent := line[:len(line)-len(strings.TrimLeft(line, " \t"))]
 	from, quote := 0, byte(0)
 	add := func(to int) {
 		part := strings.TrimSpace(line[from:to])
-		if part != "" && part != "\\" {
+		if part != "" {
 			parts = append(parts, indent+part)
 		}
 	}

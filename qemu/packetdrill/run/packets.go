@@ -29,6 +29,7 @@ type socket struct {
 	scriptFd      int
 	proto         uint8
 	state         state
+	over          bool           // disconnected: the next connect begins anew
 	local, remote netip.AddrPort // the kernel's view; zero: not known
 	// Where numbers begin: what the kernel or the runner chose, and the script.
 	localISN, remoteISN             uint32
