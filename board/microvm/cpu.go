@@ -81,6 +81,9 @@ func cpuSetup() {
 		cpu.maxHyper, b, _, _ = cpuid(0x40000000, 0)
 		cpu.kvm = b == 0x4b4d564b // "KVMK"
 		cpu.tcg = b == 0x54474354 // "TCGT"
+		if cpu.tcg {
+			plainMove = 1
+		}
 	}
 	if !cpu.xsave {
 		return

@@ -30,6 +30,9 @@ var hookPause func()
 //go:linkname hookTurn runtime.bwTurn
 var hookTurn func()
 
+//go:linkname plainMove runtime.bwPlainMove
+var plainMove uint8
+
 //go:linkname xsaveSize runtime.bwXsaveSize
 var xsaveSize uintptr
 

@@ -22,6 +22,8 @@ var (
 	// bwSetStacks tells the CPU which stack [lo, hi) interrupts and exceptions run on.
 	bwSetStacks func(lo, hi uintptr)
 
+	bwPlainMove uint8 // 1: memmove uses words of 8 bytes, no vectors and no strings. Set by the board.
+
 	// bwCrashReport prints what the machine says of a fatal trap: its name, the error code, the instruction at pc. It may
 	// allocate only if heap is true.
 	bwCrashReport func(heap bool, pc, trap, code, addr uintptr)
@@ -180,6 +182,7 @@ const (
 // The board refers to these by linkname.
 //
 //go:linkname bwArgc
+//go:linkname bwPlainMove
 //go:linkname bwArgv
 //go:linkname bwWallOffset
 //go:linkname bwSetStacks
