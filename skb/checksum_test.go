@@ -252,3 +252,24 @@ func TestRcsum_partial(t *testing.T) {
 		t.Error("pulled what is not there")
 	}
 }
+
+func TestChecksum_everyLengthAndAlignment_agreesWithNaive(t *testing.T) {
+	ones := make([]byte, 1<<20)
+	for i := range ones {
+		ones[i] = 0xff
+	}
+	for _, p := range [][]byte{pattern(9, 400), ones[:400]} {
+		for n := range 320 {
+			for off := range 16 {
+				if got, want := ^skb.CsumFold(skb.CsumPartial(p[off:off+n], 0)), naiveSum(p[off:off+n]); !same(got, want) {
+					t.Fatalf("%d bytes from %d: sum %#x, want %#x", n, off, got, want)
+				}
+			}
+		}
+	}
+	for _, n := range []int{65535, 1<<20 - 1, 1 << 20} {
+		if got, want := ^skb.CsumFold(skb.CsumPartial(ones[:n], 0xffffffff)), naiveSum(ones[:n]); !same(got, want) {
+			t.Fatalf("%d bytes of ones: sum %#x, want %#x", n, got, want)
+		}
+	}
+}
