@@ -445,7 +445,7 @@ func (r *runner) callConnect(c *call, sc *pdl.Syscall) error {
 		return err
 	}
 	if err == nil && s != nil && s.over {
-		*s = socket{fd: s.fd, scriptFd: s.scriptFd, proto: s.proto, local: s.local, ts: map[uint32]uint32{}}
+		*s = socket{fd: s.fd, scriptFd: s.scriptFd, proto: s.proto, ts: map[uint32]uint32{}}
 	}
 	if err == nil && s != nil && (s.state == fresh || s.proto == protoUDP) { // a call that blocks sends its SYN meanwhile
 		s.state, s.remote = connecting, a
