@@ -231,6 +231,21 @@ func TestIoctl_ethtool(t *testing.T) {
 			get("GEEE", dev, 0x44, 40, 4)
 			get("GFECPARAM", dev, 0x50, 16, 4)
 			get("unknown", dev, 0xffff, 4, 4)
+			if dev != "v0" { // a veth of Linux counts more
+				get("GSTRINGS", dev, 0x1b, 44, 4, 1)
+				get("GSTATS", dev, 0x1d, 8, 4)
+				get("GSSET_INFO", dev, 0x37, 24, 20, 0, 0, 0, 0, 2)
+				get("GSSET_INFO of nothing", dev, 0x37, 24, 20)
+				get("GCHANNELS", dev, 0x3c, 36, 4)
+				get("SCHANNELS", dev, 0x3d, 36, 4)
+			}
+			get("SCOALESCE", dev, 0x0f, 92, 4)
+			get("GGSO", dev, 0x23, 8, 8)
+			get("GSG", dev, 0x18, 8, 8)
+			get("GTXCSUM", dev, 0x16, 8, 8)
+			get("GFEATURES of no block", dev, 0x3a, 8, 4)
+			get("SFEATURES of no block", dev, 0x3b, 8, 4)
+			get("SFEATURES of too many", dev, 0x3b, 8, 4, 99)
 			// Text that names the driver and its kernel is each kernel's own.
 			get("GDRVINFO", dev, 0x03, 196, 4)
 		}
