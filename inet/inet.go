@@ -14,7 +14,6 @@ import (
 	"barewire/inet/ipmr"
 	"barewire/inet/mib"
 	"barewire/inet/neigh"
-	"barewire/inet/nf"
 	"barewire/inet/packet"
 	"barewire/inet/ping"
 	"barewire/inet/raw"
@@ -58,7 +57,7 @@ type Net struct {
 	icmp     *icmp.ICMP
 	igmp     *igmp.IGMP
 	ipmr     *ipmr.Router
-	nf       *nf.NF
+	nf       *Filter
 	udp      *udp.UDP
 	lite     *udp.UDP
 	tcp      *tcp.TCP
@@ -100,7 +99,7 @@ func New(c Config) (*Net, error) {
 	if n.icmp, err = icmp.New(n.ip); err != nil {
 		return nil, fmt.Errorf("inet: icmp: %w", err)
 	}
-	if n.nf, err = nf.New(n.ip); err != nil {
+	if n.nf, err = newFilter(n.ip); err != nil {
 		return nil, fmt.Errorf("inet: netfilter: %w", err)
 	}
 	if n.igmp, err = igmp.New(n.ip); err != nil {
@@ -216,7 +215,7 @@ func (n *Net) MRoute() *ipmr.Router { return n.ipmr }
 func (n *Net) Hooks() *netfilter.Hooks { return &n.ip.Hooks }
 
 // NF returns the packet filter.
-func (n *Net) NF() *nf.NF { return n.nf }
+func (n *Net) NF() *Filter { return n.nf }
 
 // MIB returns the counters.
 func (n *Net) MIB() *mib.MIB { return n.mib }

@@ -101,6 +101,42 @@ func TestImageSize_withinLimits(t *testing.T) {
 	}
 }
 
+// Without what the tags leave out an image is smaller by a sixth, and the program finds everything else.
+func TestImage_withoutFilterAndDHCP(t *testing.T) {
+	whole, err := os.Stat(image(t, echoApp)) // makes the builder
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(t.TempDir(), "small.elf")
+	images.Lock()
+	images.builder.Tags = "nonetfilter,nodhcp"
+	err = images.builder.Build(echoApp, name)
+	images.builder.Tags = ""
+	images.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	small, err := os.Stat(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d KiB, %d KiB with both", small.Size()>>10, whole.Size()>>10)
+	if small.Size() > whole.Size()*5/6 {
+		t.Error("it is no smaller")
+	}
+	m, p := startWired(t, Config{Kernel: name, Memory: 32, CPUs: 2}, Dgram)
+	if _, err := m.Console.WaitFor("^echo: listening", bootTime); err != nil {
+		t.Fatal(err)
+	}
+	mac, err := p.Resolve(guestIP, bootTime)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Ping(mac, guestIP, 1, 1, pattern(1, 56), bootTime); err != nil {
+		t.Error(err)
+	}
+}
+
 // The stock net/http serves 16 connections at once in 24 MiB.
 func TestSmallestMemory_serves(t *testing.T) {
 	m := Start(t, Config{Kernel: image(t, "barewire/apps/web"), Memory: 24, Append: "ip=10.0.2.15::10.0.2.2:255.255.255.0::eth0:off",

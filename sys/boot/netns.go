@@ -7,8 +7,8 @@ import (
 	"barewire/napi"
 	"barewire/skb"
 	"barewire/sys"
+	"barewire/sys/filter"
 	"barewire/sys/genl"
-	"barewire/sys/nfnetlink"
 	"barewire/sys/rtnetlink"
 )
 
@@ -44,7 +44,7 @@ func (b *booting) newNet() (sys.Namespace, error) {
 		end()
 		return sys.Namespace{}, err
 	}
-	rt, _, filter, err := b.route(in)
+	rt, _, endFilter, err := b.route(in)
 	if err != nil {
 		in.Close()
 		end()
@@ -57,14 +57,14 @@ func (b *booting) newNet() (sys.Namespace, error) {
 		b.bringHome(n)
 		b.nets.remove(n)
 		rt.Close()
-		filter.Close()
+		endFilter()
 		in.Close()
 		end()
 	}}, nil
 }
 
 // route makes the namespace's sockets of AF_NETLINK.
-func (b *booting) route(in *inet.Net) (*rtnetlink.Route, *genl.Table, *nfnetlink.Table, error) {
+func (b *booting) route(in *inet.Net) (*rtnetlink.Route, *genl.Table, func(), error) {
 	rt, err := rtnetlink.New(in)
 	if err != nil {
 		return nil, nil, nil, err
@@ -80,8 +80,8 @@ func (b *booting) route(in *inet.Net) (*rtnetlink.Route, *genl.Table, *nfnetlink
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	filter, err := nfnetlink.New(rt.Netlink(), in.NF())
-	return rt, g, filter, err
+	endFilter, err := filter.Open(rt.Netlink(), in)
+	return rt, g, endFilter, err
 }
 
 // nets are the namespaces there are, so that what knows the number of one that

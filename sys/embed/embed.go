@@ -15,7 +15,7 @@ import (
 	"barewire/skb"
 	"barewire/skb/header"
 	"barewire/sys"
-	"barewire/sys/nfnetlink"
+	"barewire/sys/filter"
 	"barewire/sys/rtnetlink"
 )
 
@@ -37,15 +37,15 @@ type Config struct {
 
 // Instance is a stack and the process above it.
 type Instance struct {
-	Sys    Sys
-	kernel *sys.Kernel
-	inet   *inet.Net
-	net    *napi.Net
-	route  *rtnetlink.Route
-	filter *nfnetlink.Table
-	closed sync.Once
-	stop   chan struct{}
-	done   chan struct{}
+	Sys       Sys
+	kernel    *sys.Kernel
+	inet      *inet.Net
+	net       *napi.Net
+	route     *rtnetlink.Route
+	endFilter func() // nil until its sockets are there
+	closed    sync.Once
+	stop      chan struct{}
+	done      chan struct{}
 }
 
 // New makes an instance with the loopback device up.
@@ -86,7 +86,7 @@ func New(c Config) (*Instance, error) {
 		i.Close()
 		return nil, fmt.Errorf("embed: %w", err)
 	}
-	if i.filter, err = nfnetlink.New(i.route.Netlink(), i.inet.NF()); err != nil {
+	if i.endFilter, err = filter.Open(i.route.Netlink(), i.inet); err != nil {
 		i.Close()
 		return nil, fmt.Errorf("embed: %w", err)
 	}
@@ -110,8 +110,8 @@ func (i *Instance) Close() {
 		if i.route != nil {
 			i.route.Close()
 		}
-		if i.filter != nil {
-			i.filter.Close()
+		if i.endFilter != nil {
+			i.endFilter()
 		}
 		if i.inet != nil {
 			i.inet.Close()
