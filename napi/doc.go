@@ -43,8 +43,15 @@
 // is forwarded, or sent in super-packets, is cut again for devices that cannot
 // (gso.go, with the protocols' functions).
 //
+// # Interrupts
+//
+// While packets keep coming polls follow one another and interrupts are off;
+// an idle device interrupts for its first packet. Beyond that an administrator
+// may have interrupts kept off for a while after a poll (moderate.go), and a
+// reader may poll the device itself instead of waiting (busypoll.go). Both are off
+// at first: they trade latency or an idle processor for something.
+//
 // # Not here yet
 //
-// Other queue disciplines, RPS, busy polling and threaded
-// NAPI, more than one SoftNet per stack, VLAN and bridge devices, XDP.
+// Other queue disciplines, threaded NAPI, VLAN and bridge devices, XDP.
 package napi

@@ -19,7 +19,7 @@ func TestKnobs_areThere(t *testing.T) {
 
 // knobs boots the echo with kernel parameters and arguments, and returns the
 // machine, the namespace at its other end, and a socket to it.
-func knobs(t testing.TB, parameters, args string) (*VM, *Namespace, *net.UDPConn) {
+func knobs(t testing.TB, cpus int, parameters, args string) (*VM, *Namespace, *net.UDPConn) {
 	t.Helper()
 	if err := CanNamespace(); err != nil {
 		t.Skip(err)
@@ -33,7 +33,7 @@ func knobs(t testing.TB, parameters, args string) (*VM, *Namespace, *net.UDPConn
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := Start(t, Config{Kernel: image(t, guests+"knobs"), Append: ipParam + " " + parameters + " -- " + args, NICs: []NIC{{NoPcap: true, Backend: tap}}})
+	m := Start(t, Config{Kernel: image(t, guests+"knobs"), CPUs: cpus, Append: ipParam + " " + parameters + " -- " + args, NICs: []NIC{{NoPcap: true, Backend: tap}}})
 	if _, err := m.Console.WaitFor("^echoes$", bootTime); err != nil {
 		t.Fatal(err)
 	}
@@ -105,14 +105,16 @@ func TestKnobs_readersPoll(t *testing.T) {
 	const rounds = 300
 	for _, x := range []struct {
 		name, parameters string
+		cpus             int
 		busy             bool
 	}{
-		{"default", "", false},
-		{"busy_read", "sysctl.net.core.busy_read=20000", true},
-		{"busy_poll", "sysctl.net.core.busy_poll=20000", true},
+		{"default", "", 1, false},
+		{"busy_read", "sysctl.net.core.busy_read=20000", 1, true},
+		{"busy_poll", "sysctl.net.core.busy_poll=20000", 1, true},
+		{"busy_poll on 2 CPUs", "sysctl.net.core.busy_poll=20000", 2, true},
 	} {
 		t.Run(x.name, func(t *testing.T) {
-			m, _, c := knobs(t, x.parameters, "")
+			m, _, c := knobs(t, x.cpus, x.parameters, "")
 			median, fast, n := echoes(t, c, rounds)
 			idle, err := m.CPUShare(500 * time.Millisecond)
 			if err != nil {
@@ -142,7 +144,7 @@ func TestKnobs_pausesBetweenPolls(t *testing.T) {
 		{"default", ""}, {"rx-usecs", "rx-usecs=200"}, {"defer", "defer=1 timeout=200000"},
 	} {
 		t.Run(x.name, func(t *testing.T) {
-			_, _, c := knobs(t, "", x.args)
+			_, _, c := knobs(t, 1, "", x.args)
 			before := counters(t, c)
 			for range packets / 10 {
 				for range 10 {
@@ -177,7 +179,7 @@ func BenchmarkKnobs(b *testing.B) {
 	for i := range 4 * len(settings) {
 		args := settings[i%len(settings)]
 		b.Run("with "+args, func(b *testing.B) {
-			_, ns, c := knobs(b, "", args)
+			_, ns, c := knobs(b, 1, "", args)
 			var conn net.Conn
 			if err := ns.Do(func() (err error) {
 				conn, err = net.DialTCP("tcp4", nil, net.TCPAddrFromAddrPort(netip.AddrPortFrom(guestIP, 9)))
