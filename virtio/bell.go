@@ -102,6 +102,10 @@ func (b *Bell) ring(now int64) {
 	b.q.Notify()
 }
 
+// Held reports whether buffers wait. Those that are added to them will be
+// notified of together, or, if somebody rang meanwhile, with Ring(true, n).
+func (b *Bell) Held() bool { return b.held.Load() != 0 }
+
 // Flush tells the device now of what is held back.
 func (b *Bell) Flush() {
 	if b.held.Swap(0) != 0 {

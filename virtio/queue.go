@@ -325,6 +325,15 @@ func (q *Queue) Publish() (notify bool) {
 	return q.published-ev-1 < q.published-old
 }
 
+// Show is Publish to a device that will be notified anyhow: nothing needs to be
+// read from it, so no barrier is needed either.
+func (q *Queue) Show() {
+	if q.next != q.published && q.err == nil {
+		q.published = q.next
+		atomic.StoreUint32(q.availWord, uint32(q.published)<<16|q.flags)
+	}
+}
+
 // store writes a word of the ring before anything is loaded from it.
 func (q *Queue) store(p *uint32, v uint32) {
 	atomic.StoreUint32(p, v)

@@ -435,3 +435,29 @@ func BenchmarkQueue(b *testing.B) {
 		})
 	}
 }
+
+func TestQueue_armed_onlyWhileAnOutstandingBufferWillInterrupt(t *testing.T) {
+	for _, feats := range []uint64{0, virtio.FeatEventIdx} {
+		r := newRing(t, 8, 0, feats)
+		if r.Armed() {
+			t.Errorf("features %#x: armed with nothing out", feats)
+		}
+		r.add(1, 0, 0)
+		r.Show()
+		if r.Armed() {
+			t.Errorf("features %#x: armed with callbacks off", feats)
+		}
+		r.EnableCBDelayed()
+		if !r.Armed() {
+			t.Errorf("features %#x: not armed with callbacks on", feats)
+		}
+		r.dev.Process(ringQ)
+		if _, _, ok := r.Get(); !ok {
+			t.Fatal("what was shown is not used")
+		}
+		if r.Armed() {
+			t.Errorf("features %#x: armed after the last buffer", feats)
+		}
+		r.DisableCB()
+	}
+}

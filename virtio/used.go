@@ -129,6 +129,15 @@ func (q *Queue) EnableCBDelayed() (pending bool) {
 	return uint16(atomic.LoadUint32(q.usedWord)>>16)-q.lastUsed > n
 }
 
+// Armed reports whether an interrupt is asked for that one of the buffers which
+// are out will raise.
+func (q *Queue) Armed() bool {
+	if !q.cfg.EventIdx {
+		return q.flags == 0 && q.published != q.lastUsed
+	}
+	return q.event-q.lastUsed < q.published-q.lastUsed
+}
+
 func (q *Queue) setEvent(ev uint16) {
 	q.event = ev
 	q.store(q.usedEvent, uint32(ev))

@@ -80,11 +80,19 @@ func (d *Device) StartXmit(_ *napi.NetDevice, nq *napi.TxQueue, batch []*skb.Buf
 	if tx.q.Err() == nil && (n < len(batch) || tx.q.Free() < tx.reserve) {
 		tx.stop(d.net.Clock().Now())
 	}
-	notify := tx.q.Publish()
+	held := tx.bell.Held()
+	notify := held
+	if held {
+		tx.q.Show()
+	} else {
+		notify = tx.q.Publish()
+	}
 	// The poll that comes without an interrupt sees what is sent, unless it is to
 	// make room.
 	pending := false
-	if tx.stopped || !p.napi.PollsSoon() {
+	if held && tx.q.Armed() && !tx.stopped {
+		// An interrupt will come of those that wait.
+	} else if tx.stopped || !p.napi.PollsSoon() {
 		pending = tx.arm()
 	}
 	err := tx.q.Err()
