@@ -157,6 +157,9 @@ func sysAllocOS(n uintptr, _ string) unsafe.Pointer {
 }
 
 func sysFreeOS(v unsafe.Pointer, n uintptr) {
+	if bwReserved.base != 0 && uintptr(v) >= bwReserved.base {
+		return // only the runtime's own tests give reservations back
+	}
 	systemstack(func() {
 		lock(&bwMem.lock)
 		bwMemInsert(uintptr(v), uintptr(v)+alignUp(n, physPageSize))
