@@ -274,6 +274,8 @@ func TestGRO_forwardedFlow_sameFramesAgain(t *testing.T) {
 		{"ECE", run(10, func(i int, x *groSeg) { x.flags = uint8(i/5) * header.TCPEce }), 8},
 		{"CWR at first", run(10, at(0, func(x *groSeg) { x.flags = header.TCPCwr })), 8},
 		{"CWR within", run(10, at(4, func(x *groSeg) { x.flags = header.TCPCwr })), 7},
+		{"CWR throughout", run(10, func(i int, x *groSeg) { x.flags = header.TCPCwr }), 9}, // of accurate ECN
+		{"ACE counts on", run(10, func(i int, x *groSeg) { x.flags = header.TCPCwr | uint8(i/5)*header.TCPEce }), 8},
 		{"CE", run(10, func(i int, x *groSeg) { x.tos = uint8(i/5) * 3 }), 8},
 		{"TTL", run(10, func(i int, x *groSeg) { x.ttl = uint8(i / 5) }), 8},
 		{"one identification", run(10, func(i int, x *groSeg) { x.id = 0 }), 9},
