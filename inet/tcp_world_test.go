@@ -78,7 +78,8 @@ func newTCPWorld(t *testing.T, seed uint64, losses ...float64) *tcpWorld {
 		}
 		check(t, (*n).Dev().Sysctl().Set("net.ipv4.tcp_congestion_control", []string{"cubic", "reno", "bbr"}[r.IntN(3)]))
 		if r.IntN(3) == 0 {
-			check(t, (*n).Dev().Sysctl().Set("net.ipv4.tcp_ecn", "1"))
+			check(t, (*n).Dev().Sysctl().Set("net.ipv4.tcp_ecn", []string{"1", "3", "3", "4", "5"}[seed%5]))
+			check(t, (*n).Dev().Sysctl().Set("net.ipv4.tcp_ecn_option", []string{"0", "1", "2"}[seed%3]))
 		}
 		check(t, (*n).Dev().Sysctl().Set("net.ipv4.tcp_mtu_probing", []string{"0", "0", "1", "2"}[r.IntN(4)]))
 		if cfg.Loss > 0.1 {
