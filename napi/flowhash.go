@@ -2,7 +2,6 @@ package napi
 
 import (
 	"encoding/binary"
-	"math/bits"
 
 	"barewire/skb"
 	"barewire/skb/header"
@@ -56,17 +55,5 @@ func hasPorts(proto uint8) bool {
 	return proto == header.ProtoTCP || proto == header.ProtoUDP || proto == sctp || proto == udplite
 }
 
-func (n *Net) keyHash() {
-	var k [24]byte
-	n.rand(k[:])
-	for i := range n.hashKey {
-		n.hashKey[i] = binary.LittleEndian.Uint64(k[8*i:])
-	}
-}
-
 // hash mixes a flow's keys with the stack's secret; never 0.
-func (n *Net) hash(a, b uint64) uint32 {
-	hi, lo := bits.Mul64(a^n.hashKey[0], b^n.hashKey[1])
-	hi, lo = bits.Mul64(hi^lo^n.hashKey[2], 0x9e3779b97f4a7c15)
-	return max(uint32(hi^lo), 1)
-}
+func (n *Net) hash(a, b uint64) uint32 { return max(uint32(n.flowKey.Quick2(a, b)), 1) }

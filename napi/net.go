@@ -12,6 +12,7 @@ import (
 	"barewire/napi/proc"
 	"barewire/napi/sysctl"
 	"barewire/skb"
+	"barewire/skb/siphash"
 )
 
 // Config is what a stack is made of. The zero value is usable.
@@ -47,7 +48,7 @@ type Net struct {
 	cpuNow func() int
 	conf   softConf
 
-	hashKey   [3]uint64 // of flows
+	flowKey   siphash.Key // of the hash of flows
 	sockFlows atomic.Pointer[sockFlows]
 
 	timers *Timers
@@ -121,7 +122,7 @@ func New(cfg Config) (*Net, error) {
 	n.soft = n.softs[0]
 	n.timers = newTimers(n.clock, func() { n.soft.raise(softirqTimer) })
 	if cfg.CPUs > 1 { // one alone steers nothing
-		n.keyHash()
+		n.flowKey = siphash.NewKey(n.rand)
 	}
 	n.registerSettings()
 	n.rpsSettings()

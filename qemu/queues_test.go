@@ -126,7 +126,7 @@ func echoOver(c net.Conn, data []byte) (err error) {
 	return err
 }
 
-// What four streams in and out carry on one processor and on two; a figure, since
+// What eight streams in and out carry on one processor and on two; a figure, since
 // the host has other things to do.
 func TestQueues_ThroughputOnTwo(t *testing.T) {
 	if testing.Short() {
@@ -138,7 +138,7 @@ func TestQueues_ThroughputOnTwo(t *testing.T) {
 			var bytes atomic.Int64
 			var all sync.WaitGroup
 			end := time.Now().Add(2 * time.Second)
-			for range 4 {
+			for range 8 {
 				all.Go(func() {
 					conn, err := ns.connect("tcp", queuesGuest+":"+port)
 					if err != nil {

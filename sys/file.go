@@ -41,14 +41,20 @@ type File struct {
 
 // newFile makes a file with one reference, the caller's.
 func (k *Kernel) newFile(ops fileOps, flags uint32) *File {
-	f := &File{k: k, ops: ops, ino: k.nextIno.Add(1)}
+	f := &File{}
+	k.initFile(f, ops, flags)
+	return f
+}
+
+// initFile is newFile in memory that the caller has.
+func (k *Kernel) initFile(f *File, ops fileOps, flags uint32) {
+	f.k, f.ops, f.ino = k, ops, k.nextIno.Add(1)
 	f.wait = &f.own
 	if t, ok := ops.(*tty); ok {
 		f.wait = &t.queue
 	}
 	f.flags.Store(flags &^ (syscall.O_CLOEXEC | syscall.O_CREAT | syscall.O_EXCL | syscall.O_NOCTTY | syscall.O_TRUNC))
 	f.refs.Store(1)
-	return f
 }
 
 func (f *File) nonblock() bool { return f.flags.Load()&syscall.O_NONBLOCK != 0 }

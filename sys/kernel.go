@@ -98,6 +98,7 @@ type Kernel struct {
 	boot      int64 // Clock at New
 	files     fdTable
 	frames    sync.Pool // *frame
+	names     sync.Pool // *[sock.MaxAddr]byte
 	nextIno   atomic.Uint64
 	console   *File
 	mm        memory

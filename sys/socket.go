@@ -47,9 +47,27 @@ func errno(err error) Errno {
 // waiters.
 func (k *Kernel) newSocketFile(s *sock.Socket, flags uintptr, ns *netns) *File {
 	k.getNetns(ns) // of a goroutine in it, or of a socket: it is there
-	f := k.newFile(&sockFile{s: s, ns: ns}, syscall.O_RDWR|uint32(flags)&syscall.O_NONBLOCK)
-	s.SetNotify(f.wait.wake)
-	return f
+	m := &struct {
+		f    File
+		ops  sockFile
+		wake func(events uint16)
+	}{}
+	m.ops.s, m.ops.ns = s, ns
+	k.initFile(&m.f, &m.ops, syscall.O_RDWR|uint32(flags)&syscall.O_NONBLOCK)
+	m.wake = m.f.wait.wake
+	s.KeepNotify(&m.wake)
+	return &m.f
+}
+
+// nameBuf returns room for a socket address, empty. Its user gives it back to
+// k.names.
+func (k *Kernel) nameBuf() *[sock.MaxAddr]byte {
+	p, ok := k.names.Get().(*[sock.MaxAddr]byte)
+	if !ok {
+		return new([sock.MaxAddr]byte)
+	}
+	clear(p[:])
+	return p
 }
 
 // getSocket looks up a descriptor that must be a socket: EBADF, ENOTSOCK
@@ -321,8 +339,9 @@ func sysBind(k *Kernel, a args) (uintptr, Errno) {
 		return 0, e
 	}
 	defer f.put()
-	var sa [sock.MaxAddr]byte
-	n, e := k.addrFrom(a.a1, a.a2, &sa)
+	sa := k.nameBuf()
+	defer k.names.Put(sa)
+	n, e := k.addrFrom(a.a1, a.a2, sa)
 	if e != 0 {
 		return 0, e
 	}
@@ -335,8 +354,9 @@ func sysConnect(k *Kernel, a args) (uintptr, Errno) {
 		return 0, e
 	}
 	defer f.put()
-	var sa [sock.MaxAddr]byte
-	n, e := k.addrFrom(a.a1, a.a2, &sa)
+	sa := k.nameBuf()
+	defer k.names.Put(sa)
+	n, e := k.addrFrom(a.a1, a.a2, sa)
 	if e != 0 {
 		return 0, e
 	}
@@ -383,13 +403,14 @@ func sysAccept4(k *Kernel, a args) (uintptr, Errno) {
 	}
 	nf := k.newSocketFile(c, a.a3, s.ns)
 	if a.a1 != 0 {
-		var sa [sock.MaxAddr]byte
+		sa := k.nameBuf()
+		defer k.names.Put(sa)
 		n, err := c.AcceptedName(sa[:])
 		if err != nil {
 			nf.put()
 			return 0, syscall.ECONNABORTED
 		}
-		if e := k.addrTo(&sa, n, a.a1, a.a2); e != 0 {
+		if e := k.addrTo(sa, n, a.a1, a.a2); e != 0 {
 			nf.put()
 			return 0, e
 		}
@@ -407,12 +428,13 @@ func (k *Kernel) getname(a args, peer bool) (uintptr, Errno) {
 		return 0, e
 	}
 	defer f.put()
-	var sa [sock.MaxAddr]byte
+	sa := k.nameBuf()
+	defer k.names.Put(sa)
 	n, err := s.Getname(peer, sa[:])
 	if err != nil {
 		return 0, errno(err)
 	}
-	return 0, k.addrTo(&sa, n, a.a1, a.a2)
+	return 0, k.addrTo(sa, n, a.a1, a.a2)
 }
 
 func sysShutdown(k *Kernel, a args) (uintptr, Errno) {

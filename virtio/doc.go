@@ -11,8 +11,8 @@
 //
 // Interrupts are requested by the transport through the functions in its
 // configuration: one line for MMIO and INTx, one MSI-X vector for the
-// configuration and one per queue where there are enough. Handlers run on the
-// platform's interrupt goroutine and do no work but schedule some.
+// configuration and one per queue, or per two queues, where there are enough, on the
+// processor that the driver names. Handlers run on that one's interrupt goroutine and do no work but schedule some.
 //
 // # Trust
 //

@@ -76,3 +76,28 @@ func TestRate_measuredOverTime_closer(t *testing.T) {
 		t.Errorf("nonsense: %d Hz", got)
 	}
 }
+
+// A processor that still has the old clock and one that has the new one read the same until the new rate begins.
+func TestAdjust_aheadOfTime_bothClocksAgreeUntilThen(t *testing.T) {
+	old := New(1000, 5000, 2.5e9)
+	later := old.Adjust(1e9, 2.6e9)
+	for _, c := range []uint64{1000, 1001, 12345, 5e8, 1e9 - 1, 1e9} {
+		if d := old.At(c) - later.At(c); d < -1 || d > 1 {
+			t.Errorf("at %d: %d and %d", c, old.At(c), later.At(c))
+		}
+		if later.Begun(c) != (c == 1e9) {
+			t.Errorf("begun at %d: %v", c, later.Begun(c))
+		}
+	}
+	if got, want := later.At(1e9+2.6e9)-later.At(1e9), int64(1e9); got < want-1 || got > want+1 {
+		t.Errorf("a second of the new rate takes %d ns", got)
+	}
+	last := int64(0)
+	for c := uint64(1e9 - 1000); c < 1e9+1000; c++ {
+		now := later.At(c)
+		if now < last {
+			t.Fatalf("at %d the clock steps back by %d ns", c, last-now)
+		}
+		last = now
+	}
+}

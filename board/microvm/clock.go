@@ -249,6 +249,15 @@ func refineClock() {
 		if d := int64(hz - clk.hz); d > off || -d > off {
 			continue // not a refinement: the reference stood still (a paused machine)
 		}
-		setRate(rdtsc(), hz)
+		// With other CPUs reading it, the clock is changed ahead of time: whoever reads the old one until the new one
+		// is seen everywhere must get what the new one says.
+		begin := rdtsc()
+		if !clockUse.Begun(begin) {
+			continue
+		}
+		if CPUs() > 1 {
+			begin += clk.hz / 4
+		}
+		setRate(begin, hz)
 	}
 }

@@ -10,12 +10,18 @@
 // the interrupt goroutine. tamago's goos, lapic and uart packages are used as they are; its amd64 package is not: its
 // interrupts come through os/signal, its page tables need 1 GiB pages, its clock panics without kvmclock.
 //
+// # Processors
+//
+// setup also starts the other CPUs that ACPI lists (smp.go), one after another; each loads its own descriptor tables and
+// halts until the runtime gives it an M. [CPUs] and [CPU] tell how many run and which one the caller is on. What they share here is either
+// written before they start (tables, the clock's first rate), or has a lock: the I/O APICs' registers, PCI configuration, page tables.
+//
 // # Memory layout
 //
 // Virtual is physical everywhere (a device may be given any Go pointer; the heap does not move).
 //
 //	0                   not mapped: a nil dereference faults
-//	0x1000-0x9ffff      conventional memory, read-write, not used
+//	0x1000-0x9ffff      conventional memory, read-write, not used but for one page that the other CPUs start in
 //	0x200000-           the image: text read-execute, constants read-only, data read-write
 //	                    within its data: the boot stack, with an unmapped guard page below it
 //	all other RAM       read-write, never executable; 2 MiB pages, 4 KiB at edges; page tables first, then the Go heap;
@@ -24,7 +30,7 @@
 //
 // # Interrupts
 //
-// A handler is a function run in goroutine context by the one interrupt goroutine, never in the ISR:
+// A handler is a function run in goroutine context by its CPU's interrupt goroutine, never in the ISR:
 //
 //	err := dev.MMIO.RequestIRQ(func() bool { ... })          // a virtio-mmio slot's line, by RequestIRQ(IRQ{GSI: n}, ...)
 //	err := dev.PCI.RequestVector(entry, cpu, func() { ... }) // an MSI-X table entry, by RequestMSI

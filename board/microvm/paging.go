@@ -2,7 +2,10 @@
 
 package microvm
 
-import "unsafe"
+import (
+	"sync"
+	"unsafe"
+)
 
 // Page tables: four levels (Intel SDM vol. 3, 4.5), identity-mapped, built once at boot and added to by MapMMIO. They are only
 // ever added to: a CPU keeps nothing in its TLB about what is not mapped (SDM vol. 3, 4.10.2), so no other CPU needs to be told.
@@ -25,6 +28,8 @@ type table [512]uint64
 var (
 	root   *table
 	tables struct{ next, end uintptr } // memory for page tables, taken page by page
+
+	tablesLock sync.Mutex // of what is added once the heap exists
 )
 
 // newTable takes a zeroed page. nil when the pool is used up.
@@ -97,6 +102,8 @@ func MapMMIO(p uintptr, size uintptr) unsafe.Pointer {
 	if size == 0 || hi <= lo || p == 0 || uint64(hi) > pteAddr {
 		return nil
 	}
+	tablesLock.Lock()
+	defer tablesLock.Unlock()
 	for q := lo; q < hi; q += page {
 		e := entry(q, 1)
 		if e == nil {

@@ -18,13 +18,26 @@ type busyPolling struct {
 	napi   atomic.Uint32 // NAPI that its last packet came by, 0 for none (sk_napi_id)
 	usecs  atomic.Int32  // SO_BUSY_POLL: how long a read that would wait polls
 	budget atomic.Int32  // SO_BUSY_POLL_BUDGET, 0 for the usual
+	rxHash atomic.Uint32 // of its flow, if packets are steered, or 0 (sk_rxhash)
 }
 
-// MarkNAPI notes where a packet came from (Linux: sk_mark_napi_id). Protocols
+// MarkNAPI notes where a packet came from, and its flow (Linux: sk_mark_napi_id,
+// sock_rps_save_rxhash). Protocols
 // call it for each that is for sk.
 func (sk *Sock) MarkNAPI(b *skb.Buff) {
 	if b.NapiID != 0 && sk.busy.napi.Load() != b.NapiID {
 		sk.busy.napi.Store(b.NapiID)
+	}
+	if b.Hash != 0 && sk.busy.rxHash.Load() != b.Hash {
+		sk.busy.rxHash.Store(b.Hash)
+	}
+}
+
+// recordFlow notes that sk is used on this processor, so that its packets may come
+// there (Linux: sock_rps_record_flow). Process context.
+func (sk *Sock) recordFlow() {
+	if h := sk.busy.rxHash.Load(); h != 0 && sk.limits != nil && sk.limits.net != nil {
+		sk.limits.net.RecordFlow(h)
 	}
 }
 

@@ -104,6 +104,7 @@ func (s *Socket) SendMsg(m *Msg, flags int) (int, error) {
 	if m.NameLen < 0 || m.NameLen > MaxAddr {
 		return 0, syscall.EINVAL
 	}
+	s.SK.recordFlow()
 	return s.Ops.SendMsg(m, flags)
 }
 
@@ -112,6 +113,7 @@ func (s *Socket) SendMsg(m *Msg, flags int) (int, error) {
 // m.ControlLen and m.Flags are set on return.
 func (s *Socket) RecvMsg(m *Msg, flags int) (int, error) {
 	m.NameLen, m.ControlLen, m.Flags = 0, 0, 0
+	s.SK.recordFlow()
 	return s.Ops.RecvMsg(m, flags)
 }
 
@@ -174,6 +176,10 @@ func (s *Socket) Poll() uint16 { return s.Ops.Poll() }
 // block and must tolerate spurious calls. After SetNotify returned the caller
 // should Poll once, for events that came before.
 func (s *Socket) SetNotify(fn func(events uint16)) { s.SK.setNotify(fn) }
+
+// KeepNotify is SetNotify with a function that lies in memory of the caller's,
+// who does not change it while the socket has it.
+func (s *Socket) KeepNotify(fn *func(events uint16)) { s.SK.notify.Store(fn) }
 
 // Release ends the socket (Linux: sock_release): bindings go, queued data is
 // freed, waiting calls return. Further calls of Release do nothing.

@@ -22,6 +22,15 @@
 // for them is only asked for when somebody waits: the ring is getting full, or
 // a packet in flight has a destructor, that is, a sock is charged for it.
 //
+// # Several processors
+//
+// With VIRTIO_NET_F_MQ there is a pair of a receive and a transmit queue for each
+// processor, as far as the device has them, with its own NAPI context and MSI-X
+// vectors (pairs.go). Which pair a flow comes by is the device's affair, which
+// follows the flow's packets that were sent: RSS and HASH_REPORT are not taken up.
+// A device that says it has more than it can have, or will not use them, works with
+// one pair.
+//
 // # A broken device
 //
 // A device that breaks the rules gets no further chance to: the driver takes

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"runtime"
 	"slices"
 	"time"
 
@@ -78,10 +79,14 @@ var sections = []Section{
 			name string
 			peer Peer
 			cpus int
-		}{{table.Barewire2, p.Barewire, 2}, {table.Barewire, p.Barewire, 1}, {table.Linux2, p.Linux, 2}, {table.Linux, p.Linux, 1}} {
+		}{{table.Barewire2, p.Barewire, 2}, {table.Barewire, p.Barewire, 1}, {table.Linux2, p.Linux, 2}, {table.Linux, p.Linux, 1}, {table.Ring2, p.Ring, 2}, {table.Ring, p.Ring, 1}} {
 			card := one(true)
 			card.CPUs = s.cpus
-			l = append(l, side{s.name, s.peer, []run{{card, []Load{tcpIn, httpKeep}, ""}, {router(s.cpus, ""), []Load{forward}, ""}, {router(s.cpus, "rules"), []Load{forwardNAT}, ""}}})
+			runs := []run{{card, []Load{tcpIn, httpKeep}, ""}, {router(s.cpus, ""), []Load{forward}, ""}, {router(s.cpus, "rules"), []Load{forwardNAT}, ""}}
+			if s.name == table.Ring2 || s.name == table.Ring {
+				runs = runs[1:2] // it does nothing else
+			}
+			l = append(l, side{s.name, s.peer, runs})
 		}
 		return l
 	}},
@@ -155,6 +160,9 @@ func (p *Plan) Measure(ctx context.Context, peers *Peers, group string) ([]*tabl
 		if group == table.Offloads {
 			t.garbage = table.New(table.Garbage, "Scheduling latency and garbage collection of the program under each load")
 			l = append(l, t.garbage)
+		}
+		if n := runtime.NumCPU(); group == table.SMP && n < 4 {
+			t.main.Note("The host has %d processors for those of the guest, QEMU's own thread and the load, which want 4: two of a guest's cannot do twice as much here.", n)
 		}
 		return l, p.turns(ctx, t, s.sides(peers))
 	}

@@ -26,6 +26,7 @@ const (
 	Ring      = "ring" // the reflector
 	Barewire2 = "barewire, 2 CPUs"
 	Linux2    = "Linux, 2 CPUs"
+	Ring2     = "ring, 2 CPUs"
 )
 
 // Figures.
