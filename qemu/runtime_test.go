@@ -14,7 +14,7 @@ import (
 // judge itself it does; clocks, idleness and memory are judged from here.
 
 func TestGuest_Runtime(t *testing.T) {
-	for _, name := range []string{"sched", "sleep", "spin", "vector", "gc", "early"} {
+	for _, name := range []string{"sched", "sleep", "spin", "vector", "move", "gc", "early"} {
 		t.Run(name, func(t *testing.T) {
 			m := pass(t, Config{Memory: 64}, "rt", name, 2*time.Minute)
 			t.Log(m.Console.Tail(2))

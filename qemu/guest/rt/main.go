@@ -11,6 +11,7 @@
 //	rt idle        sleeps for 10 s: the host measures its own CPU time
 //	rt mem         prints "ram <bytes>" and allocates three quarters of it
 //	rt vector      vector registers survive preemption
+//	rt move        copies of all lengths, alignments and overlaps move what they should, and nothing else
 //	rt early       a package drew random numbers before the kernel was up
 package main
 
@@ -31,7 +32,7 @@ import (
 func main() {
 	tests := map[string]func() error{
 		"sleep": sleep, "spin": spin, "gc": gc, "sched": sched, "args": args, "clock": clock, "wall": wall, "idle": idle,
-		"mem": mem, "vector": vector, "early": drawn,
+		"mem": mem, "vector": vector, "move": move, "early": drawn,
 	}
 	if len(os.Args) < 2 || tests[os.Args[1]] == nil {
 		fmt.Println("FAIL: no such test:", os.Args)
@@ -42,6 +43,36 @@ func main() {
 		os.Exit(1)
 	}
 	fmt.Println("PASS")
+}
+
+// move compares copies with what a loop over the bytes says.
+func move() error {
+	const room = 9000
+	before, got := make([]byte, room), make([]byte, room)
+	for i := range before {
+		before[i] = byte(i * 31 >> 3)
+	}
+	for n := 0; n < 4500; n += 1 + n/60 {
+		for _, from := range []int{0, 1, 5, 8, 100} {
+			for _, to := range []int{0, 3, 8, 64, 101, 4096} {
+				if to+n > room {
+					continue
+				}
+				copy(got, before)
+				copy(got[to:to+n], got[from:from+n])
+				for i, b := range got {
+					want := before[i]
+					if i >= to && i < to+n {
+						want = before[i-to+from]
+					}
+					if b != want {
+						return fmt.Errorf("%d bytes from %d to %d: byte %d is %#x, want %#x", n, from, to, i, b, want)
+					}
+				}
+			}
+		}
+	}
+	return nil
 }
 
 func drawn() error {
