@@ -1,12 +1,14 @@
 package guest
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"barewire/qemu"
 	"barewire/qemu/bench/table"
@@ -47,11 +49,12 @@ type Peers struct {
 }
 
 // Build builds the images. dir keeps them, root is the repository's folder.
-func Build(root, dir string) (*Peers, error) {
+func Build(ctx context.Context, root, dir string) (*Peers, error) {
 	module := filepath.Join(root, "qemu/bench")
 	build := func(out string, args ...string) (string, error) {
 		out = filepath.Join(dir, out)
-		cmd := exec.Command("go", append(append([]string{}, args[:len(args)-1]...), "-o", out, args[len(args)-1])...)
+		cmd := exec.CommandContext(ctx, "go", append(append([]string{}, args[:len(args)-1]...), "-o", out, args[len(args)-1])...)
+		cmd.WaitDelay = time.Second
 		cmd.Dir, cmd.Env = module, append(os.Environ(), "CGO_ENABLED=0")
 		if b, err := cmd.CombinedOutput(); err != nil {
 			return "", fmt.Errorf("building %s: %w\n%s", args[len(args)-1], err, b)

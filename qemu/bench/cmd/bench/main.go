@@ -148,7 +148,10 @@ func measure(ctx context.Context, root string, a amount, only []string, say io.W
 				return fmt.Errorf("%w; without that there is -only %s", err, table.Native)
 			}
 			if peers == nil {
-				if peers, err = guest.Build(root, dir); err != nil {
+				if peers, err = guest.Build(ctx, root, dir); err != nil {
+					if ctx.Err() != nil {
+						return errors.New("interrupted before anything was measured")
+					}
 					return err
 				}
 			}
