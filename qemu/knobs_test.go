@@ -45,29 +45,35 @@ func knobs(t testing.TB, cpus int, parameters, args string) (*VM, *Namespace, *n
 	return m, ns, c
 }
 
-// ask sends a datagram until it is answered and returns the answer.
-func ask(t testing.TB, c *net.UDPConn, b []byte) []byte {
+// ask sends a datagram until one that answers it comes back, and returns that and
+// how often it was sent. An answer that was late is not taken for another's.
+func ask(t testing.TB, c *net.UDPConn, b []byte, answers func(b []byte) bool) (answer []byte, sent int) {
 	t.Helper()
 	in := make([]byte, 4096)
-	for range 20 {
+	for sent := 1; sent <= 20; sent++ {
 		if _, err := c.Write(b); err != nil {
 			t.Fatal(err)
 		}
-		c.SetReadDeadline(time.Now().Add(time.Second))
-		if n, err := c.Read(in); err == nil {
-			return in[:n]
+		for c.SetReadDeadline(time.Now().Add(time.Second)); ; {
+			n, err := c.Read(in)
+			if err != nil {
+				break
+			}
+			if answers(in[:n]) {
+				return in[:n], sent
+			}
 		}
 	}
 	t.Fatal("no answer")
-	return nil
+	return nil, 0
 }
 
 // counters asks the echo for the driver's counters.
 func counters(t testing.TB, c *net.UDPConn) map[string]int {
 	t.Helper()
 	m := map[string]int{}
-	text := string(ask(t, c, []byte("counters")))
-	for line := range strings.Lines(text) {
+	text, _ := ask(t, c, []byte("counters"), func(b []byte) bool { return strings.HasPrefix(string(b), "rx_queue") })
+	for line := range strings.Lines(string(text)) {
 		var name string
 		var n int
 		if _, err := fmt.Sscan(line, &name, &n); err != nil {
@@ -82,12 +88,14 @@ func counters(t testing.TB, c *net.UDPConn) map[string]int {
 // fastest tenth and what the counters counted meanwhile.
 func echoes(t *testing.T, c *net.UDPConn, rounds int) (median, fast time.Duration, counted map[string]int) {
 	t.Helper()
-	ask(t, c, make([]byte, 64))
 	before := counters(t, c)
 	took := make([]time.Duration, rounds)
 	for i := range took {
+		b := fmt.Appendf(nil, "%064d", i)
 		start := time.Now()
-		ask(t, c, make([]byte, 64))
+		if _, sent := ask(t, c, b, func(in []byte) bool { return string(in) == string(b) }); sent > 1 {
+			t.Logf("datagram %d was sent %d times", i, sent)
+		}
 		took[i] = time.Since(start)
 	}
 	counted = counters(t, c)
