@@ -20,7 +20,7 @@ type UDP struct {
 	proto  uint8
 	lite   bool
 
-	rx      []rxCount // by processor, skb.Buff.CPU
+	rx      []rxCount    // by processor, skb.Buff.CPU
 	inuse   atomic.Int64 // socks with a port
 	rmemMin atomic.Int32 // what a sock may hold when memory is short, bytes
 	wmemMin atomic.Int32 // kept, as in Linux, without a use
