@@ -71,6 +71,13 @@ func NewBuilder() (*Builder, error) {
 	return b, nil
 }
 
+// In returns a builder like b that keeps its scratch files in dir, so that both may build at a time. It is not closed.
+func (b *Builder) In(dir string) *Builder {
+	c := *b
+	c.work = dir
+	return &c
+}
+
 // Close lets the derived GOROOT go.
 func (b *Builder) Close() error {
 	os.RemoveAll(b.work) // scratch: what cannot be removed now is the temporary folder's business

@@ -35,40 +35,61 @@ type Runner struct {
 	Logs    string    // folder that keeps every console's output as PACKAGE.log, "" for none
 }
 
-// Run builds e's tests, boots them and returns what happened. It has no error: whatever goes wrong is the result.
-func (r *Runner) Run(e *Entry) *Result {
-	res := &Result{Entry: e, Outcome: &Outcome{}}
-	dir, err := os.MkdirTemp("", "barewire-std-")
-	if err != nil {
-		res.Broken = err.Error()
-		return res
+// An Image is a package's tests, built and ready to boot, or what went wrong.
+type Image struct {
+	entry   *Entry
+	dir     string
+	machine vm.Config
+	broken  string
+}
+
+// Build builds e's tests. It has no error: whatever goes wrong is the result of booting. Several may be built at a
+// time. The caller ends with Remove.
+func (r *Runner) Build(e *Entry) *Image {
+	m := &Image{entry: e, machine: r.Machine}
+	var err error
+	if m.dir, err = os.MkdirTemp("", "barewire-std-"); err != nil {
+		m.broken = err.Error()
+		return m
 	}
-	defer os.RemoveAll(dir)
 	var messages bytes.Buffer
-	r.Builder.Verbose, r.Builder.Tags = &messages, e.Tags
-	c := r.Machine
-	c.Kernel = filepath.Join(dir, "test.elf")
-	ok, err := r.Builder.BuildTest(e.Package, c.Kernel)
+	b := r.Builder.In(m.dir)
+	b.Verbose, b.Tags = &messages, e.Tags
+	c := &m.machine
+	c.Kernel = filepath.Join(m.dir, "test.elf")
+	ok, err := b.BuildTest(e.Package, c.Kernel)
 	switch {
 	case err != nil:
-		res.Broken = oneLine(err.Error() + ": " + messages.String())
-		return res
+		m.broken = oneLine(err.Error() + ": " + messages.String())
+		return m
 	case !ok:
-		res.Broken = "it has no tests"
-		return res
+		m.broken = "it has no tests"
+		return m
 	}
 	files, err := testFiles(filepath.Join(r.Builder.Go.Root, "src", filepath.FromSlash(e.Package)))
 	if err == nil && len(files) > 0 {
-		c.Initrd = filepath.Join(dir, "initramfs")
+		c.Initrd = filepath.Join(m.dir, "initramfs")
 		err = os.WriteFile(c.Initrd, vm.Initramfs(files), 0o666)
 	}
 	if err != nil {
-		res.Broken = err.Error()
-		return res
+		m.broken = err.Error()
 	}
 	c.MemoryMiB = e.MemoryMiB
 	c.Append = strings.TrimSpace(c.Append + " -- " + strings.Join(e.args(), " "))
-	cmd, err := c.Command()
+	return m
+}
+
+// Remove deletes the image's files.
+func (m *Image) Remove() { os.RemoveAll(m.dir) }
+
+// Boot runs the tests of an image and returns what happened.
+func (r *Runner) Boot(m *Image) *Result {
+	e := m.entry
+	res := &Result{Entry: e, Outcome: &Outcome{}, Broken: m.broken}
+	if m.broken != "" {
+		return res
+	}
+	cmd, err := m.machine.Command()
 	if err != nil {
 		res.Broken = err.Error()
 		return res
