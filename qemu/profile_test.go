@@ -78,9 +78,9 @@ func shares(t *testing.T, profile []byte) (cum map[string]float64, total float64
 
 // Samples land where the time goes: in two functions as they share it, though
 // most interrupts of the timer are for a goroutine that sleeps, and in the
-// softirqs that a stream of packets causes.
+// softirqs that a stream of packets causes. On one processor, whose time they share.
 func TestProfile_SamplesLandWhereTimeGoes(t *testing.T) {
-	m := Start(t, Config{Kernel: profiled(t, guests+"split"), Append: "ip=10.0.2.15::10.0.2.2:255.255.255.0::eth0:off barewire.pprof=6060",
+	m := Start(t, Config{Kernel: profiled(t, guests+"split"), CPUs: 1, Append: "ip=10.0.2.15::10.0.2.2:255.255.255.0::eth0:off barewire.pprof=6060",
 		NICs: []NIC{{NoPcap: true, Backend: User{Forwards: []Forward{{Proto: "udp", GuestPort: 7}, {Proto: "tcp", GuestPort: 6060}}}}}})
 	for _, want := range []string{`barewire\.pprof: profiles for anyone who reaches TCP .*6060`, "^split$"} {
 		if _, err := m.Console.WaitFor(want, bootTime); err != nil {
