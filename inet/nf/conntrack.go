@@ -3,7 +3,6 @@ package nf
 import (
 	"math"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -20,11 +19,8 @@ import (
 // tracking is the hooks of connection tracking, which are there while somebody
 // needs them.
 type tracking struct {
-	mu      sync.Mutex
-	users   int
-	remove  []func()
-	gc      napi.Timer
-	stopped bool
+	users netfilter.Users
+	gc    napi.Timer
 
 	// now is the time for all packets of a poll, 0 outside: reading the clock
 	// for each would cost a fifth of tracking it. Polls of several processors
@@ -73,16 +69,8 @@ func (f *NF) newConntrack() {
 	dev.Proc().Register("nf_conntrack_expect", f.Conntrack.ProcExpect)
 	dev.Proc().Register("stat/nf_conntrack", f.Conntrack.ProcStat)
 	f.onClose(func() {
-		t := &f.track
-		t.mu.Lock()
-		t.stopped = true
-		l := t.remove
-		t.remove = nil
-		t.mu.Unlock()
-		for _, fn := range l {
-			fn()
-		}
-		t.gc.Del()
+		f.track.users.Close()
+		f.track.gc.Del()
 		f.Conntrack.Flush(nil)
 	})
 }
@@ -91,28 +79,15 @@ func (f *NF) newConntrack() {
 // nf_ct_netns_get, nf_ct_netns_put). Every rule that asks for a state, the NAT
 // and the command conntrack use it.
 func (f *NF) UseConntrack() (done func()) {
-	t := &f.track
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.users++; t.users == 1 && !t.stopped {
+	return f.track.users.Use(func() []func() {
 		h, ct := &f.IP.Hooks, f.Conntrack
-		t.remove = []func(){
+		f.track.gc.Mod(f.IP.Dev.Clock().Now() + int64(conntrack.GCInterval))
+		return []func(){
 			f.UseDefrag(),
 			h.Register(netfilter.PreRouting, netfilter.PriConntrack, f.trackIn),
 			h.Register(netfilter.LocalOut, netfilter.PriConntrack, ct.In),
 			h.Register(netfilter.PostRouting, netfilter.PriConfirm, ct.Confirm),
 			h.Register(netfilter.LocalIn, netfilter.PriConfirm, ct.Confirm),
-		}
-		t.gc.Mod(f.IP.Dev.Clock().Now() + int64(conntrack.GCInterval))
-	}
-	return sync.OnceFunc(func() {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		if t.users--; t.users == 0 {
-			for _, fn := range t.remove {
-				fn()
-			}
-			t.remove = nil
 		}
 	})
 }
@@ -120,33 +95,13 @@ func (f *NF) UseConntrack() (done func()) {
 // UseDefrag has fragments put together before anything else looks at them, until
 // done is called (Linux: nf_defrag_ipv4_enable, nf_defrag_ipv4_disable).
 func (f *NF) UseDefrag() (done func()) {
-	d := &f.whole
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.users++; d.users == 1 {
+	return f.whole.Use(func() []func() {
 		h := &f.IP.Hooks
-		d.remove = []func(){
+		return []func(){
 			h.Register(netfilter.PreRouting, netfilter.PriConntrackDefrag, f.defrag),
 			h.Register(netfilter.LocalOut, netfilter.PriConntrackDefrag, f.defrag),
 		}
-	}
-	return sync.OnceFunc(func() {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		if d.users--; d.users == 0 {
-			for _, fn := range d.remove {
-				fn()
-			}
-			d.remove = nil
-		}
 	})
-}
-
-// defragging is who needs whole packets.
-type defragging struct {
-	mu     sync.Mutex
-	users  int
-	remove []func()
 }
 
 // trackIn is the tracking of a packet that came in: in softirq context.
@@ -181,16 +136,15 @@ func (f *NF) trackNow() int64 {
 func (f *NF) runGC() {
 	f.Conntrack.GC()
 	f.Flow.GC()
-	t := &f.track
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	wait := conntrack.GCInterval
 	if f.Conntrack.Count() == 0 {
 		wait = conntrack.GCIdle
 	}
-	if !t.stopped && (t.users > 0 || wait == conntrack.GCInterval) {
-		t.gc.Mod(f.IP.Dev.Clock().Now() + int64(wait))
-	}
+	f.track.users.Do(func(inUse bool) {
+		if inUse || wait == conntrack.GCInterval {
+			f.track.gc.Mod(f.IP.Dev.Clock().Now() + int64(wait))
+		}
+	})
 }
 
 // defrag puts the fragments of a datagram together before it is tracked (Linux:

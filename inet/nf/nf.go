@@ -2,6 +2,7 @@ package nf
 
 import (
 	"barewire/inet/ip"
+	"barewire/netfilter"
 	"barewire/netfilter/conntrack"
 	"barewire/netfilter/flow"
 	"barewire/netfilter/iptables"
@@ -27,7 +28,7 @@ type NF struct {
 	teeTo    teePointer
 
 	track  tracking
-	whole  defragging
+	whole  netfilter.Users // of packets that are no fragments
 	log    logPointer
 	nflog  nflogPointer
 	closed []func() // undone by Close, last first

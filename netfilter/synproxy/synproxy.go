@@ -24,7 +24,6 @@
 package synproxy
 
 import (
-	"sync"
 	"sync/atomic"
 
 	"barewire/netfilter"
@@ -69,12 +68,9 @@ type Stats struct {
 type Proxy struct {
 	Stats Stats
 
-	cfg  Config
-	tmpl *conntrack.Conn
-
-	mu     sync.Mutex
-	users  int
-	remove []func()
+	cfg   Config
+	tmpl  *conntrack.Conn
+	users netfilter.Users
 }
 
 // New makes a proxy.
@@ -89,22 +85,10 @@ const priority = netfilter.PriConfirm - 1
 // Use has connections of the proxy looked after until done is called (Linux:
 // nf_synproxy_ipv4_init, nf_synproxy_ipv4_fini).
 func (x *Proxy) Use() (done func()) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.users++; x.users == 1 {
-		x.remove = []func(){
+	return x.users.Use(func() []func() {
+		return []func(){
 			x.cfg.Hooks.Register(netfilter.LocalIn, priority, x.hook),
 			x.cfg.Hooks.Register(netfilter.PostRouting, priority, x.hook),
-		}
-	}
-	return sync.OnceFunc(func() {
-		x.mu.Lock()
-		defer x.mu.Unlock()
-		if x.users--; x.users == 0 {
-			for _, fn := range x.remove {
-				fn()
-			}
-			x.remove = nil
 		}
 	})
 }

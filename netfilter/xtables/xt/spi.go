@@ -40,11 +40,12 @@ type spiMatch struct {
 
 // parseRange32 takes "n", "lo:hi", "lo:" and ":hi" (XTTYPE_UINT32RC). As in
 // iptables the first may be the larger, and then nothing is between.
-func parseRange32(name, opt, s string) (lo, hi uint32, err error) {
+// one takes either end.
+func parseRange32(s string, one func(string) (uint64, error)) (lo, hi uint32, err error) {
 	a, b, is := strings.Cut(s, ":")
 	n, m := uint64(0), uint64(1<<32-1)
 	if a != "" || !is {
-		if n, err = number(name, opt, a, 0, 1<<32-1); err != nil {
+		if n, err = one(a); err != nil {
 			return 0, 0, err
 		}
 	}
@@ -52,7 +53,7 @@ func parseRange32(name, opt, s string) (lo, hi uint32, err error) {
 	case !is:
 		m = n
 	case b != "":
-		if m, err = number(name, opt, b, 0, 1<<32-1); err != nil {
+		if m, err = one(b); err != nil {
 			return 0, 0, err
 		}
 	}
@@ -70,7 +71,7 @@ func appendRange32(b []byte, lo, hi uint32) []byte {
 // Set implements xtables.Extension.
 func (m *spiMatch) Set(_ *xtables.ParseContext, _ int, args []string, invert bool) (err error) {
 	m.invert = invert
-	m.lo, m.hi, err = parseRange32(m.name, m.name+"spi", args[0])
+	m.lo, m.hi, err = parseRange32(args[0], func(s string) (uint64, error) { return number(m.name, m.name+"spi", s, 0, 1<<32-1) })
 	return err
 }
 
@@ -124,30 +125,14 @@ type ipcompMatch struct {
 }
 
 // Set implements xtables.Extension.
-func (m *ipcompMatch) Set(_ *xtables.ParseContext, id int, args []string, invert bool) error {
+func (m *ipcompMatch) Set(_ *xtables.ParseContext, id int, args []string, invert bool) (err error) {
 	if id == 1 {
 		m.reserved = true // said, and printed, and nothing else: as in Linux
 		return nil
 	}
 	m.invert = invert
-	a, b, is := strings.Cut(args[0], ":")
-	hi := uint64(1<<32 - 1)
-	lo, err := uint64(0), error(nil)
-	if a != "" || !is {
-		if lo, err = bound("ipcomp", "ipcompspi", a, hi); err != nil {
-			return err
-		}
-	}
-	switch {
-	case !is:
-		hi = lo
-	case b != "":
-		if hi, err = bound("ipcomp", "ipcompspi", b, hi); err != nil {
-			return err
-		}
-	}
-	m.lo, m.hi = uint32(lo), uint32(hi)
-	return nil
+	m.lo, m.hi, err = parseRange32(args[0], func(s string) (uint64, error) { return bound("ipcomp", "ipcompspi", s, 1<<32-1) })
+	return err
 }
 
 // Save implements xtables.Extension.

@@ -6,28 +6,22 @@ import (
 	"barewire/netfilter/xtables"
 )
 
-// tracked is embedded by what needs connections to be tracked: it has them
-// tracked as long as its rule is there.
-type tracked struct{ done func() }
-
-var errNoConntrack = errors.New("cannot load conntrack support for proto=2") // read-only
-
-// whole is embedded by what needs packets that are no fragments, likewise.
-type whole struct{ done func() }
-
-// Attach implements xtables.Attacher.
-func (w *whole) Attach(c *xtables.CheckContext) error {
-	w.done = c.Env.UseDefrag()
-	return nil
-}
+// held is embedded by what an extension lets go of with its rule.
+type held struct{ done func() }
 
 // Destroy implements xtables.Attacher.
-func (w *whole) Destroy() {
-	if w.done != nil {
-		w.done()
-		w.done = nil
+func (h *held) Destroy() {
+	if h.done != nil {
+		h.done()
+		h.done = nil
 	}
 }
+
+// tracked is embedded by what needs connections to be tracked: it has them
+// tracked as long as its rule is there.
+type tracked struct{ held }
+
+var errNoConntrack = errors.New("cannot load conntrack support for proto=2") // read-only
 
 // Attach implements xtables.Attacher.
 func (t *tracked) Attach(c *xtables.CheckContext) error {
@@ -38,10 +32,11 @@ func (t *tracked) Attach(c *xtables.CheckContext) error {
 	return nil
 }
 
-// Destroy implements xtables.Attacher.
-func (t *tracked) Destroy() {
-	if t.done != nil {
-		t.done()
-		t.done = nil
-	}
+// whole is embedded by what needs packets that are no fragments, likewise.
+type whole struct{ held }
+
+// Attach implements xtables.Attacher.
+func (w *whole) Attach(c *xtables.CheckContext) error {
+	w.done = c.Env.UseDefrag()
+	return nil
 }
