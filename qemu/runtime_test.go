@@ -58,10 +58,21 @@ func TestGuest_ClockRate(t *testing.T) {
 			host[i] = time.Now()
 			guest[i], _ = strconv.ParseInt(got[1], 10, 64)
 		}
-		h, g := host[11].Sub(host[1]), time.Duration(guest[11]-guest[1])
+		// A line reaches us late when the host is busy, never early: of each end the promptest one counts.
+		promptest := func(from, to int) int {
+			best := from
+			for i := from + 1; i <= to; i++ {
+				if host[i].Sub(host[best]) < time.Duration(guest[i]-guest[best]) {
+					best = i
+				}
+			}
+			return best
+		}
+		a, b := promptest(1, 4), promptest(8, 11)
+		h, g := host[b].Sub(host[a]), time.Duration(guest[b]-guest[a])
 		off := float64(g)/float64(h) - 1
 		t.Logf("guest %v, host %v: %+.4f %%", g, h, 100*off)
-		if g < 9*time.Second || math.Abs(off) > 0.001 {
+		if g < 3*time.Second || math.Abs(off) > 0.001 {
 			t.Errorf("the guest's clock is off by %+.3f %% over %v", 100*off, h)
 		}
 	})
