@@ -3,6 +3,7 @@ package qemu
 import (
 	"fmt"
 	"runtime"
+	"sync"
 	"testing"
 	"time"
 )
@@ -24,7 +25,7 @@ func TestSMP_ProcessorsAreThere(t *testing.T) {
 
 func TestSMP_TheSchedulerHolds(t *testing.T) {
 	for _, cpus := range []int{2, 4} {
-		for _, name := range []string{"stress 2s", "preempt", "wake", "clock"} {
+		for _, name := range []string{"stress 2s", "quiet 3s", "preempt", "wake", "clock"} {
 			t.Run(fmt.Sprintf("%s on %d", name, cpus), func(t *testing.T) {
 				m := pass(t, Config{CPUs: cpus}, "smp", name, 2*time.Minute)
 				t.Log(m.Console.Tail(2))
@@ -33,11 +34,12 @@ func TestSMP_TheSchedulerHolds(t *testing.T) {
 	}
 }
 
-// How much faster two loops are on two processors is the host's affair too: it is reported, and asked for only by hand.
+// How much faster two loops are on two processors is the host's affair too: where the host's own two loops are not, nothing is said.
 func TestSMP_ProcessorsWorkAtTheSameTime(t *testing.T) {
 	if testing.Short() || runtime.NumCPU() < 2 {
 		t.Skip("wants two processors of the host for itself")
 	}
+	fair := false
 	for range 3 {
 		m := Start(t, Config{CPUs: 2, Kernel: image(t, guests+"smp"), Append: "-- speedup"})
 		code, err := m.Wait(time.Minute)
@@ -45,8 +47,38 @@ func TestSMP_ProcessorsWorkAtTheSameTime(t *testing.T) {
 		if err == nil && code == 0 {
 			return
 		}
+		host := hostSpeedup()
+		t.Logf("on the host: %.2f times", host)
+		fair = fair || host > 1.7
+	}
+	if !fair {
+		t.Skip("the host has no two processors for this")
 	}
 	t.Error("two loops take as long on two processors as on one, three times")
+}
+
+// hostSpeedup is the worst of some measurements of two loops on the host: what guest/smp measures of the image. The worst, since
+// the image had to find its best among as many.
+func hostSpeedup() float64 {
+	loop := func() {
+		for n := 0; n < 1e8; n++ {
+			runtime.KeepAlive(n)
+		}
+	}
+	worst := 2.0
+	for range 5 {
+		t := time.Now()
+		loop()
+		loop()
+		alone := time.Since(t)
+		var both sync.WaitGroup
+		t = time.Now()
+		both.Go(loop)
+		both.Go(loop)
+		both.Wait()
+		worst = min(worst, float64(alone)/float64(time.Since(t)))
+	}
+	return worst
 }
 
 // A fault on one processor ends the machine with one report, whatever the others print.

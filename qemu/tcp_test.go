@@ -102,7 +102,7 @@ func TestURoot_netcatTCP(t *testing.T) {
 			t.Fatalf("%q, %v", b[:n], err)
 		}
 		io.WriteString(conn, "hello, image\n"+lines(2000))
-		if _, err := m.Console.WaitFor("^line 1999 of", 10*time.Second); err != nil {
+		if _, err := m.Console.WaitFor(`^line 1999 of the text`, 10*time.Second); err != nil {
 			t.Fatal(err)
 		}
 		m.Console.Type("\x04") // end of input: netcat closes its half
@@ -119,7 +119,7 @@ func TestURoot_netcatTCP(t *testing.T) {
 		conn := first.dial(t, "10.8.0.2:4444", bootTime) // netcat does not say when it is ready
 		text := "hello, image\n" + lines(500)
 		io.WriteString(conn, text)
-		if _, err := m.Console.WaitFor("^line 499 of", 10*time.Second); err != nil {
+		if _, err := m.Console.WaitFor(`^line 499 of the text\r?\n`, 10*time.Second); err != nil {
 			t.Fatal(err)
 		}
 		if out := m.Console.Output(); !strings.Contains(strings.ReplaceAll(out, "\r", ""), text) {

@@ -6,6 +6,7 @@
 //	smp stress D     goroutines, channels, locks, timers, collections, deep stacks, panics, stops of the world, for a time D
 //	smp preempt      loops without calls on all processors stop nobody
 //	smp wake         a goroutine that waits on another processor wakes soon
+//	smp quiet D      wake-ups of all kinds, on a machine that has nothing else to do, for a time D: none is lost
 //	smp clock        time goes forwards from one processor to another
 //	smp crash        a fault on one processor while others print
 package main
@@ -27,7 +28,7 @@ import (
 
 func main() {
 	tests := map[string]func() error{
-		"count": count, "speedup": speedup, "stress": stress, "preempt": preempt, "wake": wake, "clock": clock, "crash": crash,
+		"count": count, "speedup": speedup, "stress": stress, "preempt": preempt, "wake": wake, "clock": clock, "crash": crash, "quiet": quiet,
 	}
 	if len(os.Args) < 2 || tests[os.Args[1]] == nil {
 		fmt.Println("FAIL: no such test:", os.Args)
