@@ -374,6 +374,9 @@ func (w *twin) neighbours() string {
 // Random ARP packets are answered, believed and ignored as by Linux, whatever the settings.
 func TestForward_randomARPAsLinux(t *testing.T) {
 	pair := twins(t)
+	for _, w := range pair {
+		w.sysctls("neigh.eth0.locktime=100000 neigh.eth1.locktime=100000") // or who is quicker decides whether a second is over
+	}
 	for _, settings := range []string{"", "conf.all.arp_ignore=1", "conf.all.arp_ignore=2", "conf.all.arp_ignore=8", "conf.all.arp_ignore=0 conf.all.arp_filter=1", "conf.all.arp_filter=0 conf.all.proxy_arp=1 neigh.eth0.proxy_delay=0 neigh.eth1.proxy_delay=0",
 		"conf.eth0.proxy_arp_pvlan=1", "conf.all.proxy_arp=0 conf.eth0.proxy_arp_pvlan=0 conf.all.arp_accept=1", "conf.all.arp_accept=2", "conf.all.arp_accept=0 conf.all.drop_gratuitous_arp=1", "conf.all.drop_gratuitous_arp=0 conf.all.rp_filter=1", "ip_forward=0"} {
 		t.Run(settings, func(t *testing.T) {
