@@ -14,7 +14,7 @@ import (
 // runtime is what the program's runtime has counted so far, nil where nobody
 // asks or it does not answer.
 func (r *Running) runtime(garbage *table.Table) *services.Runtime {
-	if garbage == nil || !r.echoes {
+	if garbage == nil || r.echoes == "" {
 		return nil
 	}
 	client := &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{

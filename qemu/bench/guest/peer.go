@@ -24,7 +24,7 @@ type Peer struct {
 	Name   string
 	config func(Setting) qemu.Config
 	ready  string   // what its console says when it serves
-	echoes bool     // it serves package services
+	echoes string   // what it says before, when it echoes: it serves package services; or empty
 	files  []string // what a machine boots it from
 }
 
@@ -93,9 +93,9 @@ func Build(ctx context.Context, root, dir string) (*Peers, error) {
 		return nil, err
 	}
 	return &Peers{
-		Barewire: imagePeer(table.Barewire, own, "^agent: ready", func(s Setting) string { return s.Args }),
+		Barewire: imagePeer(table.Barewire, own, agentReady, func(s Setting) string { return s.Args }),
 		Linux:    linuxPeer(linux),
-		GVisor: imagePeer(table.GVisor, gvisor, "^agent: ready", func(s Setting) string {
+		GVisor: imagePeer(table.GVisor, gvisor, agentReady, func(s Setting) string {
 			args := s.Args
 			for n := range s.cards() {
 				args += " " + guestAddr(n).String() + "/24"
@@ -110,13 +110,23 @@ func Build(ctx context.Context, root, dir string) (*Peers, error) {
 
 // imagePeer is one that runs on barewire's board. args are its program's.
 func imagePeer(name, file, ready string, args func(Setting) string) Peer {
-	return Peer{Name: name, ready: ready, echoes: ready == "^agent: ready", files: []string{file}, config: func(s Setting) qemu.Config {
+	p := Peer{Name: name, ready: ready, files: []string{file}, config: func(s Setting) qemu.Config {
 		return qemu.Config{Machine: s.Machine, Kernel: file, Append: "quiet " + ipParams(s.cards()) + " -- " + args(s)}
 	}}
+	if ready == agentReady {
+		p.echoes = agentEchoes
+	}
+	return p
 }
 
+// What the agent says: that it echoes, and later that everything is open.
+const (
+	agentEchoes = "^agent: echoes"
+	agentReady  = "^agent: ready"
+)
+
 func linuxPeer(g *LinuxGuest) Peer {
-	return Peer{Name: table.Linux, ready: "^agent: ready", echoes: true, files: []string{g.Kernel, g.Initrd}, config: func(s Setting) qemu.Config {
+	return Peer{Name: table.Linux, ready: agentReady, echoes: agentEchoes, files: []string{g.Kernel, g.Initrd}, config: func(s Setting) qemu.Config {
 		return qemu.Config{Machine: qemu.Q35, Kernel: g.Kernel, Initrd: g.Initrd, Append: "console=ttyS0 quiet panic=-1 " + ipParams(s.cards()) + " -- " + s.Args}
 	}}
 }

@@ -66,6 +66,8 @@ func (p Peer) start(ctx context.Context, s Setting, patience time.Duration) (r *
 	}
 	cfg := p.config(s)
 	cfg.CPUs, cfg.Memory = s.CPUs, s.Memory
+	_, firmware := Firmware()
+	cfg.Extra = append(cfg.Extra, firmware...)
 	for n := range s.cards() {
 		tap, err := ns.TapQueues(tapName(n), netip.PrefixFrom(hostAddr(n), 24), s.CPUs)
 		if err != nil {
@@ -81,13 +83,16 @@ func (p Peer) start(ctx context.Context, s Setting, patience time.Duration) (r *
 			return r, err
 		}
 	}
-	if _, err := r.VM.Console.WaitFor(p.ready, patience); err != nil {
-		return r, err
+	if p.echoes != "" {
+		if _, err := r.VM.Console.WaitFor(p.echoes, patience); err != nil {
+			return r, err
+		}
+		if err := r.firstEcho(); err != nil {
+			return r, err
+		}
 	}
-	if p.echoes {
-		return r, r.firstEcho()
-	}
-	return r, nil
+	_, err = r.VM.Console.WaitFor(p.ready, patience)
+	return r, err
 }
 
 // props are the properties of a card.

@@ -47,7 +47,8 @@ func (Host) ListenPacket(port int) (net.PacketConn, error) {
 // DialUDP implements Network.
 func (Host) DialUDP(to netip.AddrPort) (net.Conn, error) { return net.Dial("udp4", to.String()) }
 
-// Serve opens everything, says so, and never returns but with an error.
+// Serve opens everything and never returns but with an error. It says when it
+// echoes, and when all is open.
 func Serve(n Network) error {
 	failed := make(chan error)
 	udp := func(port int, f func(net.PacketConn) error) error {
@@ -73,6 +74,11 @@ func Serve(n Network) error {
 		}
 		return err
 	}
+	// First what the start is measured by: what follows is HTTP's, not the network's.
+	if err := udp(7, echo); err != nil {
+		return err
+	}
+	fmt.Println("agent: echoes")
 	mux := http.NewServeMux()
 	mux.HandleFunc("/runtime", serveRuntime)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "hello") })
@@ -82,7 +88,7 @@ func Serve(n Network) error {
 	}
 	go func() { failed <- http.Serve(l, mux) }()
 	for _, err := range []error{
-		udp(7, echo), tcp(5001, discard), tcp(5002, source), tcp(5003, func(c net.Conn) { c.Close() }), udp(5004, count), udp(5005, func(c net.PacketConn) error { return blast(n, c) }),
+		tcp(5001, discard), tcp(5002, source), tcp(5003, func(c net.Conn) { c.Close() }), udp(5004, count), udp(5005, func(c net.PacketConn) error { return blast(n, c) }),
 	} {
 		if err != nil {
 			return err

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"barewire/qemu/bench/guest"
 	"barewire/toolchain/vm"
 )
 
@@ -18,7 +19,7 @@ func conditions(root string) []string {
 	return []string{
 		time.Now().UTC().Format("2006-01-02 15:04 UTC") + ", barewire " + commit(root),
 		fmt.Sprintf("host: %d CPUs (%s), Linux %s, %s", runtime.NumCPU(), cpuModel(), strings.TrimSpace(file("/proc/sys/kernel/osrelease")), runtime.Version()),
-		qemuVersion() + ", " + accelerator(),
+		qemuVersion() + ", " + accelerator() + ", firmware " + firmware(),
 		load("at the beginning"),
 	}
 }
@@ -71,6 +72,11 @@ func qemuVersion() string {
 		return "QEMU of unknown version"
 	}
 	return firstLine(string(out))
+}
+
+func firmware() string {
+	name, _ := guest.Firmware()
+	return name
 }
 
 func accelerator() string {
