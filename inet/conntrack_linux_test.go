@@ -65,7 +65,7 @@ func newCTDuel(t *testing.T) *ctDuel {
 	rule("-m conntrack --ctstatus SEEN_REPLY -j TOS --set-tos 0x08/0x08")
 	rule("-m conntrack --ctstatus ASSURED -j TOS --set-tos 0x10/0x10")
 	t.Cleanup(d.h.NF().UseConntrack())
-	remove := d.h.Hooks().Register(netfilter.Forward, netfilter.PriMangle, func(b *skb.Buff, _ netfilter.State) netfilter.Verdict {
+	remove := d.h.Hooks().Register(netfilter.Forward, netfilter.PriMangle, func(b *skb.Buff, _ *netfilter.State) netfilter.Verdict {
 		h := header.IPv4(b.Data())
 		st := conntrack.StateOf(b)
 		for _, s := range stateTTL {

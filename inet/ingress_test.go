@@ -14,7 +14,7 @@ func TestIngress_beforeTheProtocols(t *testing.T) {
 	h, in, _ := benchHost(t)
 	var seen []uint16
 	hooks := h.Net.Hooks()
-	remove := hooks.RegisterIngress(in.dev, netfilter.PriFilter, func(b *skb.Buff, s netfilter.State) netfilter.Verdict {
+	remove := hooks.RegisterIngress(in.dev, netfilter.PriFilter, func(b *skb.Buff, s *netfilter.State) netfilter.Verdict {
 		if s.In != skb.Device(in.dev) || len(b.MacHeader()) < 14 {
 			t.Errorf("state %+v", s)
 		}

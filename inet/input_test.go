@@ -171,7 +171,7 @@ func TestHooks_allPoints_seePacketsAndDecide(t *testing.T) {
 	verdict := map[netfilter.Point]netfilter.Verdict{}
 	for p := netfilter.Point(0); p < netfilter.NumPoints; p++ {
 		verdict[p] = netfilter.Accept
-		h.Hooks().Register(p, netfilter.PriFilter, func(b *skb.Buff, s netfilter.State) netfilter.Verdict {
+		h.Hooks().Register(p, netfilter.PriFilter, func(b *skb.Buff, s *netfilter.State) netfilter.Verdict {
 			dev := ""
 			if s.In != nil {
 				dev += "<" + s.In.Name()

@@ -191,7 +191,7 @@ func TestMRoute_forwardHook_seesEachCopy(t *testing.T) {
 	o := routing(t)
 	check(t, o.setopt(0, mrtAddMFC, mfcctl(mrAddr(0, 9), grp, 0, map[int]uint8{1: 1, 2: 1})))
 	var seen []string
-	remove := o.Hooks().Register(netfilter.Forward, 0, func(b *skb.Buff, s netfilter.State) netfilter.Verdict {
+	remove := o.Hooks().Register(netfilter.Forward, 0, func(b *skb.Buff, s *netfilter.State) netfilter.Verdict {
 		seen = append(seen, fmt.Sprint(s.In.(*napi.NetDevice).Name(), s.Out.(*napi.NetDevice).Name(), header.IPv4(b.Data()).TTL()))
 		if s.Out == skb.Device(o.ports[1].dev) {
 			return netfilter.Drop

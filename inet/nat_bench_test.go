@@ -18,7 +18,7 @@ func natRouter(t testing.TB, size, flows int, translate bool) (h *host, in, out 
 	h, in, out = benchHost(t)
 	t.Cleanup(h.NF().UseConntrack())
 	if translate {
-		t.Cleanup(h.NF().UseNAT(func(b *skb.Buff, s netfilter.State) netfilter.Verdict {
+		t.Cleanup(h.NF().UseNAT(func(b *skb.Buff, s *netfilter.State) netfilter.Verdict {
 			if s.Point == netfilter.PostRouting && s.Out == skb.Device(out.dev) {
 				return h.NF().NAT.Masquerade(b, s, &nat.Range{})
 			}

@@ -53,7 +53,7 @@ func newNATWorld(t *testing.T, seed uint64, cfg hosted.WireConfig) *natWorld {
 	w.a, w.b = w.client, w.server
 	f := w.router.NF()
 	w.nets[0], w.nets[len(w.nets)-1] = w.nets[len(w.nets)-1], w.nets[0] // the router ends last
-	done := f.UseNAT(func(b *skb.Buff, s netfilter.State) netfilter.Verdict {
+	done := f.UseNAT(func(b *skb.Buff, s *netfilter.State) netfilter.Verdict {
 		h := header.IPv4(b.Data())
 		switch s.Point {
 		case netfilter.PostRouting:
@@ -330,7 +330,7 @@ func TestNAT_world_local(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newNATWorld(t, 1, hosted.WireConfig{Seed: 1, Delay: time.Millisecond})
 		f := w.router.NF()
-		f.NAT.SetRules(func(b *skb.Buff, s netfilter.State) netfilter.Verdict {
+		f.NAT.SetRules(func(b *skb.Buff, s *netfilter.State) netfilter.Verdict {
 			if s.Point == netfilter.LocalOut && header.IPv4(b.Data()).Dst() == ip4(192, 0, 2, 99) {
 				to := ip4(10, 1, 1, 2)
 				return f.NAT.DNAT(b, &nat.Range{Flags: nat.MapIPs, MinAddr: to, MaxAddr: to})

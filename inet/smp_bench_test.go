@@ -128,7 +128,7 @@ func BenchmarkSMP_forward64(b *testing.B) {
 			var least, busy [2]time.Duration
 			s, ins, outs := smpRouter(b, 2)
 			if withNAT {
-				defer s.NF().UseNAT(func(p *skb.Buff, st netfilter.State) netfilter.Verdict {
+				defer s.NF().UseNAT(func(p *skb.Buff, st *netfilter.State) netfilter.Verdict {
 					if st.Point == netfilter.PostRouting {
 						return s.NF().NAT.Masquerade(p, st, &nat.Range{})
 					}

@@ -49,7 +49,7 @@ func TestSMP_world_everythingAtOnce(t *testing.T) {
 				check(t, w.router.Dev().Sysctl().Set("net.netfilter.nf_flowtable", "1"))
 			}
 			var hits atomic.Int64
-			defer w.router.IP().Hooks.Register(netfilter.Forward, netfilter.PriFilter, func(b *skb.Buff, s netfilter.State) netfilter.Verdict {
+			defer w.router.IP().Hooks.Register(netfilter.Forward, netfilter.PriFilter, func(b *skb.Buff, s *netfilter.State) netfilter.Verdict {
 				hits.Add(1)
 				return netfilter.Accept
 			})()

@@ -91,7 +91,7 @@ func TestTCPLinux_bothWays_everyByte(t *testing.T) {
 			ns, n := tcpLinux(t, c.offload)
 			if c.loss > 0 {
 				for _, p := range []netfilter.Point{netfilter.PreRouting, netfilter.PostRouting} {
-					n.Hooks().Register(p, 0, func(*skb.Buff, netfilter.State) netfilter.Verdict {
+					n.Hooks().Register(p, 0, func(*skb.Buff, *netfilter.State) netfilter.Verdict {
 						if rand.Float64() < c.loss {
 							return netfilter.Drop
 						}

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"unsafe"
 
 	"barewire/skb"
 )
@@ -100,10 +101,11 @@ type State struct {
 	Sk    any        // the sending sock, nil if none
 }
 
-// Func is a hook. It borrows b unless it returns Stolen. It runs in softirq
-// context or, on the way out, in the sender's; it must not block. The state is
-// passed by value so that calling a hook allocates nothing.
-type Func func(b *skb.Buff, s State) Verdict
+// Func is a hook. It borrows b unless it returns Stolen, and s: it must not change
+// the state, nor keep the pointer, also not in memory of its own while it runs,
+// since s is on the caller's stack. It runs in softirq context or, on the way out,
+// in the sender's; it must not block.
+type Func func(b *skb.Buff, s *State) Verdict
 
 // QueueFunc takes over a packet that got the verdict Queue, and ends it or gives
 // it back with [Hooks.Reinject]. It reports false, taking nothing, when it
@@ -174,7 +176,7 @@ func (h *Hooks) Register(p Point, priority int, fn Func) (remove func()) {
 
 // RegisterIngress is Register at [Ingress] for the packets of one device.
 func (h *Hooks) RegisterIngress(dev skb.Device, priority int, fn Func) (remove func()) {
-	return h.Register(Ingress, priority, func(b *skb.Buff, s State) Verdict {
+	return h.Register(Ingress, priority, func(b *skb.Buff, s *State) Verdict {
 		if s.In != dev {
 			return Accept
 		}
@@ -233,7 +235,17 @@ func (h *Hooks) Run(p Point, b *skb.Buff, in, out skb.Device, sk any) bool {
 	if l == nil {
 		return true
 	}
-	return h.slow(*l, b, State{Point: p, In: in, Out: out, Sk: sk})
+	s := State{Point: p, In: in, Out: out, Sk: sk}
+	return h.slow(*l, b, noescape(&s))
+}
+
+// noescape hides s from the compiler's escape analysis, which cannot see that no
+// [Func] keeps it and would allocate a state for every packet.
+//
+//go:nosplit
+func noescape(s *State) *State {
+	x := uintptr(unsafe.Pointer(s))
+	return *(**State)(unsafe.Pointer(&x))
 }
 
 // SetFinish says how the path goes on behind the points, for packets that are
@@ -258,7 +270,7 @@ func (h *Hooks) Reinject(b *skb.Buff, s State, at Place, v Verdict) {
 			}
 			return e.seq > at.seq || v.Kind() == Repeat && e.seq == at.seq
 		})
-		if h.slow(list[i:], b, s) && h.finish != nil {
+		if h.slow(list[i:], b, noescape(&s)) && h.finish != nil {
 			h.finish(b, s)
 		}
 	case Stolen:
@@ -268,9 +280,12 @@ func (h *Hooks) Reinject(b *skb.Buff, s State, at Place, v Verdict) {
 }
 
 // slow is nf_hook_slow.
-func (h *Hooks) slow(list []entry, b *skb.Buff, s State) bool {
+func (h *Hooks) slow(list []entry, b *skb.Buff, s *State) bool {
 	for i := range list {
 		v := list[i].fn(b, s)
+		if v == Accept {
+			continue
+		}
 		for n := 0; v == Repeat; n++ {
 			if n == maxRepeat {
 				h.repeats.Add(1)
@@ -286,7 +301,7 @@ func (h *Hooks) slow(list []entry, b *skb.Buff, s State) bool {
 			return false
 		case Queue:
 			q := h.queue.Load()
-			if q != nil && s.Point != Ingress && (*q)(b, s, Place{list[i].priority, list[i].seq}, v) {
+			if q != nil && s.Point != Ingress && (*q)(b, *s, Place{list[i].priority, list[i].seq}, v) {
 				return false
 			}
 			if v&verdictBypass != 0 {

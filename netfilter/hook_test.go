@@ -32,7 +32,7 @@ func TestRun_priorities_inOrder(t *testing.T) {
 	var h Hooks
 	var order []int
 	add := func(id, pri int) func() {
-		return h.Register(Forward, pri, func(*skb.Buff, State) Verdict {
+		return h.Register(Forward, pri, func(*skb.Buff, *State) Verdict {
 			order = append(order, id)
 			return Accept
 		})
@@ -73,13 +73,13 @@ func TestRun_verdicts_endTheWalk(t *testing.T) {
 	for _, v := range []Verdict{Drop, Stolen, Queue, Verdict(99)} {
 		var h Hooks
 		var stolen *skb.Buff
-		h.Register(LocalOut, 0, func(b *skb.Buff, _ State) Verdict {
+		h.Register(LocalOut, 0, func(b *skb.Buff, _ *State) Verdict {
 			if v == Stolen {
 				stolen = b
 			}
 			return v
 		})
-		h.Register(LocalOut, 1, func(*skb.Buff, State) Verdict {
+		h.Register(LocalOut, 1, func(*skb.Buff, *State) Verdict {
 			t.Errorf("verdict %d: the next hook ran", v)
 			return Accept
 		})
@@ -102,7 +102,7 @@ func TestRun_verdicts_endTheWalk(t *testing.T) {
 func TestRun_queue_handlerTakesOver(t *testing.T) {
 	c := skbtest.New(t, skb.PageConfig{})
 	var h Hooks
-	h.Register(LocalIn, 0, func(*skb.Buff, State) Verdict { return Queue })
+	h.Register(LocalIn, 0, func(*skb.Buff, *State) Verdict { return Queue })
 	var got *skb.Buff
 	full := false
 	if err := h.SetQueueHandler(func(b *skb.Buff, s State, _ Place, _ Verdict) bool {
@@ -137,7 +137,7 @@ func TestReinject_goesOnBehindTheHook(t *testing.T) {
 	var finished *skb.Buff
 	h.SetFinish(func(b *skb.Buff, s State) { finished = b })
 	add := func(id, pri int, v Verdict) {
-		h.Register(PostRouting, pri, func(*skb.Buff, State) Verdict {
+		h.Register(PostRouting, pri, func(*skb.Buff, *State) Verdict {
 			order = append(order, id)
 			return v
 		})
@@ -184,7 +184,7 @@ func TestReinject_goesOnBehindTheHook(t *testing.T) {
 func TestRun_queueWithoutHandler_bypass(t *testing.T) {
 	c := skbtest.New(t, skb.PageConfig{})
 	var h Hooks
-	h.Register(LocalIn, 0, func(*skb.Buff, State) Verdict { return QueueTo(1, true) })
+	h.Register(LocalIn, 0, func(*skb.Buff, *State) Verdict { return QueueTo(1, true) })
 	b := newBuff(t, c)
 	if !h.Run(LocalIn, b, nil, nil, nil) {
 		t.Fatal("a queue nobody listens to did not let the packet through")
@@ -196,7 +196,7 @@ func TestRun_repeat_againButNotForEver(t *testing.T) {
 	c := skbtest.New(t, skb.PageConfig{})
 	var h Hooks
 	n, limit := 0, 3
-	h.Register(LocalIn, 0, func(*skb.Buff, State) Verdict {
+	h.Register(LocalIn, 0, func(*skb.Buff, *State) Verdict {
 		if n++; n < limit {
 			return Repeat
 		}
@@ -215,8 +215,8 @@ func TestRun_repeat_againButNotForEver(t *testing.T) {
 func TestRun_perPacket_noAllocation(t *testing.T) {
 	c := skbtest.New(t, skb.PageConfig{})
 	var h Hooks
-	h.Register(LocalIn, 0, func(*skb.Buff, State) Verdict { return Accept })
-	h.Register(LocalIn, 0, func(*skb.Buff, State) Verdict { return Accept })
+	h.Register(LocalIn, 0, func(*skb.Buff, *State) Verdict { return Accept })
+	h.Register(LocalIn, 0, func(*skb.Buff, *State) Verdict { return Accept })
 	b := newBuff(t, c)
 	for _, p := range []Point{LocalIn, Forward} {
 		if n := testing.AllocsPerRun(100, func() { h.Run(p, b, nil, nil, nil) }); n != 0 {
@@ -240,7 +240,7 @@ func BenchmarkRunTwo(b *testing.B) {
 	c := skbtest.New(b, skb.PageConfig{})
 	var h Hooks
 	for range 2 {
-		h.Register(PreRouting, 0, func(*skb.Buff, State) Verdict { return Accept })
+		h.Register(PreRouting, 0, func(*skb.Buff, *State) Verdict { return Accept })
 	}
 	p := newBuff(b, c)
 	b.ReportAllocs()
@@ -259,9 +259,9 @@ func TestIngress_usedAndPerDevice(t *testing.T) {
 	var told []bool
 	h.OnIngress(func(used bool) { told = append(told, used) })
 	a, other := &device{}, &device{new(device)}
-	drop := h.RegisterIngress(a, PriFilter, func(*skb.Buff, State) Verdict { return Drop })
+	drop := h.RegisterIngress(a, PriFilter, func(*skb.Buff, *State) Verdict { return Drop })
 	seen := 0
-	count := h.Register(Ingress, PriFirst, func(_ *skb.Buff, s State) Verdict {
+	count := h.Register(Ingress, PriFirst, func(_ *skb.Buff, s *State) Verdict {
 		if seen++; s.Point != Ingress || s.Point.String() != "INGRESS" {
 			t.Errorf("point %v", s.Point)
 		}
@@ -279,7 +279,7 @@ func TestIngress_usedAndPerDevice(t *testing.T) {
 		t.Errorf("seen %d", seen)
 	}
 	h.SetQueueHandler(func(*skb.Buff, State, Place, Verdict) bool { t.Error("queued"); return true })
-	queue := h.Register(Ingress, PriLast, func(*skb.Buff, State) Verdict { return Queue })
+	queue := h.Register(Ingress, PriLast, func(*skb.Buff, *State) Verdict { return Queue })
 	if h.Run(Ingress, b, a, nil, nil) {
 		t.Error("a queue took a packet")
 	}

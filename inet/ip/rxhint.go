@@ -34,7 +34,8 @@ func (t *rxHint) keep(n *Net, rt *Rtable, b *skb.Buff, h header.IPv4, dev *napi.
 	default:
 		return
 	}
-	*t = rxHint{rt, dev, h.Src(), h.Dst(), b.Mark, h.TOS()}
+	t.rt, t.dev = rt, dev
+	t.src, t.dst, t.mark, t.tos = h.Src(), h.Dst(), b.Mark, h.TOS()
 }
 
 // find returns the decision kept if it is over such a packet, else nil.

@@ -105,7 +105,7 @@ func (f *NF) UseDefrag() (done func()) {
 }
 
 // trackIn is the tracking of a packet that came in: in softirq context.
-func (f *NF) trackIn(b *skb.Buff, s netfilter.State) netfilter.Verdict {
+func (f *NF) trackIn(b *skb.Buff, s *netfilter.State) netfilter.Verdict {
 	t := &f.track
 	if p := &t.polls[b.CPU]; !p.Queued() {
 		t.polling.Add(1)
@@ -149,7 +149,7 @@ func (f *NF) runGC() {
 
 // defrag puts the fragments of a datagram together before it is tracked (Linux:
 // ipv4_conntrack_defrag).
-func (f *NF) defrag(b *skb.Buff, s netfilter.State) netfilter.Verdict {
+func (f *NF) defrag(b *skb.Buff, s *netfilter.State) netfilter.Verdict {
 	h, ok := header.ParseIPv4(b.Data())
 	if !ok || !h.IsFragment() {
 		return netfilter.Accept
@@ -167,7 +167,7 @@ func (f *NF) defrag(b *skb.Buff, s netfilter.State) netfilter.Verdict {
 	if whole == b {
 		return netfilter.Accept
 	}
-	f.IP.Hooks.Reinject(whole, s, netfilter.After(netfilter.PriConntrackDefrag), netfilter.Accept)
+	f.IP.Hooks.Reinject(whole, *s, netfilter.After(netfilter.PriConntrackDefrag), netfilter.Accept)
 	return netfilter.Stolen
 }
 

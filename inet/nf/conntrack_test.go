@@ -64,7 +64,7 @@ func TestLogInvalid_asked_oneLine(t *testing.T) {
 		header.PutIPv4(p, &header.Fields{TotalLen: 40, TTL: 3, Protocol: 6, Src: 0x0a000001, Dst: 0x0a000002}).UpdateChecksum()
 		header.PutTCP(p[20:], &header.TCPFields{SrcPort: 5, DstPort: 6, HeaderLen: 20, Flags: 0xff})
 		b.IPSummed = skb.ChecksumUnnecessary
-		in.NF().Conntrack.In(b, netfilter.State{Point: netfilter.PreRouting})
+		in.NF().Conntrack.In(b, &netfilter.State{Point: netfilter.PreRouting})
 		b.Consume()
 	}
 	log = nil

@@ -18,7 +18,7 @@ const maxChain = 80
 // Confirm is the last hook of LOCAL_IN and POSTROUTING (Linux: nf_confirm): the
 // helper sees the packet, sequence numbers are moved, and a connection whose first
 // packet got here comes into the table.
-func (t *Table) Confirm(b *skb.Buff, s netfilter.State) netfilter.Verdict {
+func (t *Table) Confirm(b *skb.Buff, s *netfilter.State) netfilter.Verdict {
 	c, info := Get(b)
 	if c == nil || c.table != t {
 		return netfilter.Accept

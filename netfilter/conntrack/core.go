@@ -21,7 +21,7 @@ type packet struct {
 // In finds or makes the connection of a packet (Linux: nf_conntrack_in), in
 // PREROUTING or LOCAL_OUT. Afterwards [Get] knows it; a packet that fits no
 // connection has none, which is INVALID, and goes on all the same.
-func (t *Table) In(b *skb.Buff, s netfilter.State) netfilter.Verdict {
+func (t *Table) In(b *skb.Buff, s *netfilter.State) netfilter.Verdict {
 	tmpl, info := Get(b)
 	if tmpl != nil || info == Untracked {
 		if tmpl == nil || !tmpl.IsTemplate() {

@@ -53,8 +53,8 @@ func FuzzIn(f *testing.F) {
 				w.pass(time.Duration(how) * time.Second)
 				w.GC()
 			}
-			if w.In(b, netfilter.State{Point: point}) == netfilter.Accept && how&8 == 0 {
-				w.Confirm(b, netfilter.State{Point: netfilter.PostRouting})
+			if w.In(b, &netfilter.State{Point: point}) == netfilter.Accept && how&8 == 0 {
+				w.Confirm(b, &netfilter.State{Point: netfilter.PostRouting})
 			}
 			if c, info := Get(b); c != nil && info > RelatedReply {
 				t.Errorf("a connection with info %d", info)

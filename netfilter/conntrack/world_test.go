@@ -73,12 +73,12 @@ func tcp(sport, dport uint16, flags uint8, seq, ack uint32) []byte {
 
 // in is the first half of a packet's way.
 func (w *world) in(b *skb.Buff) netfilter.Verdict {
-	return w.In(b, netfilter.State{Point: netfilter.PreRouting})
+	return w.In(b, &netfilter.State{Point: netfilter.PreRouting})
 }
 
 // out is the second half.
 func (w *world) out(b *skb.Buff) netfilter.Verdict {
-	return w.Confirm(b, netfilter.State{Point: netfilter.PostRouting})
+	return w.Confirm(b, &netfilter.State{Point: netfilter.PostRouting})
 }
 
 // through has a packet go all the way, and returns its state in between.

@@ -10,7 +10,7 @@ import (
 )
 
 // hook takes the packets of flows (Linux: nf_flow_offload_ip_hook).
-func (t *Table) hook(b *skb.Buff, s netfilter.State) netfilter.Verdict {
+func (t *Table) hook(b *skb.Buff, s *netfilter.State) netfilter.Verdict {
 	if t.count.Load() == 0 || b.PktType != skb.PacketHost || s.In == nil {
 		return netfilter.Accept
 	}

@@ -122,7 +122,7 @@ func (t *Table) SetAuto(on bool) {
 	defer t.mu.Unlock()
 	switch {
 	case on && t.auto == nil && !t.stopped:
-		t.auto = t.cfg.Hooks.Register(netfilter.Forward, netfilter.PriLast, func(b *skb.Buff, s netfilter.State) netfilter.Verdict {
+		t.auto = t.cfg.Hooks.Register(netfilter.Forward, netfilter.PriLast, func(b *skb.Buff, s *netfilter.State) netfilter.Verdict {
 			t.Offload(b, s)
 			return netfilter.Accept
 		})
@@ -134,7 +134,7 @@ func (t *Table) SetAuto(on bool) {
 
 // Offload takes the connection of b, a packet at FORWARD, over if it may be
 // (Linux: nft_flow_offload_eval). It reports whether there is a flow now.
-func (t *Table) Offload(b *skb.Buff, s netfilter.State) bool {
+func (t *Table) Offload(b *skb.Buff, s *netfilter.State) bool {
 	c, info := conntrack.Get(b)
 	if c == nil || s.In == nil || s.Out == nil || b.Dst == nil {
 		return false
@@ -165,7 +165,7 @@ func (t *Table) Offload(b *skb.Buff, s netfilter.State) bool {
 }
 
 // add makes the flow.
-func (t *Table) add(b *skb.Buff, s netfilter.State, c *conntrack.Conn, d conntrack.Dir) bool {
+func (t *Table) add(b *skb.Buff, s *netfilter.State, c *conntrack.Conn, d conntrack.Dir) bool {
 	f := &flow{conn: c, gen: t.gen.Load()}
 	there, back := c.Tuple(d), c.Tuple(d.Other())
 	// The answers go to the sender, by the device its packets come by.

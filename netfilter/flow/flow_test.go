@@ -199,7 +199,7 @@ func TestFlow_endings(t *testing.T) {
 	x.talk(1000)
 	x.flows.SetAuto(false)
 	x.flows.Close()
-	if x.flows.Count() != 0 || !x.hooks.Empty(netfilter.Forward) || x.flows.Offload(stranger(x), netfilter.State{}) {
+	if x.flows.Count() != 0 || !x.hooks.Empty(netfilter.Forward) || x.flows.Offload(stranger(x), &netfilter.State{}) {
 		t.Error("alive after Close")
 	}
 }

@@ -60,7 +60,7 @@ func newBox(t testing.TB, translate bool) *box {
 		}
 		x.tmpl[proto] = x.ct.NewTemplate(conntrack.Zone{}, conntrack.Policy{Helper: h})
 	}
-	x.hooks.Register(netfilter.PreRouting, netfilter.PriRaw, func(b *skb.Buff, _ netfilter.State) netfilter.Verdict {
+	x.hooks.Register(netfilter.PreRouting, netfilter.PriRaw, func(b *skb.Buff, _ *netfilter.State) netfilter.Verdict {
 		h := header.IPv4(b.Data())
 		if p := b.Data()[20:]; p[2] == 0 && (p[3] == 21 || p[3] == 69) { // to the well-known port
 			conntrack.Set(b, x.tmpl[h.Protocol()], conntrack.New)
@@ -69,7 +69,7 @@ func newBox(t testing.TB, translate bool) *box {
 	})
 	x.hooks.Register(netfilter.PreRouting, netfilter.PriConntrack, x.ct.In)
 	x.hooks.Register(netfilter.PostRouting, netfilter.PriConfirm, x.ct.Confirm)
-	x.nat.SetRules(func(b *skb.Buff, s netfilter.State) netfilter.Verdict {
+	x.nat.SetRules(func(b *skb.Buff, s *netfilter.State) netfilter.Verdict {
 		if s.Point == netfilter.PostRouting && translate && header.IPv4(b.Data()).Src()>>24 == 10 {
 			return x.nat.SNAT(b, &nat.Range{Flags: nat.MapIPs, MinAddr: gw, MaxAddr: gw})
 		}

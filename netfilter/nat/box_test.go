@@ -53,7 +53,7 @@ func newBox(t testing.TB) *box {
 	for _, p := range []netfilter.Point{netfilter.PostRouting, netfilter.LocalIn} {
 		x.hooks.Register(p, netfilter.PriConfirm, x.ct.Confirm)
 	}
-	x.nat.SetRules(func(b *skb.Buff, s netfilter.State) netfilter.Verdict {
+	x.nat.SetRules(func(b *skb.Buff, s *netfilter.State) netfilter.Verdict {
 		if fn := x.rules[s.Point]; fn != nil {
 			return fn(b, s)
 		}
@@ -162,7 +162,7 @@ func (x *box) must(f flow, in, out device) flow {
 }
 
 func (x *box) snat(r *nat.Range) {
-	x.rules[netfilter.PostRouting] = func(b *skb.Buff, s netfilter.State) netfilter.Verdict {
+	x.rules[netfilter.PostRouting] = func(b *skb.Buff, s *netfilter.State) netfilter.Verdict {
 		if s.Out != wan {
 			return netfilter.Accept
 		}

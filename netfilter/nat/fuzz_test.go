@@ -29,7 +29,7 @@ func FuzzNAT(f *testing.F) {
 		{Flags: nat.MapIPs | nat.Persistent, MinAddr: 0, MaxAddr: 0xffffffff},
 	}
 	choice := byte(0)
-	x.rules[netfilter.PreRouting] = func(b *skb.Buff, s netfilter.State) netfilter.Verdict {
+	x.rules[netfilter.PreRouting] = func(b *skb.Buff, s *netfilter.State) netfilter.Verdict {
 		switch choice % 4 {
 		case 0:
 			return x.nat.DNAT(b, &ranges[choice/4%5])
@@ -40,7 +40,7 @@ func FuzzNAT(f *testing.F) {
 		}
 		return netfilter.Accept
 	}
-	x.rules[netfilter.PostRouting] = func(b *skb.Buff, s netfilter.State) netfilter.Verdict {
+	x.rules[netfilter.PostRouting] = func(b *skb.Buff, s *netfilter.State) netfilter.Verdict {
 		switch choice / 4 % 4 {
 		case 0:
 			return x.nat.SNAT(b, &ranges[choice/16%5])

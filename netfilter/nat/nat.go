@@ -96,7 +96,7 @@ func manipAt(p netfilter.Point) Manip {
 }
 
 // preRouting is nf_nat_ipv4_pre_routing: the destination, before the route.
-func (n *NAT) preRouting(b *skb.Buff, s netfilter.State) netfilter.Verdict {
+func (n *NAT) preRouting(b *skb.Buff, s *netfilter.State) netfilter.Verdict {
 	if b.Dst == nil {
 		return n.translate(b, s)
 	}
@@ -111,7 +111,7 @@ func (n *NAT) preRouting(b *skb.Buff, s netfilter.State) netfilter.Verdict {
 
 // localOut is nf_nat_ipv4_local_fn: the destination of what is sent from here,
 // and another route if it changed.
-func (n *NAT) localOut(b *skb.Buff, s netfilter.State) netfilter.Verdict {
+func (n *NAT) localOut(b *skb.Buff, s *netfilter.State) netfilter.Verdict {
 	v := n.translate(b, s)
 	if v != netfilter.Accept {
 		return v
@@ -138,7 +138,7 @@ func done(m Manip) conntrack.Status {
 
 // translate is the hook at every point (Linux: nf_nat_ipv4_fn, nf_nat_inet_fn):
 // a connection that is new is decided over, and every packet rewritten.
-func (n *NAT) translate(b *skb.Buff, s netfilter.State) netfilter.Verdict {
+func (n *NAT) translate(b *skb.Buff, s *netfilter.State) netfilter.Verdict {
 	c, info := conntrack.Get(b)
 	if c == nil || c.IsTemplate() {
 		return netfilter.Accept
@@ -173,7 +173,7 @@ func (n *NAT) translate(b *skb.Buff, s netfilter.State) netfilter.Verdict {
 }
 
 // decide asks the rules what a connection becomes.
-func (n *NAT) decide(b *skb.Buff, s netfilter.State, c *conntrack.Conn, m Manip) netfilter.Verdict {
+func (n *NAT) decide(b *skb.Buff, s *netfilter.State, c *conntrack.Conn, m Manip) netfilter.Verdict {
 	if fn := n.rules.Load(); fn != nil {
 		if v := (*fn)(b, s); v != netfilter.Accept {
 			return v
@@ -235,7 +235,7 @@ func (n *NAT) Setup(c *conntrack.Conn, r *Range, m Manip) netfilter.Verdict {
 
 // leftElsewhere ends a masqueraded connection whose packets leave by another
 // device than its address is of (Linux: nf_nat_oif_changed).
-func (n *NAT) leftElsewhere(c *conntrack.Conn, info conntrack.Info, s netfilter.State) bool {
+func (n *NAT) leftElsewhere(c *conntrack.Conn, info conntrack.Info, s *netfilter.State) bool {
 	if s.Point != netfilter.PostRouting || s.Out == nil {
 		return false
 	}

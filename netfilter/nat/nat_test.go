@@ -133,7 +133,7 @@ func TestSNAT_randomFully_anotherPort(t *testing.T) {
 
 func TestDNAT_portForward_bothWays(t *testing.T) {
 	x := newBox(t)
-	x.rules[netfilter.PreRouting] = func(b *skb.Buff, s netfilter.State) netfilter.Verdict {
+	x.rules[netfilter.PreRouting] = func(b *skb.Buff, s *netfilter.State) netfilter.Verdict {
 		return x.nat.DNAT(b, &nat.Range{Flags: nat.MapIPs | nat.ProtoSpecified, MinAddr: src, MaxAddr: src, MinPort: 80, MaxPort: 80})
 	}
 	f := flow{proto: header.ProtoTCP, src: server, sport: 4000, dst: gw, dport: 8080, flags: header.TCPSyn, seq: 1}
@@ -151,7 +151,7 @@ func TestDNAT_portForward_bothWays(t *testing.T) {
 // TestDNAT_portRange_offset: --to-destination addr:3000-3009/2000.
 func TestDNAT_portRange_offset(t *testing.T) {
 	x := newBox(t)
-	x.rules[netfilter.PreRouting] = func(b *skb.Buff, s netfilter.State) netfilter.Verdict {
+	x.rules[netfilter.PreRouting] = func(b *skb.Buff, s *netfilter.State) netfilter.Verdict {
 		return x.nat.DNAT(b, &nat.Range{Flags: nat.MapIPs | nat.ProtoSpecified | nat.ProtoOffset, MinAddr: src, MaxAddr: src,
 			MinPort: 3000, MaxPort: 3009, BasePort: 2000})
 	}
@@ -166,11 +166,11 @@ func TestDNAT_portRange_offset(t *testing.T) {
 // LAN by the router's address, which needs both ends translated.
 func TestHairpin_insideByOutsideAddress(t *testing.T) {
 	x := newBox(t)
-	x.rules[netfilter.PreRouting] = func(b *skb.Buff, s netfilter.State) netfilter.Verdict {
+	x.rules[netfilter.PreRouting] = func(b *skb.Buff, s *netfilter.State) netfilter.Verdict {
 		return x.nat.DNAT(b, &nat.Range{Flags: nat.MapIPs | nat.ProtoSpecified, MinAddr: src + 9, MaxAddr: src + 9, MinPort: 80, MaxPort: 80})
 	}
 	x.masq = src + 100
-	x.rules[netfilter.PostRouting] = func(b *skb.Buff, s netfilter.State) netfilter.Verdict {
+	x.rules[netfilter.PostRouting] = func(b *skb.Buff, s *netfilter.State) netfilter.Verdict {
 		return x.nat.Masquerade(b, s, &nat.Range{})
 	}
 	f := udp(src, 7000, gw, 8080)
@@ -221,7 +221,7 @@ func TestEcho_sameID_translated(t *testing.T) {
 func TestMasquerade_deviceAndAddress_flushed(t *testing.T) {
 	x := newBox(t)
 	x.masq = gw
-	x.rules[netfilter.PostRouting] = func(b *skb.Buff, s netfilter.State) netfilter.Verdict {
+	x.rules[netfilter.PostRouting] = func(b *skb.Buff, s *netfilter.State) netfilter.Verdict {
 		return x.nat.Masquerade(b, s, &nat.Range{})
 	}
 	f := udp(src, 5000, server, 53)
@@ -258,7 +258,7 @@ func TestMasquerade_deviceAndAddress_flushed(t *testing.T) {
 func TestNetmap_hostPartKept(t *testing.T) {
 	x := newBox(t)
 	r := &nat.Range{Flags: nat.MapIPs, MinAddr: 0xac100000, MaxAddr: 0xac1000ff} // 172.16.0.0/24
-	x.rules[netfilter.PreRouting] = func(b *skb.Buff, s netfilter.State) netfilter.Verdict { return x.nat.Netmap(b, s, r) }
+	x.rules[netfilter.PreRouting] = func(b *skb.Buff, s *netfilter.State) netfilter.Verdict { return x.nat.Netmap(b, s, r) }
 	if f := x.must(udp(server, 9, 0x0a000037, 80), wan, lan); f.dst != 0xac100037 {
 		t.Errorf("%v", f.dst)
 	}
@@ -267,7 +267,7 @@ func TestNetmap_hostPartKept(t *testing.T) {
 func TestRedirect_deviceAddress(t *testing.T) {
 	x := newBox(t)
 	x.masq = 0xc0a80001
-	x.rules[netfilter.PreRouting] = func(b *skb.Buff, s netfilter.State) netfilter.Verdict {
+	x.rules[netfilter.PreRouting] = func(b *skb.Buff, s *netfilter.State) netfilter.Verdict {
 		return x.nat.Redirect(b, s, &nat.Range{Flags: nat.ProtoSpecified, MinPort: 3128, MaxPort: 3128})
 	}
 	b := x.packet(udp(src, 5000, server, 80))

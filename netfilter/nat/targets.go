@@ -31,7 +31,7 @@ func (n *NAT) DNAT(b *skb.Buff, r *Range) netfilter.Verdict { return n.setup(b, 
 // source, with ports of r (Linux: nf_nat_masquerade_ipv4). The connection ends
 // when the device goes down or loses the address: see [NAT.DeviceDown] and
 // [NAT.AddressGone]. For POSTROUTING.
-func (n *NAT) Masquerade(b *skb.Buff, s netfilter.State, r *Range) netfilter.Verdict {
+func (n *NAT) Masquerade(b *skb.Buff, s *netfilter.State, r *Range) netfilter.Verdict {
 	c, _ := conntrack.Get(b)
 	if c == nil || c.Tuple(conntrack.Original).Src == header.AddrAny || s.Out == nil {
 		return netfilter.Accept // a host without an address, as in DHCP, means it
@@ -51,7 +51,7 @@ func (n *NAT) Masquerade(b *skb.Buff, s netfilter.State, r *Range) netfilter.Ver
 // Redirect sends the connection to this host: to the address of the device it
 // came by, or to loopback when it was made here, at a port of r (Linux:
 // nf_nat_redirect_ipv4). For PREROUTING and OUTPUT.
-func (n *NAT) Redirect(b *skb.Buff, s netfilter.State, r *Range) netfilter.Verdict {
+func (n *NAT) Redirect(b *skb.Buff, s *netfilter.State, r *Range) netfilter.Verdict {
 	a := header.AddrLoopback
 	if s.Point != netfilter.LocalOut {
 		a = 0
@@ -72,7 +72,7 @@ func (n *NAT) Redirect(b *skb.Buff, s netfilter.State, r *Range) netfilter.Verdi
 // Netmap replaces the network part of an address, MinAddr to MaxAddr being a
 // whole network (Linux: netmap_tg4): of the destination at PREROUTING and
 // OUTPUT, of the source at POSTROUTING and INPUT.
-func (n *NAT) Netmap(b *skb.Buff, s netfilter.State, r *Range) netfilter.Verdict {
+func (n *NAT) Netmap(b *skb.Buff, s *netfilter.State, r *Range) netfilter.Verdict {
 	m := manipAt(s.Point)
 	h := header.IPv4(b.Data())
 	a := h.Dst()

@@ -11,7 +11,7 @@ import (
 
 // hook looks after the packets of the proxy's connections (Linux:
 // ipv4_synproxy_hook).
-func (x *Proxy) hook(b *skb.Buff, st netfilter.State) netfilter.Verdict {
+func (x *Proxy) hook(b *skb.Buff, st *netfilter.State) netfilter.Verdict {
 	c, info := conntrack.Get(b)
 	if c == nil || c.Proto() != header.ProtoTCP || c.IsTemplate() || info == conntrack.Related || info == conntrack.RelatedReply {
 		return netfilter.Accept

@@ -130,7 +130,7 @@ func (tb *table) install(s *snapshot) {
 // Run passes b through a table at the hook s names and returns its verdict: for
 // the nat table, which NAT asks once for a connection, instead of a hook of its
 // own. Accept if the table is not in use.
-func (t *Tables) Run(name string, b *skb.Buff, s netfilter.State) netfilter.Verdict {
+func (t *Tables) Run(name string, b *skb.Buff, s *netfilter.State) netfilter.Verdict {
 	tb := t.tables[name]
 	if tb == nil || !tb.cur.Load().inUse {
 		return netfilter.Accept

@@ -24,7 +24,7 @@ type walkState struct {
 // around it). A literal and no method value: that would hand all arguments on
 // once more.
 func (tb *table) hookFunc() netfilter.Func {
-	return func(b *skb.Buff, s netfilter.State) netfilter.Verdict {
+	return func(b *skb.Buff, s *netfilter.State) netfilter.Verdict {
 		snap := tb.cur.Load()
 		c := snap.entry[s.Point]
 		if c == nil || !snap.inUse {
@@ -32,7 +32,7 @@ func (tb *table) hookFunc() netfilter.Func {
 		}
 		t := tb.parent
 		p := t.pool.Get().(*Packet)
-		p.B, p.State, p.Env, p.Table, p.Hotdrop = b, s, t.env, tb.kind.name, false
+		p.B, p.State, p.Env, p.Table, p.Hotdrop = b, *s, t.env, tb.kind.name, false
 		v := Accept
 		switch {
 		case p.Reload():

@@ -24,8 +24,8 @@ type queueWorld struct {
 func newQueueWorld(t *testing.T, v netfilter.Verdict) *queueWorld {
 	nl, _, in := newTable(t)
 	w := &queueWorld{end: ownOn(t, nl, in), nl: nl}
-	in.Hooks().Register(netfilter.LocalIn, 0, func(*skb.Buff, netfilter.State) netfilter.Verdict { return v })
-	in.Hooks().Register(netfilter.LocalIn, 1, func(b *skb.Buff, _ netfilter.State) netfilter.Verdict {
+	in.Hooks().Register(netfilter.LocalIn, 0, func(*skb.Buff, *netfilter.State) netfilter.Verdict { return v })
+	in.Hooks().Register(netfilter.LocalIn, 1, func(b *skb.Buff, _ *netfilter.State) netfilter.Verdict {
 		w.passed = append(w.passed, b)
 		return netfilter.Stolen
 	})

@@ -31,6 +31,6 @@ func (t *flowTG) Check(c *xtables.CheckContext) error {
 
 // Target implements xtables.Target.
 func (t *flowTG) Target(p *xtables.Packet) xtables.Verdict {
-	p.Env.Flow.Offload(p.B, p.State)
+	p.Env.Flow.Offload(p.B, &p.State)
 	return xtables.Continue
 }

@@ -282,11 +282,11 @@ func (t *natTG) Target(p *xtables.Packet) xtables.Verdict {
 	case natDestination:
 		v = n.DNAT(p.B, &t.r)
 	case natMasquerade:
-		v = n.Masquerade(p.B, p.State, &t.r)
+		v = n.Masquerade(p.B, &p.State, &t.r)
 	case natRedirect:
-		v = n.Redirect(p.B, p.State, &t.r)
+		v = n.Redirect(p.B, &p.State, &t.r)
 	case natNetmap:
-		v = n.Netmap(p.B, p.State, &t.r)
+		v = n.Netmap(p.B, &p.State, &t.r)
 	}
 	return xtables.Verdict(v)
 }
