@@ -38,6 +38,7 @@ func setup() {
 		fail("the local APIC cannot be mapped")
 	}
 	timerSetup()
+	growTLB()
 	startCPUs()
 }
 

@@ -273,6 +273,7 @@ func apMain() {
 	atomic.StoreUint32(&starter.up, apCompared)
 	for atomic.LoadUint32(&starter.up) != apGo {
 	}
+	growTLB()
 }
 
 // apStack is where in a cpuArea apMain's stack begins: the top of the interrupt stack, which bwAPRun needs no more.
