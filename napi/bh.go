@@ -21,10 +21,10 @@ func (s *SoftNet) BHEnable() {
 			p = s.peer.Swap(nil)
 		}
 		if p != nil {
-			p.DoSoftirq()
+			p.endBH()
 		}
 		if s.pending.Load() != 0 || s.outputs.Load() != nil {
-			s.DoSoftirq()
+			s.endBH()
 		} else if p == nil {
 			break
 		}
@@ -38,6 +38,22 @@ func (s *SoftNet) BHEnable() {
 	}
 	if s.pending.Load() != 0 && s.owner.Load()&ownerMask == ownerNone {
 		s.wakeup()
+	}
+}
+
+// endBH is DoSoftirq at the end of a section. Where ksoftirqd yields between two
+// rounds an interrupt leaves the work to it, but a section that sent something
+// does not, if it is that what is left: a program whose every call waited for
+// ksoftirqd's next turn, and gave it more to do before it is done, would never get
+// rid of it again (Linux: since 6.5 softirqs do not wait for ksoftirqd).
+func (s *SoftNet) endBH() {
+	o := s.owner.Load()
+	if o&ownerMask != ownerYield {
+		s.DoSoftirq()
+		return
+	}
+	if s.backlog.state.Load()&napiSched != 0 && s.owner.CompareAndSwap(o, o+ownerTurn+ownerDo-ownerYield) {
+		s.rounds()
 	}
 }
 

@@ -1,6 +1,7 @@
 package napi_test
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -42,6 +43,46 @@ func TestBHEnable_frameSentInSection_receivedByTheSender(t *testing.T) {
 	if w := s.Stats().Wakeups + b.SoftNet().Stats().Wakeups - before; w != 0 {
 		t.Errorf("%d wake-ups of ksoftirqd", w)
 	}
+}
+
+// TestBHEnable_ksoftirqdNeverDone_sectionsTakeOver has so much to do for ksoftirqd
+// that it only ever yields. Sections do what they caused themselves all the same.
+func TestBHEnable_ksoftirqdNeverDone_sectionsTakeOver(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // so that it mostly yields when the sender runs
+	a, b, x, y := vethUp(t)
+	var got, done atomic.Bool
+	b.AddPack(0x88b5, nil, func(k *skb.Buff, _ *napi.NetDevice) { got.Store(true); k.Consume() })
+	b.AddPack(0x88b6, nil, func(k *skb.Buff, _ *napi.NetDevice) {
+		if done.Load() {
+			k.Consume()
+			return
+		}
+		b.NetifRx(k) // once more
+	})
+	stop := make(chan struct{})
+	var soft sync.WaitGroup
+	soft.Go(func() { b.SoftNet().Run(stop) })
+	endless := frame(t, a, x, y.HardwareAddr(), 60)
+	endless.Data()[13] = 0xb6
+	must(t, a.DevQueueXmit(endless))
+	s, at := a.SoftNet(), 0
+	for range 1000 {
+		got.Store(false)
+		s.BHDisable()
+		must(t, a.DevQueueXmit(frame(t, a, x, y.HardwareAddr(), 60)))
+		s.BHEnable()
+		if got.Load() {
+			at++
+		}
+		runtime.Gosched()
+	}
+	done.Store(true)
+	close(stop)
+	soft.Wait()
+	if at < 500 {
+		t.Errorf("%d of 1000 frames had arrived at the end of the section that sent them", at)
+	}
+	b.SoftNet().DoSoftirq() // what is left
 }
 
 // TestBHEnable_manySenders_nothingWaits has sections overlap in every way: a

@@ -27,9 +27,10 @@ const (
 
 // Who runs softirqs.
 const (
-	ownerNone = iota
-	ownerDo   // a DoSoftirq call
-	ownerD    // ksoftirqd, even while it yields between rounds
+	ownerNone  = iota
+	ownerDo    // a DoSoftirq call
+	ownerD     // ksoftirqd
+	ownerYield // nobody, while ksoftirqd yields between rounds: it is left to go on, but a section may
 
 	ownerMask = 3
 	ownerTurn = 4 // added whenever a round, or the rounds of a DoSoftirq, begin
@@ -56,8 +57,6 @@ type SoftNet struct {
 	input     skb.List
 	taken     int           // off input, and not received yet; under backlogMu
 	inputHead atomic.Uint32 // packets of the backlog that are through, for flows that move
-
-	polling atomic.Bool // ksoftirqd polls: transmit queues may wait for the end
 
 	endHead, endTail *PollEnd // softirq only
 
@@ -183,9 +182,13 @@ func (s *SoftNet) DoSoftirq() {
 	if s.inIRQ.Load() {
 		s.inIRQ.Store(false)
 	}
-	if s.pending.Load() == 0 || !s.take(ownerDo) {
-		return
+	if s.pending.Load() != 0 && s.take(ownerDo) {
+		s.rounds()
 	}
+}
+
+// rounds is DoSoftirq for who has become the owner.
+func (s *SoftNet) rounds() {
 	// The rounds share one budget: with a single busy device, whose poll is
 	// one round, it would otherwise bound nothing.
 	a := s.allowance()
@@ -241,6 +244,7 @@ func (s *SoftNet) release() {
 // yields to other goroutines after every round. It returns when stop is
 // closed; a nil stop runs it for ever. One goroutine per SoftNet.
 func (s *SoftNet) Run(stop <-chan struct{}) {
+outer:
 	for {
 		select {
 		case <-s.wake:
@@ -252,20 +256,27 @@ func (s *SoftNet) Run(stop <-chan struct{}) {
 		}
 		for s.pending.Load() != 0 {
 			a := s.allowance()
-			s.polling.Store(true)
 			s.round(&a)
-			s.polling.Store(false)
-			s.owner.Add(ownerTurn)
 			select {
 			case <-stop:
 				s.release()
 				return
 			default:
 			}
-			runtime.Gosched()
+			if !s.yield() {
+				continue outer // who took over wakes us if it leaves something
+			}
 		}
 		s.release()
 	}
+}
+
+// yield lets other goroutines run between two rounds of ksoftirqd. It reports
+// false when a section took over meanwhile.
+func (s *SoftNet) yield() bool {
+	o := s.owner.Add(ownerTurn + ownerYield - ownerD)
+	runtime.Gosched()
+	return s.owner.CompareAndSwap(o, o+ownerD-ownerYield)
 }
 
 // Synchronize returns when every softirq round that was running when it was
@@ -285,13 +296,8 @@ func (s *SoftNet) Synchronize() {
 // while softirqs run, more are likely to follow (Linux: xmit_more), and they end
 // with passing on what was scheduled.
 func (s *SoftNet) gathers() bool {
-	switch s.owner.Load() & ownerMask {
-	case ownerDo:
-		return true
-	case ownerD:
-		return s.polling.Load()
-	}
-	return false
+	o := s.owner.Load() & ownerMask
+	return o == ownerDo || o == ownerD
 }
 
 // round serves everything pending once, receiving what is left of the
