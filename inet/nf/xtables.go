@@ -61,6 +61,13 @@ func (f *NF) newTables() {
 		dev.Proc().Register(at, func(b []byte) []byte { return limits.Show(b, name, env.Now()) })
 	})
 	f.Tables = xtables.New(&f.IP.Hooks, env)
+	ends := make([]napi.PollEnd, dev.CPUs())
+	for cpu := range ends {
+		ends[cpu].Init(func() { f.Tables.EndPoll(cpu) })
+	}
+	env.AtPollEnd = func(cpu int) { dev.SoftNetOf(cpu).AtPollEnd(&ends[cpu]) }
+	env.Settle = dev.Synchronize
+	f.Tables.CountAtPollEnd(len(ends))
 	// A rule that goes lets go of what it holds.
 	f.onClose(func() {
 		for _, name := range xtables.TableNames() {

@@ -26,9 +26,9 @@ func (c *Counter) Set(packets, bytes uint64) {
 	c.bytes.Store(bytes)
 }
 
-func (c *Counter) add(n int) {
-	c.packets.Add(1)
-	c.bytes.Add(uint64(n))
+func (c *Counter) add(packets, bytes uint64) {
+	c.packets.Add(packets)
+	c.bytes.Add(bytes)
 }
 
 // Inv says which parts of an Entry are inverted, with Linux's IPT_INV_* bits.

@@ -22,6 +22,7 @@ type chain struct {
 	rules   []rule
 	policy  Verdict  // of a builtin chain
 	counter *Counter // of the policy; nil for a user's chain, which returns
+	slot    uint8    // of counts
 	index   *index   // nil: walk from rule to rule
 
 	src *Chain
@@ -47,6 +48,7 @@ const (
 type rule struct {
 	entry
 	op      op
+	slot    uint8 // of counts
 	verdict Verdict
 	matches []Match
 	counter *Counter
@@ -94,9 +96,14 @@ func load(env *Env, c *Config, gen uint64) (*snapshot, error) {
 			return nil, &CheckError{Errno: syscall.EINVAL, Table: c.Name, Chain: netfilter.Point(p).String(), Text: "builtin chain is missing"}
 		}
 	}
+	var slot uint8
 	for _, cc := range chains {
 		if err := cc.resolve(c.Name, byName, gen); err != nil {
 			return nil, err
+		}
+		cc.slot, slot = slot, slot+1
+		for i := range cc.rules {
+			cc.rules[i].slot, slot = slot, slot+1
 		}
 	}
 	for p, cc := range s.entry {

@@ -87,6 +87,12 @@ type Env struct {
 	// Linear has every chain walked from rule to rule, without an index.
 	Linear bool
 
+	// AtPollEnd has [Tables.EndPoll] called for a processor when the poll ends that
+	// its softirq is in, and Settle returns when the polls that are under way have
+	// ended. Both are for [Tables.CountAtPollEnd] only.
+	AtPollEnd func(cpu int)
+	Settle    func()
+
 	Now    func() int64  // monotonic nanoseconds
 	Wall   func() int64  // nanoseconds since 1970, for -m time
 	Random func() uint32 // unpredictable

@@ -14,6 +14,8 @@ type Tables struct {
 	hooks *netfilter.Hooks
 	env   *Env
 	pool  sync.Pool // of *Packet
+	// counts is by processor, skb.Buff.CPU.
+	counts []counts
 
 	tables map[string]*table
 
@@ -52,11 +54,15 @@ func New(hooks *netfilter.Hooks, env *Env) *Tables {
 func (t *Tables) Env() *Env { return t.env }
 
 // Get returns the table in place, which the caller must not change; nil if
-// there is no table of that name.
+// there is no table of that name. What packets counted by now is counted in it.
+// Process context.
 func (t *Tables) Get(name string) *Config {
 	tb := t.tables[name]
 	if tb == nil {
 		return nil
+	}
+	if t.counts != nil {
+		t.env.Settle()
 	}
 	return tb.cur.Load().config
 }

@@ -18,6 +18,7 @@ type frame struct {
 type walkState struct {
 	stack  []frame // grown once, kept with the Packet
 	search search
+	counts *counts // of the softirq that has the packet, nil if none
 }
 
 // hookFunc returns the table as a hook (Linux: ipt_do_table, and ipt_mangle_out
@@ -33,6 +34,7 @@ func (tb *table) hookFunc() netfilter.Func {
 		t := tb.parent
 		p := t.pool.Get().(*Packet)
 		p.B, p.State, p.Env, p.Table, p.Hotdrop = b, *s, t.env, tb.kind.name, false
+		p.walk.counts = t.countsOf(b, s.Point)
 		v := Accept
 		switch {
 		case p.Reload():
@@ -96,7 +98,7 @@ func (p *Packet) run(builtin *chain) Verdict {
 			continue
 		}
 		r := &c.rules[i]
-		r.counter.add(p.B.Len())
+		p.count(r.counter, r.slot)
 		next = i + 1
 		if p.B.NFTrace {
 			p.trace(c, i, r)
@@ -125,7 +127,7 @@ func (p *Packet) run(builtin *chain) Verdict {
 			p.walk.search.keyed = 0
 		}
 	}
-	builtin.counter.add(p.B.Len())
+	p.count(builtin.counter, builtin.slot)
 	if p.B.NFTrace {
 		p.trace(builtin, len(builtin.rules), nil)
 	}
