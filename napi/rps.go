@@ -205,26 +205,30 @@ func (n *Net) RecordFlow(hash uint32) {
 
 // rpsSettings enters net.core.rps_sock_flow_entries.
 func (n *Net) rpsSettings() {
-	n.sysctl.Register(sysctl.Entry{
-		Name: "net.core.rps_sock_flow_entries",
-		Get: func() string {
-			if t := n.sockFlows.Load(); t != nil {
-				return strconv.Itoa(len(t.ents))
-			}
-			return "0"
-		},
-		Set: func(v string) error {
-			l, err := sysctl.Ints(v, 1)
-			if err != nil || l[0] < 0 || l[0] > maxFlows {
-				return fmt.Errorf("net.core.rps_sock_flow_entries: %q: %w", v, syscall.EINVAL)
-			}
-			if l[0] == 0 {
-				n.sockFlows.Store(nil)
-				return nil
-			}
-			n.sockFlows.Store(&sockFlows{make([]atomic.Uint32, 1<<bits.Len(uint(l[0]-1)))})
-			return nil
-		},
+	n.sysctl.RegisterFunc(func() []sysctl.Entry {
+		return []sysctl.Entry{
+			sysctl.Entry{
+				Name: "net.core.rps_sock_flow_entries",
+				Get: func() string {
+					if t := n.sockFlows.Load(); t != nil {
+						return strconv.Itoa(len(t.ents))
+					}
+					return "0"
+				},
+				Set: func(v string) error {
+					l, err := sysctl.Ints(v, 1)
+					if err != nil || l[0] < 0 || l[0] > maxFlows {
+						return fmt.Errorf("net.core.rps_sock_flow_entries: %q: %w", v, syscall.EINVAL)
+					}
+					if l[0] == 0 {
+						n.sockFlows.Store(nil)
+						return nil
+					}
+					n.sockFlows.Store(&sockFlows{make([]atomic.Uint32, 1<<bits.Len(uint(l[0]-1)))})
+					return nil
+				},
+			},
+		}
 	})
 }
 

@@ -14,12 +14,14 @@ import (
 func (n *Net) registerSettings() {
 	c := &n.conf
 	const most = 1<<31 - 1
-	n.sysctl.Register(
-		sysctl.Int("net.core.netdev_max_backlog", &c.maxBacklog, 0, most),
-		sysctl.Int("net.core.netdev_budget", &c.budget, 1, most),
-		sysctl.Int("net.core.netdev_budget_usecs", &c.budgetUsecs, 1, most),
-		sysctl.Int("net.core.dev_weight", &c.weight, 1, most),
-	)
+	n.sysctl.RegisterFunc(func() []sysctl.Entry {
+		return []sysctl.Entry{
+			sysctl.Int("net.core.netdev_max_backlog", &c.maxBacklog, 0, most),
+			sysctl.Int("net.core.netdev_budget", &c.budget, 1, most),
+			sysctl.Int("net.core.netdev_budget_usecs", &c.budgetUsecs, 1, most),
+			sysctl.Int("net.core.dev_weight", &c.weight, 1, most),
+		}
+	})
 }
 
 // registerFiles enters the files of /proc/net that show the device layer.

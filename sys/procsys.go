@@ -95,26 +95,28 @@ func setting(t *sysctl.Table, e sysctl.Entry) vfs.Node {
 
 // registerSettings enters the settings that are not the network's.
 func (k *Kernel) registerSettings() {
-	k.settings.Register(
-		sysctl.Const("kernel.ostype", func() string { return "Linux" }),
-		sysctl.Const("kernel.osrelease", func() string { return Release }),
-		sysctl.Const("kernel.version", k.version),
-		sysctl.Entry{Name: "kernel.hostname", Get: k.Hostname, Set: func(s string) error { return k.putName(&k.hostname, s) }},
-		sysctl.Entry{Name: "kernel.domainname", Get: func() string {
-			k.mu.Lock()
-			defer k.mu.Unlock()
-			return k.domainname
-		}, Set: func(s string) error { return k.putName(&k.domainname, s) }},
-		sysctl.Const("kernel.pid_max", func() string { return "32768" }),
-		sysctl.Const("kernel.threads-max", func() string { return "1" }),
-		sysctl.Const("kernel.random.boot_id", k.bootID()),
-		sysctl.Const("kernel.random.uuid", k.uuid),
-		sysctl.Const("kernel.random.entropy_avail", func() string { return "256" }),
-		sysctl.Const("fs.nr_open", func() string { return strconv.Itoa(nrOpenMax) }),
-		sysctl.Const("fs.file-max", func() string { return strconv.Itoa(nrOpenMax) }),
-		sysctl.Const("fs.pipe-max-size", func() string { return strconv.Itoa(pipeSize) }),
-		sysctl.Const("vm.overcommit_memory", func() string { return "2" }),
-	)
+	k.settings.RegisterFunc(func() []sysctl.Entry {
+		return []sysctl.Entry{
+			sysctl.Const("kernel.ostype", func() string { return "Linux" }),
+			sysctl.Const("kernel.osrelease", func() string { return Release }),
+			sysctl.Const("kernel.version", k.version),
+			sysctl.Entry{Name: "kernel.hostname", Get: k.Hostname, Set: func(s string) error { return k.putName(&k.hostname, s) }},
+			sysctl.Entry{Name: "kernel.domainname", Get: func() string {
+				k.mu.Lock()
+				defer k.mu.Unlock()
+				return k.domainname
+			}, Set: func(s string) error { return k.putName(&k.domainname, s) }},
+			sysctl.Const("kernel.pid_max", func() string { return "32768" }),
+			sysctl.Const("kernel.threads-max", func() string { return "1" }),
+			sysctl.Const("kernel.random.boot_id", k.bootID()),
+			sysctl.Const("kernel.random.uuid", k.uuid),
+			sysctl.Const("kernel.random.entropy_avail", func() string { return "256" }),
+			sysctl.Const("fs.nr_open", func() string { return strconv.Itoa(nrOpenMax) }),
+			sysctl.Const("fs.file-max", func() string { return strconv.Itoa(nrOpenMax) }),
+			sysctl.Const("fs.pipe-max-size", func() string { return strconv.Itoa(pipeSize) }),
+			sysctl.Const("vm.overcommit_memory", func() string { return "2" }),
+		}
+	})
 }
 
 // putName is proc_do_uts_string: what is too long is cut.

@@ -65,12 +65,14 @@ func New(n *ip.Net) (*IGMP, error) {
 	m.linkLocal.Store(1)
 	m.devs.Store(&[]*device{})
 	const most = 1<<31 - 1
-	n.Dev.Sysctl().Register(
-		sysctl.Int("net.ipv4.igmp_max_memberships", &m.maxMemberships, -most, most),
-		sysctl.Int("net.ipv4.igmp_max_msf", &m.maxMSF, -most, most),
-		sysctl.Int("net.ipv4.igmp_qrv", &m.qrv, 1, most),
-		sysctl.Int("net.ipv4.igmp_link_local_mcast_reports", &m.linkLocal, -most, most),
-	)
+	n.Dev.Sysctl().RegisterFunc(func() []sysctl.Entry {
+		return []sysctl.Entry{
+			sysctl.Int("net.ipv4.igmp_max_memberships", &m.maxMemberships, -most, most),
+			sysctl.Int("net.ipv4.igmp_max_msf", &m.maxMSF, -most, most),
+			sysctl.Int("net.ipv4.igmp_qrv", &m.qrv, 1, most),
+			sysctl.Int("net.ipv4.igmp_link_local_mcast_reports", &m.linkLocal, -most, most),
+		}
+	})
 	n.Dev.Proc().Register("igmp", m.showGroups)
 	n.Dev.Proc().Register("mcfilter", m.showFilters)
 	n.MC = m

@@ -116,6 +116,11 @@ func (c *DevConf) fields() []confField {
 	}
 }
 
+// registerConf enters the settings of a device, of "all" or of "default".
+func (n *Net) registerConf(c *DevConf, name string) {
+	n.Dev.Sysctl().RegisterFunc(func() []sysctl.Entry { return n.confEntries(c, name) })
+}
+
 // confEntries are the sysctls of c; name is the device's, "all" or "default".
 func (n *Net) confEntries(c *DevConf, name string) []sysctl.Entry {
 	prefix := "net.ipv4.conf." + name + "."

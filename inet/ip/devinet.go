@@ -142,7 +142,7 @@ func (n *Net) AddDevice(dev *napi.NetDevice) {
 	if n.InDev(dev.Ifindex()) == nil {
 		c := &DevConf{}
 		c.copyFrom(&n.ConfDefault)
-		n.Dev.Sysctl().Register(n.confEntries(c, sysctlName(dev))...)
+		n.registerConf(c, sysctlName(dev))
 		n.setInDev(dev.Ifindex(), &InDev{Dev: dev, Conf: c, devRoutes: n.newDevRoutes(dev)})
 	}
 }

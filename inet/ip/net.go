@@ -160,10 +160,10 @@ func NewNet(dev *napi.Net, m *mib.MIB, fragMemory int64) *Net {
 	n.ConfAll.setDefaults()
 	n.ConfDefault.setDefaults()
 	n.ConfDefault.AcceptSourceRoute.Store(1)
-	dev.Sysctl().Register(n.confEntries(&n.ConfAll, "all")...)
-	dev.Sysctl().Register(n.confEntries(&n.ConfDefault, "default")...)
+	n.registerConf(&n.ConfAll, "all")
+	n.registerConf(&n.ConfDefault, "default")
 	n.Conf.setDefaults(fragMemory)
-	dev.Sysctl().Register(n.confSysctls()...)
+	dev.Sysctl().RegisterFunc(n.confSysctls)
 	n.Hooks.SetFinish(n.finish)
 	n.reach = n.gatewayReach
 	n.frags.init(n)

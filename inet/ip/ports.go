@@ -79,33 +79,36 @@ func (n *Net) PortReserved(port uint16) bool { return n.Sock.reserved.Load().has
 // namespace's table.
 func (n *Net) initSockConf() {
 	n.Sock.UnprivPortStart.Store(1024)
-	n.Dev.Sysctl().Register(n.Limits.Entries()...)
-	n.Dev.Sysctl().Register(
-		sysctl.Int("net.ipv4.ip_nonlocal_bind", &n.Sock.NonlocalBind, 0, 1),
-		sysctl.Int("net.ipv4.ip_unprivileged_port_start", &n.Sock.UnprivPortStart, 0, 65535),
-		sysctl.Entry{
-			Name: "net.ipv4.ip_local_port_range",
-			Get: func() string {
-				lo, hi := n.LocalPortRange()
-				return fmt.Sprintf("%d\t%d", lo, hi)
+	n.Dev.Sysctl().RegisterFunc(n.Limits.Entries)
+	n.Dev.Sysctl().RegisterFunc(func() []sysctl.Entry {
+		return []sysctl.Entry{
+			sysctl.Int("net.ipv4.ip_nonlocal_bind", &n.Sock.NonlocalBind, 0, 1),
+			sysctl.Int("net.ipv4.ip_unprivileged_port_start", &n.Sock.UnprivPortStart, 0, 65535),
+			sysctl.Entry{
+				Name: "net.ipv4.ip_local_port_range",
+				Get: func() string {
+					lo, hi := n.LocalPortRange()
+					return fmt.Sprintf("%d\t%d", lo, hi)
+				},
+				Set: func(s string) error {
+					l, err := sysctl.Ints(s, 2)
+					if err != nil || l[0] < 1 || l[0] > 65535 || l[1] < 1 || l[1] > 65535 {
+						return syscall.EINVAL
+					}
+					return n.SetLocalPortRange(uint16(l[0]), uint16(l[1]))
+				},
 			},
-			Set: func(s string) error {
-				l, err := sysctl.Ints(s, 2)
-				if err != nil || l[0] < 1 || l[0] > 65535 || l[1] < 1 || l[1] > 65535 {
-					return syscall.EINVAL
-				}
-				return n.SetLocalPortRange(uint16(l[0]), uint16(l[1]))
+			sysctl.Entry{
+				Name: "net.ipv4.ip_local_reserved_ports",
+				Get:  func() string { return n.Sock.reserved.Load().String() },
+				Set: func(s string) error {
+					set, err := parsePorts(s)
+					if err == nil {
+						n.Sock.reserved.Store(set)
+					}
+					return err
+				},
 			},
-		},
-		sysctl.Entry{
-			Name: "net.ipv4.ip_local_reserved_ports",
-			Get:  func() string { return n.Sock.reserved.Load().String() },
-			Set: func(s string) error {
-				set, err := parsePorts(s)
-				if err == nil {
-					n.Sock.reserved.Store(set)
-				}
-				return err
-			},
-		})
+		}
+	})
 }

@@ -33,16 +33,19 @@ func (n *Net) initRoute() {
 		n.FlushRoutes()
 		return nil
 	}}
-	n.Dev.Sysctl().Register(flush,
-		sysctl.Duration("net.ipv4.route.mtu_expires", &c.MTUExpires, time.Second),
-		sysctl.Int("net.ipv4.route.min_pmtu", &c.MinPMTU, 68, most),
-		sysctl.Int("net.ipv4.route.min_adv_mss", &c.MinAdvMSS, 0, most),
-		sysctl.Duration("net.ipv4.route.gc_timeout", &c.GCTimeout, time.Second),
-		sysctl.Int("net.ipv4.fib_multipath_hash_policy", &c.MultipathHash, hashL3, hashCustom),
-		sysctl.Int("net.ipv4.fib_multipath_hash_fields", &c.HashFields, 1, fieldsAll),
-		sysctl.Long("net.ipv4.fib_multipath_hash_seed", &c.HashSeed, 0, 1<<32-1),
-		sysctl.Int("net.ipv4.fib_multipath_use_neigh", &c.UseNeigh, 0, 1),
-	)
+	n.Dev.Sysctl().RegisterFunc(func() []sysctl.Entry {
+		return []sysctl.Entry{
+			flush,
+			sysctl.Duration("net.ipv4.route.mtu_expires", &c.MTUExpires, time.Second),
+			sysctl.Int("net.ipv4.route.min_pmtu", &c.MinPMTU, 68, most),
+			sysctl.Int("net.ipv4.route.min_adv_mss", &c.MinAdvMSS, 0, most),
+			sysctl.Duration("net.ipv4.route.gc_timeout", &c.GCTimeout, time.Second),
+			sysctl.Int("net.ipv4.fib_multipath_hash_policy", &c.MultipathHash, hashL3, hashCustom),
+			sysctl.Int("net.ipv4.fib_multipath_hash_fields", &c.HashFields, 1, fieldsAll),
+			sysctl.Long("net.ipv4.fib_multipath_hash_seed", &c.HashSeed, 0, 1<<32-1),
+			sysctl.Int("net.ipv4.fib_multipath_use_neigh", &c.UseNeigh, 0, 1),
+		}
+	})
 	n.Dev.Proc().Register("route", n.procRoute)
 	n.Dev.Proc().Register("stat/rt_cache", n.procRtCache)
 	n.Dev.Proc().Register("fib_trie", n.procFibTrie)

@@ -160,14 +160,23 @@ func (p *Parms) entries(name string) []sysctl.Entry {
 func (t *Table) registerDefault() {
 	const most = 1<<31 - 1
 	const prefix = "net.ipv4.neigh.default."
+	t.defaults.name = "default"
+	t.register(&t.defaults)
 	s := t.net.Sysctl()
-	s.Register(t.defaults.entries("default")...)
-	s.Register(
-		sysctl.Duration(prefix+"gc_interval", &t.gcInterval, time.Second),
-		sysctl.Int(prefix+"gc_thresh1", &t.thresh1, 0, most),
-		sysctl.Int(prefix+"gc_thresh2", &t.thresh2, 0, most),
-		sysctl.Int(prefix+"gc_thresh3", &t.thresh3, 0, most),
-	)
+	s.RegisterFunc(func() []sysctl.Entry {
+		return []sysctl.Entry{
+			sysctl.Duration(prefix+"gc_interval", &t.gcInterval, time.Second),
+			sysctl.Int(prefix+"gc_thresh1", &t.thresh1, 0, most),
+			sysctl.Int(prefix+"gc_thresh2", &t.thresh2, 0, most),
+			sysctl.Int(prefix+"gc_thresh3", &t.thresh3, 0, most),
+		}
+	})
+}
+
+// register enters the settings of p by its name.
+func (t *Table) register(p *Parms) {
+	name := p.name
+	t.net.Sysctl().RegisterFunc(func() []sysctl.Entry { return p.entries(name) })
 }
 
 // AddDevice gives dev its own settings (Linux: neigh_parms_alloc). Doing it
@@ -188,7 +197,7 @@ func (t *Table) AddDevice(dev *napi.NetDevice) {
 	m[dev] = p
 	t.parms.Store(&m)
 	p.name = sysctlName(dev)
-	t.net.Sysctl().Register(p.entries(p.name)...)
+	t.register(p)
 }
 
 // RenameDevice moves the settings of dev to its new name.
@@ -201,7 +210,7 @@ func (t *Table) RenameDevice(dev *napi.NetDevice) {
 	}
 	t.net.Sysctl().Unregister("net.ipv4.neigh." + p.name)
 	p.name = sysctlName(dev)
-	t.net.Sysctl().Register(p.entries(p.name)...)
+	t.register(p)
 }
 
 // RemoveDevice forgets the settings, neighbours and proxy entries of dev

@@ -64,7 +64,7 @@ func (f *NF) newConntrack() {
 		f.track.polls[i].Init(f.track.endPoll)
 	}
 	f.track.gc.Init(dev.Timers(), func(*napi.Timer) { f.runGC() })
-	dev.Sysctl().Register(f.conntrackSettings()...)
+	dev.Sysctl().RegisterFunc(f.conntrackSettings)
 	dev.Proc().Register("nf_conntrack", f.Conntrack.Proc)
 	dev.Proc().Register("nf_conntrack_expect", f.Conntrack.ProcExpect)
 	dev.Proc().Register("stat/nf_conntrack", f.Conntrack.ProcStat)

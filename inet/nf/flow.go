@@ -74,7 +74,11 @@ func (f *NF) newFlow() {
 		}
 		return nil
 	}
-	dev.Sysctl().Register(on,
-		sysctl.Duration(p+"_tcp_timeout", &f.Flow.TCPTimeout, time.Second),
-		sysctl.Duration(p+"_udp_timeout", &f.Flow.UDPTimeout, time.Second))
+	dev.Sysctl().RegisterFunc(func() []sysctl.Entry {
+		return []sysctl.Entry{
+			on,
+			sysctl.Duration(p+"_tcp_timeout", &f.Flow.TCPTimeout, time.Second),
+			sysctl.Duration(p+"_udp_timeout", &f.Flow.UDPTimeout, time.Second),
+		}
+	})
 }

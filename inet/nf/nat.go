@@ -50,7 +50,11 @@ func (f *NF) newNAT() error {
 	}
 	// In Linux these are parameters of the modules.
 	const p = "net.netfilter.nf_conntrack_"
-	f.IP.Dev.Sysctl().Register(sysctl.Int(p+"ftp_loose", &set.Loose, 0, 1), helperPorts(set, p, "ftp"), helperPorts(set, p, "tftp"))
+	f.IP.Dev.Sysctl().RegisterFunc(func() []sysctl.Entry {
+		return []sysctl.Entry{
+			sysctl.Int(p+"ftp_loose", &set.Loose, 0, 1), helperPorts(set, p, "ftp"), helperPorts(set, p, "tftp"),
+		}
+	})
 	return nil
 }
 

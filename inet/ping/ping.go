@@ -41,23 +41,27 @@ func New(n *ip.Net, memory *sock.Memory) *Ping {
 	p.groups.Store(1 << 32)
 	n.Ping = p
 	n.Dev.Proc().Register("icmp", p.show)
-	n.Dev.Sysctl().Register(sysctl.Entry{
-		Name: "net.ipv4.ping_group_range",
-		Get: func() string {
-			g := p.groups.Load()
-			return fmt.Sprintf("%d\t%d", g>>32, uint32(g))
-		},
-		Set: func(s string) error {
-			l, err := sysctl.Ints(s, 2)
-			if err != nil || l[0] < 0 || l[1] < 0 || l[0] >= 1<<32-1 || l[1] >= 1<<32-1 {
-				return syscall.EINVAL
-			}
-			if l[1] < l[0] {
-				l[0], l[1] = 1, 0 // nobody
-			}
-			p.groups.Store(uint64(l[0])<<32 | uint64(l[1]))
-			return nil
-		},
+	n.Dev.Sysctl().RegisterFunc(func() []sysctl.Entry {
+		return []sysctl.Entry{
+			sysctl.Entry{
+				Name: "net.ipv4.ping_group_range",
+				Get: func() string {
+					g := p.groups.Load()
+					return fmt.Sprintf("%d\t%d", g>>32, uint32(g))
+				},
+				Set: func(s string) error {
+					l, err := sysctl.Ints(s, 2)
+					if err != nil || l[0] < 0 || l[1] < 0 || l[0] >= 1<<32-1 || l[1] >= 1<<32-1 {
+						return syscall.EINVAL
+					}
+					if l[1] < l[0] {
+						l[0], l[1] = 1, 0 // nobody
+					}
+					p.groups.Store(uint64(l[0])<<32 | uint64(l[1]))
+					return nil
+				},
+			},
+		}
 	})
 	return p
 }

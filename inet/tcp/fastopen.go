@@ -116,38 +116,40 @@ func (t *TCP) fastopenKey() {
 
 func (t *TCP) registerFastOpen() {
 	t.fo.cache.m = make(map[fastopenPeer]*fastopenEntry)
-	t.dev.Sysctl().Register(
-		sysctl.Int("net.ipv4.tcp_fastopen_blackhole_timeout_sec", &t.fo.bhTime, 0, 1<<31-1),
-		sysctl.Entry{
-			Name: "net.ipv4.tcp_fastopen_key",
-			Get: func() string {
-				p := make([]byte, foKeyLen)
-				if k := t.fo.keys.Load(); k != nil {
-					p = k.bytes()
-				}
-				var s []string
-				for ; len(p) > 0; p = p[foKeyLen:] {
-					le := binary.LittleEndian
-					s = append(s, fmt.Sprintf("%08x-%08x-%08x-%08x", le.Uint32(p), le.Uint32(p[4:]), le.Uint32(p[8:]), le.Uint32(p[12:])))
-				}
-				return strings.Join(s, ",")
-			},
-			Set: func(s string) error {
-				var p []byte
-				for i, part := range strings.Split(strings.TrimSpace(s), ",") {
-					var w [4]uint32
-					if n, err := fmt.Sscanf(part, "%x-%x-%x-%x", &w[0], &w[1], &w[2], &w[3]); n != 4 || err != nil || i > 1 {
-						return syscall.EINVAL
+	t.dev.Sysctl().RegisterFunc(func() []sysctl.Entry {
+		return []sysctl.Entry{
+			sysctl.Int("net.ipv4.tcp_fastopen_blackhole_timeout_sec", &t.fo.bhTime, 0, 1<<31-1),
+			sysctl.Entry{
+				Name: "net.ipv4.tcp_fastopen_key",
+				Get: func() string {
+					p := make([]byte, foKeyLen)
+					if k := t.fo.keys.Load(); k != nil {
+						p = k.bytes()
 					}
-					for _, v := range w {
-						p = binary.LittleEndian.AppendUint32(p, v)
+					var s []string
+					for ; len(p) > 0; p = p[foKeyLen:] {
+						le := binary.LittleEndian
+						s = append(s, fmt.Sprintf("%08x-%08x-%08x-%08x", le.Uint32(p), le.Uint32(p[4:]), le.Uint32(p[8:]), le.Uint32(p[12:])))
 					}
-				}
-				t.fo.keys.Store(newFastopenKeys(p))
-				return nil
+					return strings.Join(s, ",")
+				},
+				Set: func(s string) error {
+					var p []byte
+					for i, part := range strings.Split(strings.TrimSpace(s), ",") {
+						var w [4]uint32
+						if n, err := fmt.Sscanf(part, "%x-%x-%x-%x", &w[0], &w[1], &w[2], &w[3]); n != 4 || err != nil || i > 1 {
+							return syscall.EINVAL
+						}
+						for _, v := range w {
+							p = binary.LittleEndian.AppendUint32(p, v)
+						}
+					}
+					t.fo.keys.Store(newFastopenKeys(p))
+					return nil
+				},
 			},
-		},
-	)
+		}
+	})
 }
 
 // tuneFastOpen sets how many may wait (Linux: fastopen_queue_tune).

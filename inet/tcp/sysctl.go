@@ -135,11 +135,15 @@ const memPage = 4096 // the unit of tcp_mem and of sockstat's mem
 
 // register enters the settings and files of TCP.
 func (t *TCP) register() {
-	c, tab := &t.conf, t.dev.Sysctl()
-	for _, s := range c.ints() {
-		tab.Register(sysctl.Int("net.ipv4."+s.name, s.v, s.least, s.most))
-	}
-	tab.Register(
+	t.dev.Sysctl().RegisterFunc(t.settings)
+	t.dev.Proc().Register("tcp", t.show)
+	t.registerSockstat()
+	t.registerFastOpen()
+}
+
+func (t *TCP) settings() []sysctl.Entry {
+	c := &t.conf
+	l := []sysctl.Entry{
 		sysctl.Int("net.core.somaxconn", &c.somaxconn, 0, 1<<31-1),
 		sysctl.Duration("net.ipv4.tcp_keepalive_time", &c.keepTime, time.Second),
 		sysctl.Duration("net.ipv4.tcp_keepalive_intvl", &c.keepIntvl, time.Second),
@@ -176,10 +180,11 @@ func (t *TCP) register() {
 		sysctl.Const("net.ipv4.tcp_child_ehash_entries", func() string { return "0" }),
 		sysctl.Const("net.ipv4.tcp_available_congestion_control", t.congNames),
 		sysctl.Const("net.ipv4.tcp_allowed_congestion_control", t.congNames),
-	)
-	t.dev.Proc().Register("tcp", t.show)
-	t.registerSockstat()
-	t.registerFastOpen()
+	}
+	for _, s := range c.ints() {
+		l = append(l, sysctl.Int("net.ipv4."+s.name, s.v, s.least, s.most))
+	}
+	return l
 }
 
 func (t *TCP) congByName(name string) *congOps {

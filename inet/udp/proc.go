@@ -18,28 +18,31 @@ func (u *UDP) register() {
 	u.wmemMin.Store(memPage)
 	u.earlyDemux.Store(1)
 	const most = 1<<31 - 1
-	n.Dev.Sysctl().Register(
-		sysctl.Int("net.ipv4.udp_rmem_min", &u.rmemMin, 1, most),
-		sysctl.Int("net.ipv4.udp_wmem_min", &u.wmemMin, 1, most),
-		sysctl.Int("net.ipv4.udp_early_demux", &u.earlyDemux, 0, 1),
-		sysctl.Entry{
-			Name: "net.ipv4.udp_mem",
-			// The middle one is that of protocols which know pressure; UDP
-			// does not.
-			Get: func() string {
-				low, limit := u.memory.Low()/memPage, u.memory.Limit()/memPage
-				return fmt.Sprintf("%d\t%d\t%d", low, low+(limit-low)/2, limit)
+	n.Dev.Sysctl().RegisterFunc(func() []sysctl.Entry {
+		return []sysctl.Entry{
+			sysctl.Int("net.ipv4.udp_rmem_min", &u.rmemMin, 1, most),
+			sysctl.Int("net.ipv4.udp_wmem_min", &u.wmemMin, 1, most),
+			sysctl.Int("net.ipv4.udp_early_demux", &u.earlyDemux, 0, 1),
+			sysctl.Entry{
+				Name: "net.ipv4.udp_mem",
+				// The middle one is that of protocols which know pressure; UDP
+				// does not.
+				Get: func() string {
+					low, limit := u.memory.Low()/memPage, u.memory.Limit()/memPage
+					return fmt.Sprintf("%d\t%d\t%d", low, low+(limit-low)/2, limit)
+				},
+				Set: func(s string) error {
+					l, err := sysctl.Ints(s, 3)
+					if err != nil || l[0] < 0 || l[1] < 0 || l[2] < 0 || l[2] > 1<<40 {
+						return syscall.EINVAL
+					}
+					u.memory.SetLimit(l[2] * memPage)
+					u.memory.SetLow(l[0] * memPage)
+					return nil
+				},
 			},
-			Set: func(s string) error {
-				l, err := sysctl.Ints(s, 3)
-				if err != nil || l[0] < 0 || l[1] < 0 || l[2] < 0 || l[2] > 1<<40 {
-					return syscall.EINVAL
-				}
-				u.memory.SetLimit(l[2] * memPage)
-				u.memory.SetLow(l[0] * memPage)
-				return nil
-			},
-		})
+		}
+	})
 	n.Dev.Proc().Register("udp", u.show)
 	n.AddSockstat(ip.SockstatUDP, u.sockstat)
 }

@@ -35,6 +35,7 @@ func (e *Entry) Writable() bool { return e.Set != nil }
 type Table struct {
 	mu      sync.RWMutex
 	m       map[string]Entry
+	pending []func() []Entry // what has been promised since m was looked at
 	changed func(name string)
 }
 
@@ -50,13 +51,40 @@ func (t *Table) OnChange(fn func(name string)) {
 // Register enters settings. A name that is there already is replaced, so that a
 // device may come back.
 func (t *Table) Register(entries ...Entry) {
+	t.RegisterFunc(func() []Entry { return entries })
+}
+
+// RegisterFunc enters what entries returns. It is called when somebody first looks
+// at the table, perhaps never: most machines start without a look, and to make hundreds
+// of settings takes a part of a start that is seen. It must not use the table.
+func (t *Table) RegisterFunc(entries func() []Entry) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.pending = append(t.pending, entries)
+}
+
+// settle enters what is pending; mu is held.
+func (t *Table) settle() {
 	if t.m == nil {
 		t.m = make(map[string]Entry)
 	}
-	for _, e := range entries {
-		t.m[e.Name] = e
+	for _, entries := range t.pending {
+		for _, e := range entries() {
+			t.m[e.Name] = e
+		}
+	}
+	t.pending = nil
+}
+
+// read locks the table for a look at m.
+func (t *Table) read() {
+	t.mu.RLock()
+	for len(t.pending) > 0 {
+		t.mu.RUnlock()
+		t.mu.Lock()
+		t.settle()
+		t.mu.Unlock()
+		t.mu.RLock()
 	}
 }
 
@@ -65,6 +93,7 @@ func (t *Table) Register(entries ...Entry) {
 func (t *Table) Unregister(prefix string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.settle()
 	for name := range t.m {
 		if name == prefix || strings.HasPrefix(name, prefix+".") {
 			delete(t.m, name)
@@ -74,7 +103,7 @@ func (t *Table) Unregister(prefix string) {
 
 // Lookup returns a setting by its full name.
 func (t *Table) Lookup(name string) (Entry, bool) {
-	t.mu.RLock()
+	t.read()
 	defer t.mu.RUnlock()
 	e, ok := t.m[name]
 	return e, ok
@@ -114,7 +143,7 @@ func (t *Table) Set(name, value string) error {
 
 // Names returns all names, sorted.
 func (t *Table) Names() []string {
-	t.mu.RLock()
+	t.read()
 	defer t.mu.RUnlock()
 	return slices.Sorted(maps.Keys(t.m))
 }

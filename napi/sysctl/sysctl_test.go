@@ -2,6 +2,7 @@ package sysctl
 
 import (
 	"slices"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -50,6 +51,41 @@ func TestTable_unregisterTakesAPart(t *testing.T) {
 	tab.Unregister("net.ipv4.conf.eth0")
 	if got := tab.Names(); !slices.Equal(got, []string{"net.ipv4.conf.eth01.forwarding"}) {
 		t.Errorf("left: %v", got)
+	}
+}
+
+// What is entered by a function is made at the first look, once, whoever looks, and
+// in the order in which it was entered.
+func TestTable_registerFunc_waitsForTheFirstLook(t *testing.T) {
+	value := func(v string) func() string { return func() string { return v } }
+	for name, look := range map[string]func(tab *Table){
+		"Lookup":     func(tab *Table) { tab.Lookup("a") },
+		"Get":        func(tab *Table) { tab.Get("a") },
+		"Set":        func(tab *Table) { tab.Set("a", "1") },
+		"Names":      func(tab *Table) { tab.Names() },
+		"Unregister": func(tab *Table) { tab.Unregister("b") },
+	} {
+		var tab Table
+		var made atomic.Int32
+		tab.Register(Const("a", value("old")))
+		tab.RegisterFunc(func() []Entry {
+			made.Add(1)
+			return []Entry{Const("a", value("new")), Const("b.c", value("1"))}
+		})
+		if made.Load() != 0 {
+			t.Errorf("%s: made before anybody looked", name)
+		}
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() { look(&tab) })
+		}
+		wg.Wait()
+		if v, err := tab.Get("a"); v != "new" || err != nil || made.Load() != 1 {
+			t.Errorf("%s: %q, %v, made %d times", name, v, err, made.Load())
+		}
+		if _, ok := tab.Lookup("b.c"); ok == (name == "Unregister") {
+			t.Errorf("%s: b.c is there: %v", name, ok)
+		}
 	}
 }
 
