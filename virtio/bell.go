@@ -22,8 +22,11 @@ const (
 //   - when the processor goes idle: whoever sent something mostly waits for an
 //     answer next, and others that run before may send as well;
 //   - when bellBuffers wait;
-//   - when the first has waited for bellTime. The timer sees to that, whatever
-//     the goroutine that runs does.
+//   - when the first has waited for bellTime and another goroutine is to run. A
+//     goroutine that goes on and on is interrupted for it, but not the first time:
+//     setting a timer leaves the guest as well, and nearly all that wait are gone
+//     long before. So a timer is only set where the last ones have waited too long,
+//     and those did for no longer than a time slice.
 //
 // It is the idea of Linux's xmit_more, with the scheduler to say what else is to
 // be done. All methods may be called from anywhere, interrupts included.
@@ -49,6 +52,7 @@ type Bell struct {
 	held  atomic.Uint32 // buffers that wait, 0: none does
 	until atomic.Int64  // no longer than that
 	rang  atomic.Int64  // when the last notification was given
+	late  atomic.Bool   // the last ones that waited did for too long, or for a timer
 }
 
 // Bell returns the bell of a queue. Of a nil set it is one that rings at once.
@@ -85,15 +89,21 @@ func (b *Bell) Ring(notify bool, n int) {
 		return
 	}
 	now := b.set.m.Now()
-	if held += uint32(n); held >= bellBuffers || held == uint32(n) && now-b.rang.Load() >= bellGap {
-		b.held.Store(0)
+	first := held == 0
+	if held += uint32(n); first && (held >= bellBuffers || now-b.rang.Load() >= bellGap) {
 		b.ring(now)
 		return
 	}
+	if held >= bellBuffers {
+		b.flush(now)
+		return
+	}
 	b.held.Store(held)
-	if held == uint32(n) {
+	if first {
 		b.until.Store(now + bellTime)
-		b.set.m.TurnBy(now + bellTime)
+		if b.late.Load() {
+			b.set.m.TurnBy(now + bellTime)
+		}
 	}
 }
 
@@ -102,14 +112,28 @@ func (b *Bell) ring(now int64) {
 	b.q.Notify()
 }
 
+// flush tells the device of what is held back, if nobody else does.
+func (b *Bell) flush(now int64) {
+	if b.held.Swap(0) == 0 {
+		return
+	}
+	switch over := now - b.until.Load(); {
+	case over >= bellTime:
+		b.late.Store(true)
+	case over < 0:
+		b.late.Store(false)
+	}
+	b.ring(now)
+}
+
 // Held reports whether buffers wait. Those that are added to them will be
 // notified of together, or, if somebody rang meanwhile, with Ring(true, n).
 func (b *Bell) Held() bool { return b.held.Load() != 0 }
 
 // Flush tells the device now of what is held back.
 func (b *Bell) Flush() {
-	if b.held.Swap(0) != 0 {
-		b.ring(b.set.m.Now())
+	if b.held.Load() != 0 {
+		b.flush(b.set.m.Now())
 	}
 }
 
@@ -134,8 +158,8 @@ func (s *Bells) Idle() { s.all((*Bell).Flush) }
 // interrupted one.
 func (s *Bells) Turn() {
 	s.all(func(b *Bell) {
-		if s.m.Now() >= b.until.Load() {
-			b.Flush()
+		if now := s.m.Now(); now >= b.until.Load() {
+			b.flush(now)
 		}
 	})
 }

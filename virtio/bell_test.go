@@ -52,17 +52,35 @@ func TestBell_idle_notifiesOnce(t *testing.T) {
 func TestBell_goroutineComputes_timerNotifies(t *testing.T) {
 	r, set, b, s := belled(t)
 	b.Ring(true, 1)
-	if s.turn <= s.now || s.turn > s.now+ms {
-		t.Fatalf("a turn was asked for in %d ns", s.turn-s.now)
+	if s.turn != 0 {
+		t.Fatal("a timer was set where nobody had waited for too long")
 	}
 	set.Turn()
 	if n := r.dev.Notified.Load(); n != 1 {
 		t.Fatalf("%d notifications before the time, want 1", n)
 	}
-	s.now = s.turn
+	s.now += 10 * ms // the end of its time slice
 	set.Turn()
 	if n := r.dev.Notified.Load(); n != 2 {
-		t.Errorf("%d notifications, want 2", n)
+		t.Fatalf("%d notifications, want 2", n)
+	}
+	for i := range int64(3) { // it goes on like that
+		b.Ring(true, 1)
+		if s.turn <= s.now || s.turn > s.now+ms {
+			t.Fatalf("a turn was asked for in %d ns", s.turn-s.now)
+		}
+		s.now = s.turn
+		set.Turn()
+		if n := int64(r.dev.Notified.Load()); n != 3+i {
+			t.Errorf("%d notifications, want %d", n, 3+i)
+		}
+	}
+	b.Ring(true, 1)
+	set.Idle() // and ends
+	s.turn = 0
+	b.Ring(true, 1)
+	if s.turn != 0 {
+		t.Error("a timer was set after a notification that waited for none")
 	}
 }
 
