@@ -1,7 +1,7 @@
 package sys
 
 import (
-	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -49,7 +49,7 @@ func (l *KernelLog) Print(level int, text string) (console bool) {
 	if len(text) > klogLine {
 		text = text[:klogLine]
 	}
-	head := fmt.Sprintf("<%d>[%5d.%06d] ", level, now/1e9, now%1e9/1000)
+	head := stamp(level, now)
 	line := head + strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n"+head) + "\n"
 	l.mu.Lock()
 	l.lines = append(l.lines, line)
@@ -62,6 +62,24 @@ func (l *KernelLog) Print(level int, text string) (console bool) {
 	l.mu.Unlock()
 	l.readers.wake(pollIn)
 	return console
+}
+
+// stamp is what a line begins with: "<%d>[%5d.%06d] " of the level, and seconds and microseconds of now. Not by package
+// fmt: every start waits for these lines, few need fmt otherwise, and what runs for
+// the first time costs an emulator far more than what it does.
+func stamp(level int, now int64) string {
+	padded := func(b []byte, v int64, with byte, width int) []byte {
+		digits := strconv.FormatInt(v, 10)
+		for range width - len(digits) {
+			b = append(b, with)
+		}
+		return append(b, digits...)
+	}
+	b := append(make([]byte, 0, 24), '<')
+	b = append(strconv.AppendInt(b, int64(level), 10), ">["...)
+	b = padded(b, now/1e9, ' ', 5)
+	b = padded(append(b, '.'), now%1e9/1000, '0', 6)
+	return string(append(b, "] "...))
 }
 
 // from returns the lines from number n on.

@@ -88,3 +88,13 @@ func TestSyslog_fullRing_dropsTheOldest(t *testing.T) {
 		t.Errorf("read %d, unread %d", n, m)
 	}
 }
+
+func TestStamp_likeFmt(t *testing.T) {
+	for _, now := range []int64{0, 1, 999, 1000, 1e9 - 1, 1e9, 12345678901, 99999 * 1e9, 100000*1e9 + 42000, 1<<63 - 1} {
+		for _, level := range []int{LevelErr, LevelInfo, 15} {
+			if got, want := stamp(level, now), fmt.Sprintf("<%d>[%5d.%06d] ", level, now/1e9, now%1e9/1000); got != want {
+				t.Errorf("stamp(%d, %d) = %q, want %q", level, now, got, want)
+			}
+		}
+	}
+}

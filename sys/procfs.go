@@ -35,9 +35,8 @@ const mountinfo = "1 1 0:1 / / rw,noatime - rootfs rootfs rw\n" +
 
 // procTree is the root of /proc.
 func (k *Kernel) procTree() vfs.Dir {
-	pid := k.procPid()
 	return vfs.Tree{
-		strconv.Itoa(initPid): {Dir: pid},
+		strconv.Itoa(initPid): {Dir: vfs.Lazy(k.procPid)},
 		"self":                link(strconv.Itoa(initPid)),
 		"thread-self":         link(strconv.Itoa(initPid) + "/task/" + strconv.Itoa(initPid)),
 		"net":                 link("self/net"),
@@ -61,7 +60,7 @@ func (k *Kernel) procTree() vfs.Dir {
 }
 
 // procPid is the directory of the one process.
-func (k *Kernel) procPid() vfs.Tree {
+func (k *Kernel) procPid() vfs.Dir {
 	t := vfs.Tree{
 		"exe":       link("/init"),
 		"root":      link("/"),

@@ -82,8 +82,8 @@ func (k *Kernel) mountRoot() {
 		}
 	}
 	k.registerSettings()
-	k.report("/proc", k.fs.Mount("/proc", procMount(), k.procTree()))
-	k.report("/sys", k.fs.Mount("/sys", sysfsMount(), k.sysTree()))
+	k.report("/proc", k.fs.Mount("/proc", procMount(), vfs.Lazy(k.procTree)))
+	k.report("/sys", k.fs.Mount("/sys", sysfsMount(), vfs.Lazy(k.sysTree)))
 }
 
 // report says that a part of the tree could not be made, which an initramfs

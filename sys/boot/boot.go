@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strconv"
 
 	"barewire/inet"
 	"barewire/napi"
@@ -20,7 +21,7 @@ type Machine struct {
 	// CommandLine is the kernel command line as the loader gave it.
 	CommandLine string
 	// About describes the machine in a few words, for debug.
-	About string
+	About func() string
 	// Console is the machine's console; kernel messages go there too.
 	Console sys.Console
 	// WallClock, SetWallClock, Random, Exit, PollReady, Thread, TaskStart, TaskSize and Version are
@@ -109,10 +110,10 @@ func Start(m Machine) *Booted {
 	}
 	b.klog = sys.NewKernelLog(b.m.Clock)
 	if b.debug {
-		b.say("barewire %s, %d MiB, %s", sys.Release, m.Memory>>20, m.About)
+		b.say("barewire %s, %d MiB, %s", sys.Release, m.Memory>>20, m.About())
 		b.say("command line: %s", m.CommandLine)
 	}
-	b.Say = func(line string) { b.say("%s", line) }
+	b.Say = b.sayLine
 	if b.netInit() {
 		b.probe()
 		b.up()
@@ -129,9 +130,11 @@ func Start(m Machine) *Booted {
 
 // say prints a line unless the console is to be quiet; warn always does. Both,
 // and log, keep it for dmesg.
-func (b *booting) say(format string, args ...any) {
-	b.print(sys.LevelInfo, fmt.Sprintf(format, args...), !b.quiet)
-}
+func (b *booting) say(format string, args ...any) { b.sayLine(fmt.Sprintf(format, args...)) }
+
+// sayLine is say of a line as it is: of those that every start has, which package
+// fmt would make longer.
+func (b *booting) sayLine(line string) { b.print(sys.LevelInfo, line, !b.quiet) }
 
 func (b *booting) warn(format string, args ...any) {
 	b.print(sys.LevelErr, fmt.Sprintf(format, args...), true)
@@ -241,9 +244,21 @@ func (b *booting) up() {
 			link = "down"
 		}
 		a := dev.HardwareAddr()
-		b.say("%s: virtio-net, %02x:%02x:%02x:%02x:%02x:%02x, mtu %d, link %s",
-			dev.Name(), a[0], a[1], a[2], a[3], a[4], a[5], dev.MTU(), link)
+		b.sayLine(dev.Name() + ": virtio-net, " + etherString(a) + ", mtu " + strconv.Itoa(dev.MTU()) + ", link " + link)
 	}
+}
+
+// etherString is an Ethernet address in the usual form.
+func etherString(a [6]byte) string {
+	const hex = "0123456789abcdef"
+	var b []byte
+	for i, v := range a {
+		if i > 0 {
+			b = append(b, ':')
+		}
+		b = append(b, hex[v>>4], hex[v&15])
+	}
+	return string(b)
 }
 
 // sysInit makes the system-call interface.

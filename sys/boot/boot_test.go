@@ -62,7 +62,7 @@ func newMachine(t testing.TB, line string, mac byte, change ...func(*Machine)) *
 	m := &machine{t: t, con: &console{stop: make(chan struct{})}, mem: device.NewMemory(), out: make(chan frame, 1024)}
 	cfg := Machine{
 		CommandLine: line,
-		About:       "a test",
+		About:       func() string { return "a test" },
 		Console:     m.con,
 		Random:      func(b []byte) { copy(b, "\x11\x22\x33\x44\x55\x66\x77\x88") },
 		Memory:      64 << 20,

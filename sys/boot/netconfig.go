@@ -76,11 +76,11 @@ func (b *booting) configureOne(value string) error {
 	if err != nil {
 		return err
 	}
-	line := fmt.Sprintf("%s: %v", dev.Name(), netip.PrefixFrom(c.Client, c.Bits))
+	line := dev.Name() + ": " + netip.PrefixFrom(c.Client, c.Bits).String()
 	if c.Gateway.IsValid() {
 		line += ", gateway " + c.Gateway.String()
 	}
-	b.say("%s", line)
+	b.sayLine(line)
 	return nil
 }
 

@@ -46,11 +46,6 @@ var system *boot.Booted // read-only once init has run
 func System() *boot.Booted { return system }
 
 func init() {
-	hz, source := microvm.ClockSource()
-	random := "random numbers from timing jitter only"
-	if microvm.RandomGood() {
-		random = "random numbers from the processor"
-	}
 	var memory, top uint64
 	for _, r := range microvm.MemoryMap() {
 		memory += r.Size()
@@ -59,7 +54,7 @@ func init() {
 	limitHeap(microvm.HeapLimit())
 	b := boot.Start(boot.Machine{
 		CommandLine:  microvm.CommandLine(),
-		About:        fmt.Sprintf("clock %d.%03d MHz (%s), %s", hz/1e6, hz/1e3%1e3, source, random),
+		About:        about,
 		Console:      console{},
 		WallClock:    microvm.WallClock,
 		SetWallClock: microvm.SetWallClock,
@@ -85,6 +80,16 @@ func init() {
 	pollOpenHook = b.Kernel.PollOpen
 	pollCloseHook = b.Kernel.PollClose
 	startDHCP(b) // above the system calls, which work from here on
+}
+
+// about describes the machine.
+func about() string {
+	hz, source := microvm.ClockSource()
+	random := "random numbers from timing jitter only"
+	if microvm.RandomGood() {
+		random = "random numbers from the processor"
+	}
+	return fmt.Sprintf("clock %d.%03d MHz (%s), %s", hz/1e6, hz/1e3%1e3, source, random)
 }
 
 // bells has notifications wait for a pause of the scheduler.

@@ -2,6 +2,7 @@ package vfs
 
 import (
 	"sort"
+	"sync"
 	"syscall"
 )
 
@@ -57,6 +58,17 @@ func (t Tree) Names() []string {
 	sort.Strings(l)
 	return l
 }
+
+// Lazy is a directory whose contents are made when it is first looked into.
+func Lazy(dir func() Dir) Dir { return lazyDir{sync.OnceValue(dir)} }
+
+type lazyDir struct{ dir func() Dir }
+
+// Lookup implements Dir.
+func (l lazyDir) Lookup(name string) (Node, bool) { return l.dir().Lookup(name) }
+
+// Names implements Dir.
+func (l lazyDir) Names() []string { return l.dir().Names() }
 
 // Text makes the Text of a file whose contents are at hand.
 func Text(f func() string) func([]byte) ([]byte, Errno) {
