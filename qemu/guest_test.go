@@ -51,47 +51,70 @@ func TestGuest_FaultsAreRecoverable(t *testing.T) {
 }
 
 // What ends a program ends QEMU with the program's status, after the traceback
-// a Go programmer knows.
+// a Go programmer knows. read-only.
+var fatalEnds = []struct {
+	args string
+	code int
+	says []string
+}{
+	{"exit 0", 0, nil},
+	{"exit 1", 1, nil},
+	{"exit 42", 42, nil},
+	{"exit 127", 127, nil},
+	{"panic", 2, []string{`panic: unrecovered`, `goroutine \d+ \[running\]`, `main\.end`}},
+	{"stack", 2, []string{`goroutine stack exceeds`, `stack overflow`, `main\.recurse`}},
+	{"wild", 2, []string{`unexpected fault address`, `instruction:`, `main\.end`}},
+	{"nx", 2, []string{`unexpected fault address`}},
+	{"text", 2, []string{`unexpected fault address`}},
+	{"rodata", 2, []string{`unexpected fault address`}},
+	{"oom", 2, []string{`out of memory`}},
+	{"g0", 2, []string{`SIGSEGV`, `instruction:`}},
+	{"double", 2, []string{`fatal error: double fault`, `goroutine`}},
+	{"irq", 2, []string{`fault in interrupt or exception context`}},
+}
+
 func TestGuest_FatalEnds(t *testing.T) {
-	for _, c := range []struct {
-		args string
-		code int
-		says []string
-	}{
-		{"exit 0", 0, nil},
-		{"exit 1", 1, nil},
-		{"exit 42", 42, nil},
-		{"exit 127", 127, nil},
-		{"panic", 2, []string{`panic: unrecovered`, `goroutine \d+ \[running\]`, `main\.end`}},
-		{"stack", 2, []string{`goroutine stack exceeds`, `stack overflow`, `main\.recurse`}},
-		{"wild", 2, []string{`unexpected fault address`, `instruction:`, `main\.end`}},
-		{"nx", 2, []string{`unexpected fault address`}},
-		{"text", 2, []string{`unexpected fault address`}},
-		{"rodata", 2, []string{`unexpected fault address`}},
-		{"oom", 2, []string{`out of memory`}},
-		{"g0", 2, []string{`SIGSEGV`, `instruction:`}},
-		{"double", 2, []string{`fatal error: double fault`, `goroutine`}},
-		{"irq", 2, []string{`fault in interrupt or exception context`}},
-	} {
+	for _, c := range fatalEnds {
 		t.Run(c.args, func(t *testing.T) {
 			cfg := Config{Memory: 64}
 			if c.args == "irq" {
 				cfg.CPUs = 1 // of several, one that idles may meet the broken timer before an interrupt does
 			}
-			code, m := runGuest(t, cfg, "fault", c.args, time.Minute)
-			out := m.Console.Output()
-			if code != c.code {
-				t.Errorf("exit code %d, want %d:\n%s", code, c.code, out)
-			}
-			for _, want := range c.says {
-				if !regexp.MustCompile(want).MatchString(out) {
-					t.Errorf("the console does not say %q:\n%s", want, out)
-				}
-			}
-			if len(c.says) == 0 && strings.Contains(out, "goroutine") {
-				t.Errorf("a traceback nobody asked for:\n%s", out)
-			}
+			endsAs(t, cfg, c.args, c.code, c.says)
 		})
+	}
+}
+
+// The same on a processor that is not the first, while the others have something to do.
+func TestSMP_FatalEnds(t *testing.T) {
+	for _, c := range fatalEnds {
+		if c.args == "irq" || c.args == "exit 0" || c.args == "exit 1" {
+			continue
+		}
+		t.Run(c.args, func(t *testing.T) {
+			endsAs(t, Config{Memory: 64, CPUs: 4, Append: "CPU=2"}, c.args, c.code, append([]string{"on processor 2"}, c.says...))
+		})
+	}
+	t.Run("without a device", func(t *testing.T) {
+		endsAs(t, Config{CPUs: 2, Append: "CPU=1", NoExitDevice: true}, "exit 3", 0, []string{"on processor 1", "barewire: exit status 3\n"})
+	})
+}
+
+// endsAs has guest/fault end in a way, and looks at its status and at what the console says.
+func endsAs(t *testing.T, cfg Config, args string, code int, says []string) {
+	t.Helper()
+	got, m := runGuest(t, cfg, "fault", args, time.Minute)
+	out := m.Console.Output()
+	if got != code {
+		t.Errorf("exit code %d, want %d:\n%s", got, code, out)
+	}
+	for _, want := range says {
+		if !regexp.MustCompile(want).MatchString(out) {
+			t.Errorf("the console does not say %q:\n%s", want, out)
+		}
+	}
+	if strings.HasPrefix(args, "exit") && strings.Contains(out, "goroutine") {
+		t.Errorf("a traceback nobody asked for:\n%s", out)
 	}
 }
 

@@ -100,9 +100,14 @@ func sysSchedYield(*Kernel, args) (uintptr, Errno) {
 }
 
 func sysGetcpu(k *Kernel, a args) (uintptr, Errno) {
-	for _, addr := range []uintptr{a.a0, a.a1} {
+	cpu := 0
+	if k.cfg.Net != nil {
+		cpu = k.cfg.Net.ThisSoftNet().CPU()
+	}
+	const node = 0
+	for i, addr := range []uintptr{a.a0, a.a1} {
 		if addr != 0 {
-			if e := copyTo(k, addr, uint32(0)); e != 0 {
+			if e := copyTo(k, addr, uint32([]int{cpu, node}[i])); e != 0 {
 				return 0, e
 			}
 		}

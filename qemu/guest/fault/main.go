@@ -13,6 +13,7 @@
 //	fault g0         a nil dereference in the scheduler: "SIGSEGV", registers, "instruction:", status 2
 //	fault double     an exception without a stack: "fatal error: double fault", registers, goroutine, status 2
 //	fault irq        a fault in the interrupt entry's Go code: "fault in interrupt or exception context", status 2
+//	CPU=N            in the environment: all of this on processor N
 //	fault hang       prints "HANGING" and spins with a goroutine: the harness sends an NMI and finds "non-maskable interrupt"
 package main
 
@@ -21,6 +22,8 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"sync/atomic"
+	"syscall"
 	"unsafe"
 )
 
@@ -52,6 +55,9 @@ var data = [16]byte{0xc3}
 
 func main() {
 	if len(os.Args) > 1 {
+		if cpu, err := strconv.Atoi(os.Getenv("CPU")); err == nil {
+			on(uint32(cpu), func() { end(os.Args[1]) })
+		}
 		end(os.Args[1])
 		fmt.Println("FAIL: still alive")
 		os.Exit(99)
@@ -83,6 +89,24 @@ func main() {
 		os.Exit(1)
 	}
 	fmt.Println("PASS")
+}
+
+// on calls f on a processor: the others are kept busy until a goroutine finds itself there.
+func on(cpu uint32, f func()) {
+	var found atomic.Bool
+	for range 2 * runtime.NumCPU() {
+		go func() {
+			for !found.Load() {
+				var this uint32 // getcpu
+				if syscall.RawSyscall(309, uintptr(unsafe.Pointer(&this)), 0, 0); this == cpu && found.CompareAndSwap(false, true) {
+					println("on processor", this)
+					f()
+				}
+				runtime.Gosched()
+			}
+		}()
+	}
+	select {}
 }
 
 func end(how string) {
