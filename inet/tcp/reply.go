@@ -21,7 +21,7 @@ type reply struct {
 	tsval, tsecr uint32
 	mark         uint32
 	dev          int32
-	opts         *outOpts
+	opts         outOpts // but for the timestamps and the key of those that have no SYN
 	opt          *header.OptionSet
 	md5          *md5Key
 	sk           *Sock // whose options IP follows, nil for none
@@ -42,11 +42,9 @@ func (t *TCP) sendReply(p *reply, in *ip.Rtable) bool {
 
 // sendReplyTo sends p by a route.
 func (t *TCP) sendReplyTo(p *reply, rt *ip.Rtable) bool {
-	var o outOpts
-	if p.opts != nil {
-		o = *p.opts
-	} else if p.ts {
-		o = outOpts{ts: true, tsval: p.tsval, tsecr: p.tsecr}
+	o := &p.opts
+	if p.ts {
+		o.ts, o.tsval, o.tsecr = true, p.tsval, p.tsecr
 	}
 	if p.md5 != nil {
 		o.md5, o.md5Last = p.md5, true

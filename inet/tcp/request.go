@@ -226,7 +226,10 @@ func (r *request) sendSynAckAt(rt *ip.Rtable, now int64) bool {
 	if !again {
 		r.sent = now / 1000
 	}
-	o := outOpts{mss: uint16(r.advMSS(rt)), sackOK: r.sackOK, wscale: r.wscaleOK, ws: r.rcvWScale}
+	p := reply{key: r.e.key, seq: r.sntISN, ack: r.rcvNxt, flags: header.TCPSyn | header.TCPAck,
+		win: uint16(min(r.rcvWnd, 65535)), tos: r.tos, mark: r.mark, opt: r.opt, sk: r.listener, dev: r.e.dev}
+	o := &p.opts
+	o.mss, o.sackOK, o.wscale, o.ws = uint16(r.advMSS(rt)), r.sackOK, r.wscaleOK, r.rcvWScale
 	if r.tsOK {
 		clock := uint32(now / 1e6)
 		if r.cookie {
@@ -238,9 +241,7 @@ func (r *request) sendSynAckAt(rt *ip.Rtable, now int64) bool {
 		o.foCookie, o.foExp = r.foc.bytes(), r.foc.exp
 	}
 	o.md5 = key
-	p := reply{key: r.e.key, seq: r.sntISN, ack: r.rcvNxt, flags: header.TCPSyn | header.TCPAck,
-		win: uint16(min(r.rcvWnd, 65535)), tos: r.tos, mark: r.mark, opts: &o, opt: r.opt, sk: r.listener, dev: r.e.dev}
-	r.ecnSynAck(&p, &o, again)
+	r.ecnSynAck(&p, o, again)
 	return t.sendReplyTo(&p, rt)
 }
 
