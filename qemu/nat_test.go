@@ -38,11 +38,15 @@ func startRouter(t *testing.T, rules, wanProps string) *natWorld {
 	w := &natWorld{T: t, lan: needNamespace(t, "lan"), wan: needNamespace(t, "wan")}
 	outside, inside := tapNIC(t, w.wan, "tap0", wanIP+"/24"), tapNIC(t, w.lan, "tap0", lanIP+"/24")
 	outside.Props = wanProps
-	cfg := Config{
-		Kernel: image(t, "barewire/apps/router"),
-		NICs:   []NIC{outside, inside},
-		Append: staticIP(wanRouter+","+wanIP, lanRouter),
-	}
+	w.start(Config{NICs: []NIC{outside, inside}}, rules)
+	return w
+}
+
+// start boots the router on a machine with two cards.
+func (w *natWorld) start(cfg Config, rules string) {
+	t := w.T
+	t.Helper()
+	cfg.Kernel, cfg.Append = image(t, "barewire/apps/router"), staticIP(wanRouter+","+wanIP, lanRouter)
 	if rules != "" {
 		cfg.Initrd = initramfs(t, "etc/iptables/rules.v4", rules)
 	}
@@ -51,7 +55,6 @@ func startRouter(t *testing.T, rules, wanProps string) *natWorld {
 	if _, err := w.vm.Console.WaitFor(`^router: from eth1 .* by `, bootTime); err != nil {
 		t.Fatal(err)
 	}
-	return w
 }
 
 // do types a command on the router's console and returns what it prints and its status.
