@@ -3,7 +3,7 @@
 package microvm
 
 import (
-	"fmt"
+	"strconv"
 	"sync"
 	"unsafe"
 
@@ -113,7 +113,7 @@ func addSlot(ds []Device, base, size uintptr, lines ...IRQ) []Device {
 		return ds
 	}
 	return append(ds, Device{
-		Name: fmt.Sprintf("virtio-mmio@%x", base),
+		Name: "virtio-mmio@" + strconv.FormatUint(uint64(base), 16),
 		MMIO: &MMIODevice{
 			Regs: regs,
 			Size: int(size),

@@ -5,6 +5,7 @@ package microvm
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"unsafe"
 
@@ -179,7 +180,13 @@ func (f pciFunc) device(vendor, device uint16) Device {
 		d.Vectors = int(f.read(msix+2, 2)&0x7ff) + 1
 		d.RequestVector = func(i, cpu int, handler func()) error { return f.requestVector(msix, i, cpu, handler) }
 	}
-	return Device{Name: fmt.Sprintf("pci %02x:%02x.%x", f.bus, f.dev, f.fn), PCI: d}
+	return Device{Name: "pci " + hex2(f.bus) + ":" + hex2(f.dev) + "." + strconv.FormatUint(uint64(f.fn), 16), PCI: d}
+}
+
+// hex2 writes a byte with two digits. Package fmt is nothing a start should wait for.
+func hex2(v uint8) string {
+	const digits = "0123456789abcdef"
+	return string([]byte{digits[v>>4], digits[v&15]})
 }
 
 // capability returns the offset of the capability with the given id, 0 if there is none. A list that loops ends.

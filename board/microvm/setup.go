@@ -38,7 +38,6 @@ func setup() {
 		fail("the local APIC cannot be mapped")
 	}
 	timerSetup()
-	growTLB()
 	startCPUs()
 }
 

@@ -4,6 +4,7 @@ package microvm
 
 import (
 	"runtime/goos"
+	"time"
 	"unsafe"
 )
 
@@ -15,22 +16,48 @@ import (
 // tlbEntries is how large the table is made: the program, and as much of the heap again.
 const tlbEntries = 4096
 
-// growTLB has TCG make the table of the CPU that calls larger, by filling and flushing it: half a millisecond.
+// tlbFirst is how large it is to begin with.
+const tlbFirst = 256
+
+// growTLB has TCG make the table of the CPU that calls larger, by filling and flushing it: some milliseconds.
 //
 //go:nosplit
 func growTLB() {
-	if !cpu.tcg {
-		return
+	for n := uintptr(tlbFirst); n < tlbEntries && doubleTLB(n); n *= 2 {
 	}
-	const first = 256
-	lo, pages := uintptr(goos.RamStart), uintptr(goos.RamSize)/page
-	for n := uintptr(first); n < tlbEntries && n <= pages; n *= 2 {
-		setCR3(uintptr(unsafe.Pointer(root))) // what is in it now need not have places of its own
-		for i := range n {
-			touch(lo + i*page)
+}
+
+// growFirstTLB does it for the CPU that the program starts on, when that has had its start, in which little is asked
+// for twice.
+func growFirstTLB() {
+	for n, tries := uintptr(tlbFirst), 0; n < tlbEntries && tries < 100; tries++ {
+		time.Sleep(100 * time.Millisecond)
+		flags := cli()
+		if CPU() == 0 {
+			if !doubleTLB(n) {
+				tries = 100
+			}
+			n *= 2
 		}
+		restore(flags)
+	}
+}
+
+// doubleTLB fills a table of n places and flushes it. It reports whether there was something to fill it with, and anybody to be
+// impressed.
+//
+//go:nosplit
+func doubleTLB(n uintptr) bool {
+	lo, pages := uintptr(goos.RamStart), uintptr(goos.RamSize)/page
+	if !cpu.tcg || n > pages {
+		return false
+	}
+	setCR3(uintptr(unsafe.Pointer(root))) // what is in it now need not have places of its own
+	for i := range n {
+		touch(lo + i*page)
 	}
 	setCR3(uintptr(unsafe.Pointer(root)))
+	return true
 }
 
 // touch reads a byte of RAM that anybody may be writing.
