@@ -84,7 +84,12 @@ func (d *benchNIC) Poll(n *napi.NAPI, budget int) int {
 // benchRouter is a router between two benchNICs; frames of size bytes of IP
 // arrive on the first, for so many destinations in turn, and leave by the second.
 func benchRouter(t testing.TB, size, flows int) (n *napi.Net, in, out *benchNIC) {
-	h, in, out := benchHost(t)
+	h, in, out := benchRouterHost(t, size, flows)
+	return h.net, in, out
+}
+
+func benchRouterHost(t testing.TB, size, flows int) (h *host, in, out *benchNIC) {
+	h, in, out = benchHost(t)
 	for i := range flows {
 		dst := hostIP + 0x100 + 8 + header.Addr(i) // 192.0.3.9 and on
 		nb, err := h.IP().Neigh.Get(out.dev, dst)
@@ -94,7 +99,7 @@ func benchRouter(t testing.TB, size, flows int) (n *napi.Net, in, out *benchNIC)
 			ipPacket(header.Fields{Protocol: 17, Src: peerIP, Dst: dst}, udpPacket(peerIP, dst, 1, 2, make([]byte, size-28)))))
 	}
 	in.fresh = 42
-	return h.net, in, out
+	return h, in, out
 }
 
 // benchHost is a host, and router, with two benchNICs: 192.0.2.1/24 and

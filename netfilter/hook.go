@@ -235,7 +235,8 @@ func (h *Hooks) Run(p Point, b *skb.Buff, in, out skb.Device, sk any) bool {
 	if l == nil {
 		return true
 	}
-	s := State{Point: p, In: in, Out: out, Sk: sk}
+	var s State // field by field: a literal would be made elsewhere and copied
+	s.Point, s.In, s.Out, s.Sk = p, in, out, sk
 	if int(p) >= len(h.lists) { // never, and not in the code: it says what noescape hides, that what s leads to is kept
 		h.finish(b, s)
 	}

@@ -132,6 +132,7 @@ func (n *Net) setInDev(ifindex int32, d *InDev) {
 	if d != nil && d.Dev.Flags()&napi.IFF_LOOPBACK != 0 {
 		n.loop.Store(d)
 	}
+	n.FIB.Bump() // decisions that were kept may be others now
 }
 
 // AddDevice gives a device its IPv4 side (Linux: inetdev_init). Doing it twice

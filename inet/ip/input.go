@@ -89,15 +89,29 @@ func (n *Net) rcvFinish(b *skb.Buff, dev *napi.NetDevice) {
 	}
 	rx := &n.rx[b.CPU]
 	demuxed := false
+	gen := n.FIB.Generation() // before anything is decided by what may change
 	rt, ok := b.Dst.(*Rtable)
 	if !ok {
-		rt = rx.hint.find(b, h, dev)
+		var again bool
+		if rt, again = rx.hints.find(b, h, dev, gen); rt != nil && !again {
+			// The sock knows better: its packets count as not routed.
+			var known *Rtable
+			if rt.in == inLocal {
+				known = n.earlyDemux(b, h)
+				h = header.IPv4(b.Data()) // it may stand elsewhere now
+			}
+			if known != nil {
+				rt = known
+			} else {
+				rx.routed++
+			}
+		}
 	}
 	if rt == nil {
 		demuxed = b.Sk == nil
 		if rt = n.earlyDemux(b, h); rt != nil {
 			h = header.IPv4(b.Data()) // it may stand elsewhere now
-			rx.hint.keep(n, rt, b, h, dev)
+			rx.hints.keep(n, rt, b, h, dev, gen)
 		}
 	}
 	if rt == nil {
@@ -116,7 +130,7 @@ func (n *Net) rcvFinish(b *skb.Buff, dev *napi.NetDevice) {
 			n.drop(b, why)
 			return
 		}
-		rx.hint.keep(n, rt, b, h, dev)
+		rx.hints.keep(n, rt, b, h, dev, gen)
 	}
 	b.Dst = rt
 	if h.HeaderLen() > header.IPv4MinLen && !n.rcvOptions(b, dev) {

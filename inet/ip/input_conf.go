@@ -169,4 +169,5 @@ func (n *Net) SetForwarding(v int32) {
 			d.Conf.Forwarding.Store(v)
 		}
 	}
+	n.FIB.Bump() // decisions that were kept may be others now
 }

@@ -42,7 +42,8 @@ func (n *Net) routeInput(b *skb.Buff, src, dst header.Addr, tos uint8, dev *napi
 			return n.martianSource(d, src, dst, skb.IPLocalnet)
 		}
 	}
-	f := fib.Flow{Dst: dst, Src: src, IIF: dev.Ifindex(), TOS: tos, Mark: b.Mark}
+	var f fib.Flow // field by field: a literal would be made elsewhere and copied
+	f.Dst, f.Src, f.IIF, f.TOS, f.Mark = dst, src, dev.Ifindex(), tos, b.Mark
 	flowPorts(b, &f)
 	var res fib.Result
 	err := n.FIB.Lookup(&f, &res)

@@ -23,7 +23,7 @@ type rxCount struct {
 	forwarded        uint64
 	transmits, out   uint64 // packets and octets, of those forwarded
 
-	hint rxHint
+	hints rxHints
 
 	_ [64]byte // the next is another processor's
 }
@@ -53,7 +53,7 @@ func (n *Net) settleRxCount() { n.Dev.Synchronize() }
 func (c *rxCount) flush() {
 	n := c.n
 	m := &n.MIB.IP
-	c.hint.rt = nil
+	c.hints.last = nil
 	give(&m.InReceives, &c.receives)
 	give(&m.InOctets, &c.octets)
 	give(&m.InNoECTPkts, &c.ecn[0])
