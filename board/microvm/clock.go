@@ -132,11 +132,11 @@ func (r *reference) moves() bool {
 	return false
 }
 
-// The TSC is measured at boot in this many steps of so many ns: 3 ms give 0.1 %. That is a good part of the boot's time, and
+// The TSC is measured at boot in this many steps of so many ns: 1.2 ms give 0.2 %. The start waits for it, and
 // refineClock improves on it soon.
 const (
 	steps  = 3
-	window = 1000 * 1000
+	window = 400 * 1000
 )
 
 // measure returns the TSC's rate and the reading its measurement began with. A busy host may stop the machine for longer than the reference

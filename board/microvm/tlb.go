@@ -30,8 +30,9 @@ func growTLB() {
 // growFirstTLB does it for the CPU that the program starts on, when that has had its start, in which little is asked
 // for twice.
 func growFirstTLB() {
+	time.Sleep(time.Second)
 	for n, tries := uintptr(tlbFirst), 0; n < tlbEntries && tries < 100; tries++ {
-		time.Sleep(100 * time.Millisecond)
+		time.Sleep(10 * time.Millisecond)
 		flags := cli()
 		if CPU() == 0 {
 			if !doubleTLB(n) {
