@@ -7,7 +7,7 @@ PORT ?= 7007
 FUZZTIME ?= 10s
 BAREWIRE = $(GO) run ./toolchain/barewire
 
-.PHONY: run run-app run-router image test check bench bench-compare bench-native bench-guest bench-hosted std fuzz doctor clean
+.PHONY: run run-app run-router image test check bench bench-compare bench-native bench-guest bench-hosted pgo std fuzz doctor clean
 .DEFAULT_GOAL := image
 
 # Boot a program; the echo program's UDP port 7 is then 127.0.0.1:$(PORT). APP=web and APP=iperf have their ports
@@ -65,10 +65,14 @@ bench-native:
 bench-guest:
 	$(MAKE) bench ONLY=offloads,no-offloads,forwarding,smp,size,second
 
-# Hosted benchmarks: ring, skb, page pool, ping, UDP and TCP paths; TCP's throughput over bad links.
+# Hosted benchmarks: ring, skb, page pool, ping, UDP and TCP paths; TCP's throughput over bad links. Optimized as images are.
 bench-hosted:
 	$(GO) test -count=1 -v -run 'TestTCP_throughputTable|TestTCP_bbr' ./inet
-	$(GO) test -run '^$$' -bench . -benchmem ./skb/... ./napi/... ./virtio/... ./inet/... ./sys/... ./board/hosted
+	$(GO) test -pgo=toolchain/default.pgo -run '^$$' -bench . -benchmem ./skb/... ./napi/... ./virtio/... ./inet/... ./sys/... ./board/hosted
+
+# The profile that images are optimized for: toolchain/default.pgo.
+pgo:
+	@GO="$(GO)" qemu/scripts/pgo.sh
 
 # The standard library's own tests on the image; the table goes to docs/std.md, the consoles to build/std.
 std:

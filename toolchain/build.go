@@ -36,6 +36,10 @@ type Builder struct {
 	Pack    bool      // pack what is loaded (package pack); not with DWARF
 	Profile bool      // link in what "barewire profile" asks
 
+	// PGO is the CPU profile to optimize for: a file's name, "off", or "" or "auto" for the program's own default.pgo, which
+	// the go command would take too, and the kernel's for a program that has none. Tests are optimized for a named one only.
+	PGO string
+
 	modcache string
 	work     string // scratch folder, for Close to remove
 }
@@ -188,6 +192,7 @@ func (b *Builder) image(p *listed, out, verb string, inject injection) error {
 	if verb == "test" {
 		args = append(args, "-c", "-vet=off")
 	}
+	args = append(args, b.pgoFlags(p, verb)...)
 	args = append(args, more...)
 	if err := b.goRun(append(args, p.ImportPath)...); err != nil {
 		return fmt.Errorf("%s did not build: %w%s", p.ImportPath, err, b.cgoHint(p.ImportPath))

@@ -13,6 +13,7 @@ import (
 // buildFlags are the flags of every command that makes an image.
 type buildFlags struct {
 	tags, ldflags string
+	pgo           string
 	dwarf, pack   bool
 	profile       bool
 }
@@ -20,6 +21,7 @@ type buildFlags struct {
 func (f *buildFlags) add(fl *flag.FlagSet) {
 	fl.StringVar(&f.tags, "tags", "", "further build `tags` of the program, comma-separated")
 	fl.StringVar(&f.ldflags, "ldflags", "", "further linker `flags` of the program, such as -X")
+	fl.StringVar(&f.pgo, "pgo", "auto", "optimize for a CPU profile: `auto`, off or a file; auto is the program's default.pgo if it has one, else the kernel's, and off for tests")
 	fl.BoolVar(&f.dwarf, "dwarf", false, "keep debug information in the image's file")
 	fl.BoolVar(&f.pack, "z", false, "pack the image: about half the size, which its first instructions unpack")
 	fl.BoolVar(&f.profile, "profile", false, "link in the profiles that \"barewire profile\" fetches, which the parameter barewire.pprof=PORT switches on")
@@ -34,7 +36,7 @@ func (f *buildFlags) builder(messages io.Writer) (*toolchain.Builder, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.Pack = f.pack
+	b.Pack, b.PGO = f.pack, f.pgo
 	b.Tags, b.LDFlags, b.DWARF, b.Profile, b.Verbose = f.tags, f.ldflags, f.dwarf, f.profile, messages
 	return b, nil
 }

@@ -1,7 +1,8 @@
 // Package native compares barewire's stack with gVisor's netstack without QEMU:
 // both in a process, on links in memory, in the same minutes. Each side has its
 // own benchmarks of the same tasks: barewire those of its inet package, gVisor
-// those of this package's tests.
+// those of this package's tests. Both are compiled as for an image, with the
+// kernel's profile: it is of barewire and of Go's runtime, not of gVisor.
 package native
 
 import (
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"barewire/qemu/bench/table"
+	"barewire/toolchain"
 )
 
 // Pair is a task that both do.
@@ -51,7 +53,7 @@ func Run(ctx context.Context, root, dir string, rounds int, each time.Duration, 
 		{table.GVisor, filepath.Join(root, "qemu/bench"), filepath.Join(dir, "gvisor.test")},
 	}
 	for i, pkg := range []string{"./inet", "./native"} {
-		build := exec.CommandContext(ctx, "go", "test", "-c", "-o", sides[i].binary, pkg)
+		build := exec.CommandContext(ctx, "go", "test", "-c", "-pgo="+filepath.Join(root, toolchain.KernelProfile), "-o", sides[i].binary, pkg)
 		build.Dir = sides[i].folder
 		if out, err := build.CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("%s: %w\n%s", sides[i].name, err, out)
