@@ -23,8 +23,12 @@ var stub []byte
 const (
 	stubAddr   = 0x100000
 	stubParams = 0x800
-	stubText   = 0x900
+	stubText   = 0x880
+	stubSlots  = 0xa00
+	stubNote   = 0xe00
 	stubSize   = 0x1000
+	workAddr   = 0x110000 // the stub's working memory
+	workEnd    = 0x119000
 	page       = 0x1000
 	slack      = 64 // more room than the copies were seen to need
 )
@@ -53,40 +57,82 @@ func Image(image []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	block := compress(m.data)
-	out, gap, err := unpack(block, len(m.data))
+	filtered, values := m.filter()
+	packed := compress(filtered)
+	out, gap, err := unpack(packed, len(m.data))
+	if err == nil {
+		m.unfilter(out, values)
+	}
 	if err != nil || !bytes.Equal(out, m.data) {
 		return nil, fmt.Errorf("what is packed does not unpack: %v", err)
 	}
-	end := len(block)
-	block = append(block, make([]byte, -len(block)&15)...)
+	packed = append(packed, make([]byte, -len(packed)&15)...)
 	at := m.low + uint64(gap+slack+page-1)&^(page-1)
-	m.high = max(m.high, at+uint64(len(block)))
-	if m.high > 1<<32 {
+	m.high = max(m.high, at+uint64(len(packed)))
+	spare := (m.high + 15) &^ 15
+	top := max(m.high, spare+uint64(m.tables.end-m.tables.start+3)&^3)
+	if top > 1<<32 {
 		return nil, errors.New("it is too large to be unpacked below 4 GiB")
 	}
+	return link(m.stub(values, at, packed, spare, top), packed, at, m.high), nil
+}
+
+// stub returns the stub with its parameters: see stub_386.s.
+func (m *memory) stub(values int, at uint64, packed []byte, spare, top uint64) []byte {
 	code := make([]byte, stubSize)
 	copy(code, stub)
 	p := code[stubParams:]
 	le := binary.LittleEndian
-	for i, v := range []uint64{m.entry, m.low, m.low + uint64(len(m.data)), m.high, at, at + uint64(end), at + uint64(len(block))} {
-		le.PutUint32(p[4*i:], uint32(v))
-	}
-	a, b := sums(block)
+	a, b := sums(packed)
 	copy(p[32:], a[:])
 	copy(p[48:], b[:])
+	set := func(from int, values ...uint64) {
+		for i, v := range values {
+			le.PutUint32(p[from+4*i:], uint32(v))
+		}
+	}
+	set(0, m.entry, m.low, m.low+uint64(len(m.data)), top, at, at+uint64(len(packed)), uint64(len(m.data)))
+	set(64, m.low+uint64(m.code.start), m.low+uint64(max(m.code.end-4, m.code.start)),
+		m.low+uint64(m.tables.start), m.low+uint64(m.tables.end), uint64(values), spare)
 	text := stubText
 	for i, s := range messages {
-		le.PutUint32(p[72+4*i:], uint32(stubAddr+text))
-		text += copy(code[text:], s) + 1
+		set(88+4*i, uint64(stubAddr+text))
+		text += copy(code[text:stubSlots], s) + 1
 	}
-	return link(code, block, at, m.high), nil
+	p = code[stubSlots:stubNote]
+	put := func(first uint64, count int, direct uint32) {
+		values, extra := spans(count, direct)
+		for i := range values {
+			set(0, first+uint64(values[i]), uint64(31-extra[i]))
+			p = p[8:]
+		}
+	}
+	put(1, slots-repeats, directDistances)
+	put(longLength, lengths, directLengths)
+	return code
 }
 
 // memory is an image as it is in memory.
 type memory struct {
 	entry, low, high uint64
 	data             []byte // from low on; what follows up to high is zero
+	code             region
+	tables           region // pc-value tables
+}
+
+// filter returns the data as it is packed, and how many bytes of the tables are values.
+func (m *memory) filter() ([]byte, int) {
+	data := bytes.Clone(m.data)
+	values, end := split(data[m.tables.start:m.tables.end])
+	m.tables.end = m.tables.start + end
+	branches(data, m.code, true)
+	return data, values
+}
+
+// unfilter undoes filter.
+func (m *memory) unfilter(data []byte, values int) {
+	branches(data, m.code, false)
+	join(data[m.tables.start:m.tables.end], values)
 }
 
 // flat lays the segments of an ELF file out.
@@ -108,7 +154,7 @@ func flat(image []byte) (memory, error) {
 			m.low, m.high, end = min(m.low, p.Paddr), max(m.high, p.Paddr+p.Memsz), max(end, p.Paddr+p.Filesz)
 		}
 	}
-	if m.low < stubAddr+stubSize || m.low >= end || m.entry < m.low || m.entry >= end {
+	if m.low < workEnd || m.low >= end || m.entry < m.low || m.entry >= end {
 		return m, errors.New("it is not loaded above 1 MiB and entered there, or is packed already")
 	}
 	m.data = make([]byte, end-m.low)
@@ -117,8 +163,12 @@ func flat(image []byte) (memory, error) {
 			if _, err := io.ReadFull(p.Open(), m.data[p.Paddr-m.low:][:p.Filesz]); err != nil {
 				return m, err
 			}
+			if p.Flags&elf.PF_X != 0 {
+				m.code = region{int(p.Paddr - m.low), int(p.Paddr + p.Filesz - m.low)}
+			}
 		}
 	}
+	m.tables = pcTables(e, m)
 	return m, nil
 }
 
@@ -144,7 +194,7 @@ func link(code, block []byte, at, high uint64) []byte {
 		Name                 [4]byte
 		Desc                 uint64
 	}
-	const noteAt, noteSize = 0x200, 24
+	const noteSize = 24
 	var f bytes.Buffer
 	h := elf.Header64{
 		Type: uint16(elf.ET_EXEC), Machine: uint16(elf.EM_X86_64), Version: 1, Entry: stubAddr,
@@ -157,15 +207,15 @@ func link(code, block []byte, at, high uint64) []byte {
 	put := func(v any) { binary.Write(&f, binary.LittleEndian, v) } // to memory
 	put(h)
 	put([]elf.Prog64{
-		{Type: uint32(elf.PT_NOTE), Flags: uint32(elf.PF_R), Off: page + stubSize - noteAt, Vaddr: stubAddr + stubSize - noteAt,
-			Paddr: stubAddr + stubSize - noteAt, Filesz: noteSize, Memsz: noteSize, Align: 4},
+		{Type: uint32(elf.PT_NOTE), Flags: uint32(elf.PF_R), Off: page + stubNote, Vaddr: stubAddr + stubNote,
+			Paddr: stubAddr + stubNote, Filesz: noteSize, Memsz: noteSize, Align: 4},
 		{Type: uint32(elf.PT_LOAD), Flags: uint32(elf.PF_R | elf.PF_W | elf.PF_X), Off: page, Vaddr: stubAddr, Paddr: stubAddr,
 			Filesz: stubSize, Memsz: stubSize, Align: page},
 		{Type: uint32(elf.PT_LOAD), Flags: uint32(elf.PF_R | elf.PF_W), Off: data, Vaddr: at, Paddr: at,
 			Filesz: uint64(len(block)), Memsz: high - at, Align: page},
 	})
 	f.Write(make([]byte, page-f.Len()))
-	f.Write(code[:stubSize-noteAt])
+	f.Write(code[:stubNote])
 	put(n)
 	f.Write(make([]byte, page+stubSize-f.Len()))
 	f.Write(block)

@@ -77,71 +77,173 @@ func text(r *rand.Rand, n int) []byte {
 }
 
 func TestCompress_anything_unpacks(t *testing.T) {
-	for seed := range uint64(60) {
+	for seed := range uint64(40) {
 		r := rand.New(rand.NewPCG(seed, 1))
-		src := text(r, r.IntN(1<<r.IntN(18)))
-		block := compress(src)
-		got, gap, err := unpack(block, len(src))
-		if err != nil || !bytes.Equal(got, src) {
-			t.Fatalf("seed %d: %d bytes: %v", seed, len(src), err)
-		}
-		inPlace(t, block, src, gap)
+		roundTrip(t, text(r, r.IntN(1<<r.IntN(19))))
 	}
 }
 
-// inPlace does what the stub does: it copies 16 bytes at once, in the memory the block itself is in.
-func inPlace(t *testing.T, block, want []byte, gap int) {
+// roundTrip packs and unpacks src, also in place, as the stub does.
+func roundTrip(t *testing.T, src []byte) {
 	t.Helper()
-	mem := make([]byte, gap+len(block)+len(want)+64)
-	copy(mem[gap:], block)
-	si, end, di := gap, gap+len(block), 0
-	number := func(n int) int {
-		for more := n == 15; more; si++ {
-			n += int(mem[si])
-			more = mem[si] == 255
-		}
-		return n
+	packed := compress(src)
+	out, gap, err := unpack(packed, len(src))
+	if err != nil || !bytes.Equal(out, src) {
+		t.Fatalf("%d bytes: %v", len(src), err)
 	}
-	for {
-		token := int(mem[si])
-		si++
-		n := number(token >> 4)
-		for k := 0; k == 0 || k < n; k += 16 {
-			copy(mem[di+k:], append([]byte(nil), mem[si+k:si+k+16]...))
-		}
-		si, di = si+n, di+n
-		if si >= end {
-			break
-		}
-		dist := int(mem[si]) | int(mem[si+1])<<8
-		si += 2
-		n = number(token&15) + minMatch
-		for k := 0; k < n; k += 16 {
-			copy(mem[di+k:], append([]byte(nil), mem[di+k-dist:di+k-dist+16]...))
-		}
-		di += n
-	}
-	if !bytes.Equal(mem[:di], want) {
-		t.Fatalf("%d bytes with a gap of %d: unpacked in place they are others", len(want), gap)
+	mem := make([]byte, gap+len(packed)+len(src))
+	copy(mem[gap:], packed)
+	out, _, err = unpackTo(mem[:0:len(mem)], mem[gap:gap+len(packed)], len(src))
+	if err != nil || !bytes.Equal(out, src) {
+		t.Fatalf("%d bytes with a gap of %d, in place: %v", len(src), gap, err)
 	}
 }
 
 func TestCompress_repetitions_small(t *testing.T) {
-	src := bytes.Repeat([]byte("0123456789abcdefghij"), 5000)
-	if n := len(compress(src)); n > len(src)/200 {
+	src := bytes.Repeat([]byte("0123456789abcdefghij"), 50000)
+	if n := len(compress(src)); n > len(src)/1000 {
 		t.Errorf("%d bytes of %d", n, len(src))
 	}
+}
+
+// What is damaged is an error, and never more than was asked for.
+func TestUnpack_damaged_isRefused(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 3))
+	src := text(r, 5000)
+	packed := compress(src)
+	for n := range packed[:len(packed)-1] {
+		if out, _, err := unpack(packed[:n], len(src)); err == nil && !bytes.Equal(out, src) && n < len(packed)-4 {
+			t.Errorf("%d bytes of %d: unpacked", n, len(packed))
+		}
+	}
+	for range 2000 {
+		bad := bytes.Clone(packed)
+		bad[r.IntN(len(bad))] ^= 1 << r.IntN(8)
+		if out, _, err := unpack(bad, len(src)); err == nil && len(out) != len(src) {
+			t.Fatalf("%d bytes for %d", len(out), len(src))
+		}
+	}
+}
+
+func TestCodeLengths_anyCounts_complete(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 5))
+	for range 500 {
+		count := make([]int, lengths+r.IntN(symbols-lengths))
+		for range r.IntN(2 * len(count)) {
+			count[r.IntN(len(count))] = 1 << r.IntN(24) // far from what 12 bits are enough for
+		}
+		var table table
+		if size := codeLengths(count); !table.fill(size) {
+			t.Fatalf("counts %v: lengths %v", count, size)
+		}
+	}
+}
+
+func TestSpans_eachValue_inItsSlot(t *testing.T) {
+	for _, alphabet := range []struct {
+		slots  int
+		direct uint32
+		last   uint32
+	}{{slots - repeats, directDistances, window - 1}, {lengths, directLengths, blockSize - 1}} {
+		first, extra := spans(alphabet.slots, alphabet.direct)
+		for s := range first {
+			for _, v := range []uint32{first[s], first[s] + 1<<extra[s] - 1} {
+				if got, e := spanOf(v, alphabet.direct); got != s || e != extra[s] {
+					t.Fatalf("%d is in slot %d with %d bits, want %d with %d", v, got, e, s, extra[s])
+				}
+			}
+		}
+		if s, _ := spanOf(alphabet.last, alphabet.direct); s != alphabet.slots-1 {
+			t.Errorf("the last value is in slot %d of %d", s, alphabet.slots)
+		}
+	}
+}
+
+func TestBranches_anyCode_backAgain(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 7))
+	for range 300 {
+		src := make([]byte, 5+r.IntN(400))
+		for i := range src {
+			switch r.IntN(4) {
+			case 0:
+				src[i] = []byte{0xe8, 0x05, 0x3d, 0, 0xff}[r.IntN(5)]
+			case 1:
+				src[i] = byte(r.IntN(3)) - 1
+			default:
+				src[i] = byte(r.Uint32())
+			}
+		}
+		code := region{r.IntN(4), len(src) - r.IntN(2)}
+		got := bytes.Clone(src)
+		branches(got, code, true)
+		branches(got, code, false)
+		if !bytes.Equal(got, src) {
+			t.Fatalf("% x\nbecame % x", src, got)
+		}
+	}
+}
+
+// Calls of one function from different places are the same bytes.
+func TestBranches_calls_absolute(t *testing.T) {
+	code := make([]byte, 100)
+	for _, at := range []int{10, 40, 80} {
+		code[at] = 0xe8
+		binary.LittleEndian.PutUint32(code[at+1:], uint32(20-(at+5)))
+	}
+	branches(code, region{0, len(code)}, true)
+	for _, at := range []int{10, 40, 80} {
+		if v := binary.LittleEndian.Uint32(code[at+1:]); v != 20 {
+			t.Errorf("the call at %d goes to %d, want 20", at, v)
+		}
+	}
+}
+
+func TestSplit_tables_valuesFirst(t *testing.T) {
+	tables := []byte{2, 10, 0x81, 1, 11, 0, 0, 12, 0}
+	if n, end := split(tables); n != 6 || end != 9 || !bytes.Equal(tables, []byte{2, 0x81, 1, 0, 0, 0, 10, 11, 12}) {
+		t.Errorf("%d values of %d: % x", n, end, tables)
+	}
+	for _, tail := range [][]byte{{0}, {1}, {1, 2}, {1, 2, 3}, {0x80}, {0, 0}} {
+		tables := append([]byte{1, 2, 0}, tail...)
+		if n, end := split(tables); n != 2 || end != 3 || !bytes.Equal(tables, append([]byte{1, 0, 2}, tail...)) {
+			t.Errorf("before % x: %d values of %d: % x", tail, n, end, tables)
+		}
+	}
+}
+
+func FuzzSplit(f *testing.F) {
+	f.Add([]byte{2, 10, 0x81, 1, 11, 0, 0, 12, 0, 0})
+	f.Fuzz(func(t *testing.T, src []byte) {
+		got := bytes.Clone(src)
+		n, end := split(got)
+		join(got[:end], n)
+		if !bytes.Equal(got, src) {
+			t.Fatalf("% x\nbecame % x", src, got)
+		}
+	})
+}
+
+func FuzzBranches(f *testing.F) {
+	f.Add([]byte{0xe8, 1, 0, 0, 0, 0x05, 0xf0, 0xff, 0xff, 0xff})
+	f.Fuzz(func(t *testing.T, src []byte) {
+		got := bytes.Clone(src)
+		branches(got, region{0, len(got)}, true)
+		branches(got, region{0, len(got)}, false)
+		if !bytes.Equal(got, src) {
+			t.Fatalf("% x\nbecame % x", src, got)
+		}
+	})
 }
 
 func FuzzUnpack(f *testing.F) {
 	f.Add(compress(text(rand.New(rand.NewPCG(1, 1)), 3000)), 3000)
 	f.Add([]byte{0xff, 255, 255}, 10)
-	f.Fuzz(func(t *testing.T, block []byte, size int) {
+	f.Fuzz(func(t *testing.T, packed []byte, size int) {
 		if size < 0 || size > 1<<20 {
 			return
 		}
-		if out, _, err := unpack(block, size); err == nil && len(out) > size {
-			t.Errorf("%d bytes, at most %d wanted", len(out), size)
+		if out, _, err := unpack(packed, size); err == nil && len(out) != size {
+			t.Errorf("%d bytes, %d wanted", len(out), size)
 		}
 	})
 }
@@ -149,14 +251,7 @@ func FuzzUnpack(f *testing.F) {
 // FuzzCompress packs anything and unpacks it in place.
 func FuzzCompress(f *testing.F) {
 	f.Add([]byte("abcabcabcabcabcabcabcabcabcabcabcabcabcabcabcabc"))
-	f.Fuzz(func(t *testing.T, src []byte) {
-		block := compress(src)
-		out, gap, err := unpack(block, len(src))
-		if err != nil || !bytes.Equal(out, src) {
-			t.Fatal(err)
-		}
-		inPlace(t, block, src, gap)
-	})
+	f.Fuzz(func(t *testing.T, src []byte) { roundTrip(t, src) })
 }
 
 func TestImage_notAnImage_refused(t *testing.T) {
