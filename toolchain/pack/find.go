@@ -1,6 +1,9 @@
 package pack
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math/bits"
+)
 
 const (
 	nice     = 128 // a match so long is taken; longer ones are measured by the parser
@@ -50,7 +53,7 @@ func (f *finder) at(i int, found []match) []match {
 	}
 	near := &f.near[v<<8*2654435761>>(32-hashNear)]
 	if j := int(*near); j >= 0 && i-j < maxNear {
-		take(j, f.common(j, i, 0, limit))
+		take(j, common(src, j, i, 0, limit))
 	}
 	*near = int32(i)
 
@@ -63,7 +66,7 @@ func (f *finder) at(i int, found []match) []match {
 		if j < 0 {
 			break
 		}
-		n := f.common(j, i, min(lessCommon, greaterCommon), limit)
+		n := common(src, j, i, min(lessCommon, greaterCommon), limit)
 		take(j, n)
 		if n == limit { // this place takes the other's place
 			sons[less], sons[greater] = sons[2*j], sons[2*j+1]
@@ -84,16 +87,12 @@ func (f *finder) at(i int, found []match) []match {
 }
 
 // common counts the bytes that are the same at j and i, up to limit; n are known to be.
-func (f *finder) common(j, i, n, limit int) int {
-	a, b := f.src[j:j+limit], f.src[i:i+limit]
-	for n < len(a) && n < len(b) && a[n] == b[n] {
-		n++
+func common(src []byte, j, i, n, limit int) int {
+	for ; n+8 <= limit; n += 8 {
+		if x := binary.LittleEndian.Uint64(src[j+n:]) ^ binary.LittleEndian.Uint64(src[i+n:]); x != 0 {
+			return n + bits.TrailingZeros64(x)>>3
+		}
 	}
-	return n
-}
-
-// extend is common for a match that may be longer than nice.
-func extend(src []byte, j, i, n, limit int) int {
 	for n < limit && src[j+n] == src[i+n] {
 		n++
 	}

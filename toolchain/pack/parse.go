@@ -194,7 +194,7 @@ func (p *parser) walk(start, end int, found [][]match) {
 		}
 		for r, dist := range here.last {
 			if int(dist) <= at {
-				if n := extend(src, at-int(dist), at, 0, limit); n >= minLength {
+				if n := common(src, at-int(dist), at, 0, limit); n >= minLength {
 					try(minLength, n, dist, int32(r), 0)
 				}
 			}
@@ -203,7 +203,7 @@ func (p *parser) walk(start, end int, found [][]match) {
 		for _, m := range found[i] {
 			n := min(int(m.n), limit)
 			if n == nice {
-				n = extend(src, at-int(m.dist), at, n, limit)
+				n = common(src, at-int(m.dist), at, n, limit)
 			}
 			if n < from {
 				continue
