@@ -22,6 +22,7 @@ const (
 	bwSlice   = 10 * 1000 * 1000 // time slice in ns, as sysmon's forcePreemptNS
 	bwRetry   = 1 * 1000 * 1000  // after a tick that met code which cannot be preempted
 	bwStand   = 500 * 1000       // how long others run while interrupts wait, see irqRunnable
+	bwNear    = 20 * 1000        // a timer this much later than asked for is not set anew
 	bwNoTimer = maxWhen
 )
 
@@ -71,7 +72,11 @@ func bwIdle(until int64, wake uint64) {
 	bwCli()
 	c := bwThis()
 	if until < c.timerArmed {
-		c.arm(until)
+		if far := c.timerFar; far != 0 && far <= until+bwNear && c.timerTicks == c.ticks {
+			c.timerArmed = far // it is set for the same thing still, or for something that came sooner
+		} else {
+			c.arm(until)
+		}
 	}
 	if c.irqWaiter == 0 {
 		wake = bwKicked // a note from now on ends the halt
@@ -81,6 +86,7 @@ func bwIdle(until int64, wake uint64) {
 	atomic.Store(&c.halted, 0)
 	atomic.Store(c.kicked(), 0) // before the caller looks at what it waits for
 	if c.timerArmed != bwNoTimer && c.timerArmed > nanotime()+bwSlice {
+		c.timerFar, c.timerTicks = c.timerArmed, c.ticks
 		c.timerArmed = bwNoTimer // too far for a tick: let bwTick set it anew
 	}
 }
@@ -88,6 +94,7 @@ func bwIdle(until int64, wake uint64) {
 //go:nosplit
 func (c *bwCPU) arm(t int64) {
 	c.timerArmed = t
+	c.timerFar = 0
 	bwSetTimer(t)
 }
 
@@ -114,14 +121,19 @@ func bwTick(pp *p) {
 	if bwTurn != nil {
 		bwTurn()
 	}
-	when := pp.timers.wakeTime()
 	armed := c.timerArmed
 	if *c.pending() != 0 && c.irqWaiter != 0 { // the interrupt goroutine stood back, but not for a whole slice
-		c.arm(min(armed, nanotime()+bwStand))
+		if next := nanotime() + bwStand; next < armed {
+			c.arm(next)
+		}
 		return
 	}
+	when := pp.timers.wakeTime()
 	if armed != bwNoTimer && (when == 0 || when >= armed) {
 		return
+	}
+	if armed == bwNoTimer && c.irqG.ptr() == getg().m.curg && prof.hz.Load() == 0 {
+		return // it is soon done, and often the CPU is idle again: setting the timer leaves the machine
 	}
 	next := nanotime() + bwSlice
 	if when != 0 && when < next {

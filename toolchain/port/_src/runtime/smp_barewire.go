@@ -41,7 +41,9 @@ type bwCPU struct {
 	count    uint64 // device interrupts
 	spurious uint64
 
-	timerArmed int64 // nanotime the timer is set to, bwNoTimer if it has fired or was never set
+	timerArmed int64  // nanotime the timer is set to, bwNoTimer if it has fired or was never set
+	timerFar   int64  // what it is set to although timerArmed does not say so; 0: nothing
+	timerTicks uint64 // ticks then
 
 	irqG      guintptr // the interrupt goroutine
 	irqWaiter guintptr // the interrupt goroutine while it is parked
