@@ -38,7 +38,7 @@ func netDev(d *napi.NetDevice) vfs.Dir {
 		"subsystem":        link("../../../../class/net"),
 		"statistics":       {Dir: netStats(d)},
 		"queues":           {Dir: netQueues(d)},
-		"power":            {Dir: power},
+		"power":            {Dir: power()},
 
 		"gro_flush_timeout":    writable(number(func() int64 { return int64(d.GROFlushTimeout()) }), func(v int64) error { return d.SetGROFlushTimeout(time.Duration(v)) }),
 		"napi_defer_hard_irqs": writable(count(d.DeferHardIRQs), d.SetDeferHardIRQs),
@@ -69,12 +69,14 @@ func fixed(value string) vfs.Node {
 }
 
 // power is what every device has that power management leaves alone.
-var power = vfs.Tree{ // read-only
-	"autosuspend_delay_ms":   {Mode: 0o644, Text: func([]byte) ([]byte, Errno) { return nil, syscall.EIO }},
-	"control":                fixed("auto"),
-	"runtime_active_time":    constant("0\n"),
-	"runtime_status":         constant("unsupported\n"),
-	"runtime_suspended_time": constant("0\n"),
+func power() vfs.Tree {
+	return vfs.Tree{
+		"autosuspend_delay_ms":   {Mode: 0o644, Text: func([]byte) ([]byte, Errno) { return nil, syscall.EIO }},
+		"control":                fixed("auto"),
+		"runtime_active_time":    constant("0\n"),
+		"runtime_status":         constant("unsupported\n"),
+		"runtime_suspended_time": constant("0\n"),
+	}
 }
 
 // ifalias is the text an administrator gave the device; without one the file

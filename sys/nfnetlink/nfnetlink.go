@@ -3,6 +3,7 @@ package nfnetlink
 import (
 	"encoding/binary"
 	"fmt"
+	"sync"
 	"syscall"
 
 	"barewire/inet/nf"
@@ -50,7 +51,7 @@ type request struct {
 type Table struct {
 	nl   *netlink.Table
 	nf   *nf.NF
-	subs [numSubs]map[uint8]command // read-only
+	subs func() [numSubs]map[uint8]command // made when the first message comes; few programs send any
 
 	ct    ctEvents
 	log   logTable
@@ -60,10 +61,11 @@ type Table struct {
 // New enters the protocol. The error is that of one that is there already.
 func New(nl *netlink.Table, f *nf.NF) (*Table, error) {
 	t := &Table{nl: nl, nf: f}
-	t.subs[subConntrack] = t.conntrackCommands()
-	t.subs[subExpect] = t.expectCommands()
-	t.subs[subLog] = t.logCommands()
-	t.subs[subQueue] = t.queueCommands()
+	t.subs = sync.OnceValue(func() [numSubs]map[uint8]command {
+		return [numSubs]map[uint8]command{
+			subConntrack: t.conntrackCommands(), subExpect: t.expectCommands(), subLog: t.logCommands(), subQueue: t.queueCommands(),
+		}
+	})
 	p := &netlink.Protocol{Groups: numGroups, Rcv: t.rcv, Changed: t.watch, Closed: t.closed}
 	if err := nl.Register(syscall.NETLINK_NETFILTER, p); err != nil {
 		return nil, fmt.Errorf("nfnetlink: %w", err)
@@ -93,7 +95,7 @@ func (t *Table) rcv(nr *netlink.Request) error {
 	if sub >= numSubs {
 		return syscall.EINVAL
 	}
-	c, ok := t.subs[sub][cmd]
+	c, ok := t.subs()[sub][cmd]
 	if !ok {
 		return syscall.EINVAL
 	}
