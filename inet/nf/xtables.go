@@ -67,7 +67,9 @@ func (f *NF) newTables() {
 	}
 	env.AtPollEnd = func(cpu int) { dev.SoftNetOf(cpu).AtPollEnd(&ends[cpu]) }
 	env.Settle = dev.Synchronize
-	f.Tables.CountAtPollEnd(len(ends))
+	if len(ends) > 1 { // or nobody waits for the counters
+		f.Tables.CountAtPollEnd(len(ends))
+	}
 	// A rule that goes lets go of what it holds.
 	f.onClose(func() {
 		for _, name := range xtables.TableNames() {

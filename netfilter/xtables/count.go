@@ -21,26 +21,33 @@ const countSlots = 32
 type counts struct {
 	asked bool   // that the poll's end tells it
 	used  uint32 // slots, a bit each
-	slots [countSlots]struct {
-		c              *Counter
-		packets, bytes uint64
-	}
+	slots [countSlots]count
 
 	_ [64]byte // the next is another processor's
+}
+
+type count struct {
+	c              *Counter
+	packets, bytes uint64
 }
 
 // add counts a packet of n bytes.
 func (k *counts) add(c *Counter, slot uint8, n int) {
 	s := &k.slots[slot%countSlots]
 	if s.c != c {
-		if s.c != nil {
-			s.c.add(s.packets, s.bytes)
-		}
-		s.c, s.packets, s.bytes = c, 0, 0
-		k.used |= 1 << (slot % countSlots)
+		k.take(s, c, slot)
 	}
 	s.packets++
 	s.bytes += uint64(n)
+}
+
+// take empties a slot for another counter.
+func (k *counts) take(s *count, c *Counter, slot uint8) {
+	if s.c != nil {
+		s.c.add(s.packets, s.bytes)
+	}
+	*s = count{c: c}
+	k.used |= 1 << (slot % countSlots)
 }
 
 // countsOf returns where a packet's softirq adds up, nil if none has it: a packet
@@ -76,8 +83,8 @@ func (t *Tables) EndPoll(cpu int) {
 
 // count counts the packet at a rule or a policy.
 func (p *Packet) count(c *Counter, slot uint8) {
-	if p.walk.counts != nil {
-		p.walk.counts.add(c, slot, p.B.Len())
+	if k := p.walk.counts; k != nil {
+		k.add(c, slot, p.B.Len())
 	} else {
 		c.add(1, uint64(p.B.Len()))
 	}
