@@ -163,7 +163,11 @@ func (s *Socket) getRareOpt(name int, buf []byte) (int, error) {
 	case soBPFExtensions:
 		v = 64 // SKF_AD_MAX
 	case soMeminfo: // the order of SK_MEMINFO_*
-		for i, n := range []int{sk.RmemAlloc(), sk.ReceiveBuffer(), sk.WmemAlloc(), sk.SendBuffer(), 0, 0, 0, 0, int(sk.Drops())} {
+		queued := 0
+		if sk.stream != nil {
+			queued = sk.stream.QueuedMem()
+		}
+		for i, n := range []int{sk.RmemAlloc(), sk.ReceiveBuffer(), sk.WmemAlloc(), sk.SendBuffer(), 0, queued, 0, 0, int(sk.Drops())} {
 			putUint32(p[4*i:], uint32(n))
 		}
 		return copy(buf, p[:]), nil

@@ -30,6 +30,9 @@ type Stream interface {
 	// netlink attributes. Any context.
 	StampStats(p []byte) []byte
 	OptionsChanged() // as Sock.Changed
+	// QueuedMem returns what is queued for sending, of SO_SNDBUF (Linux:
+	// sk_wmem_queued). The sock is not owned.
+	QueuedMem() int
 }
 
 // Flags that say the program chose a buffer size, which ends its automatic

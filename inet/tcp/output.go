@@ -115,11 +115,16 @@ func (s *Sock) transmit(b *skb.Buff, clone bool, ack uint32) error {
 		t.stats.OutSegs.Add(uint64(segs))
 	}
 	s.segsOut += segs
-	err := s.queueXmit(b, h, id, int(segs))
-	if err == nil && clone {
+	switch err := s.queueXmit(b, h, id, int(segs)); {
+	case err == syscall.ENOBUFS:
+		s.enterCWR() // the device's queue is full: that is congestion, and close by (Linux: NET_XMIT_DROP)
+		return err
+	case err == nil && clone:
 		s.paceSent(payload, prior)
+		return nil
+	default:
+		return err
 	}
-	return err
 }
 
 // queueXmit sends a segment with its TCP header by the sock's route (Linux:

@@ -51,6 +51,13 @@ func (s *Sock) freeTx(b *skb.Buff) {
 	b.Consume()
 }
 
+// QueuedMem implements sock.Stream: with SO_MEMINFO.
+func (s *Sock) QueuedMem() int {
+	s.lock()
+	defer s.unlock()
+	return s.wmemQueued
+}
+
 // writeQueuePurge drops everything to send (Linux: tcp_write_queue_purge).
 func (s *Sock) writeQueuePurge() {
 	s.purgeWrite()
