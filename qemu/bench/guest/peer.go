@@ -43,6 +43,7 @@ func (s Setting) cards() int { return max(s.Cards, 1) }
 // Peers are all that are measured.
 type Peers struct {
 	Barewire, Linux, GVisor Peer // the agent
+	Packed, PackedGVisor    Peer // the same, packed: as one would ship it
 	Ring                    Peer // the reflector
 	Small                   Peer // the agent on Linux, with nothing but its card's modules
 	Iperf                   Peer // apps/iperf on barewire
@@ -61,14 +62,22 @@ func Build(ctx context.Context, root, dir string) (*Peers, error) {
 		}
 		return out, nil
 	}
-	image := func(out, pkg string) (string, error) {
-		return build(out, "run", "barewire/toolchain/barewire", "build", pkg)
+	image := func(out string, args ...string) (string, error) {
+		return build(out, append([]string{"run", "barewire/toolchain/barewire", "build"}, args...)...)
 	}
 	own, err := image("agent.elf", "./agent")
 	if err != nil {
 		return nil, err
 	}
 	gvisor, err := image("gvisor.elf", "./gvisor")
+	if err != nil {
+		return nil, err
+	}
+	packed, err := image("agent-z.elf", "-z", "./agent")
+	if err != nil {
+		return nil, err
+	}
+	packedGVisor, err := image("gvisor-z.elf", "-z", "./gvisor")
 	if err != nil {
 		return nil, err
 	}
@@ -92,19 +101,23 @@ func Build(ctx context.Context, root, dir string) (*Peers, error) {
 	if err != nil {
 		return nil, err
 	}
+	program := func(s Setting) string { return s.Args }
+	addresses := func(s Setting) string {
+		args := s.Args
+		for n := range s.cards() {
+			args += " " + guestAddr(n).String() + "/24"
+		}
+		return args
+	}
 	return &Peers{
-		Barewire: imagePeer(table.Barewire, own, agentReady, func(s Setting) string { return s.Args }),
-		Linux:    linuxPeer(linux),
-		GVisor: imagePeer(table.GVisor, gvisor, agentReady, func(s Setting) string {
-			args := s.Args
-			for n := range s.cards() {
-				args += " " + guestAddr(n).String() + "/24"
-			}
-			return args
-		}),
-		Ring:  imagePeer(table.Ring, ring, "^reflect: ready", func(Setting) string { return "" }),
-		Small: linuxPeer(small),
-		Iperf: imagePeer(table.Barewire, iperf, "iperf: listening", func(Setting) string { return "" }),
+		Barewire:     imagePeer(table.Barewire, own, "^agent: ready", program),
+		Packed:       imagePeer(table.Barewire, packed, "^agent: ready", program),
+		Linux:        linuxPeer(linux),
+		GVisor:       imagePeer(table.GVisor, gvisor, "^agent: ready", addresses),
+		PackedGVisor: imagePeer(table.GVisor, packedGVisor, "^agent: ready", addresses),
+		Ring:         imagePeer(table.Ring, ring, "^reflect: ready", func(Setting) string { return "" }),
+		Small:        linuxPeer(small),
+		Iperf:        imagePeer(table.Barewire, iperf, "iperf: listening", func(Setting) string { return "" }),
 	}, nil
 }
 

@@ -45,7 +45,12 @@ const (
 	Forward     = "IPv4 forwarding 64 B"
 	ForwardNAT  = "IPv4 forwarding 64 B, conntrack, NAT, 100 rules"
 	LeastMemory = "smallest -m that serves HTTP"
-	ImageSize   = "image size"
+	ImageSize   = "image size, packed"
+
+	// Told, not judged.
+	UnpackedSize = "image size, not packed"
+	BootPacked   = "start of QEMU to first echo reply, packed"
+	BootUnpacked = "start of QEMU to first echo reply, not packed"
 
 	NativeForward    = "forward 64 B"
 	NativeForward15  = "forward 1500 B"
