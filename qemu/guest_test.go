@@ -131,27 +131,39 @@ func TestGuest_ExitWithoutDevice(t *testing.T) {
 
 // A machine that hangs tells where when it gets a non-maskable interrupt.
 func TestGuest_NMIShowsWhereItHangs(t *testing.T) {
-	onEachMachine(t, func(t *testing.T, machine string) {
-		m := Start(t, Config{Machine: machine, Kernel: image(t, guests+"fault"), Append: "-- hang"})
-		if _, err := m.Console.WaitFor("^HANGING$", bootTime); err != nil {
+	onEachMachine(t, func(t *testing.T, machine string) { nmiShows(t, Config{Machine: machine}) })
+}
+
+// So does one of which only one processor hangs, whichever it is.
+func TestSMP_NMIShowsWhereItHangs(t *testing.T) {
+	for _, cpu := range []string{"0", "3"} {
+		nmiShows(t, Config{CPUs: 4, Append: "CPU=" + cpu})
+	}
+}
+
+func nmiShows(t *testing.T, cfg Config) {
+	t.Helper()
+	cfg.Kernel = image(t, guests+"fault")
+	cfg.Append += " -- hang"
+	m := Start(t, cfg)
+	if _, err := m.Console.WaitFor("^HANGING$", bootTime); err != nil {
+		t.Fatal(err)
+	}
+	q, err := m.QMP()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := q.Run("inject-nmi", nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`non-maskable interrupt`, `main\.end`} {
+		if _, err := m.Console.WaitFor(want, 10*time.Second); err != nil {
 			t.Fatal(err)
 		}
-		q, err := m.QMP()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := q.Run("inject-nmi", nil, nil); err != nil {
-			t.Fatal(err)
-		}
-		for _, want := range []string{`non-maskable interrupt`, `main\.`} {
-			if _, err := m.Console.WaitFor(want, 10*time.Second); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if code, err := m.Wait(10 * time.Second); code != 2 || err != nil {
-			t.Errorf("exit code %d, %v", code, err)
-		}
-	})
+	}
+	if code, err := m.Wait(10 * time.Second); code != 2 || err != nil {
+		t.Errorf("exit code %d, %v", code, err)
+	}
 }
 
 // golang.org/x/sys/unix executes system-call instructions of its own.
