@@ -53,10 +53,7 @@ func (d sysctlDir) Lookup(name string) (vfs.Node, bool) {
 		}
 	}
 	for _, t := range d.tables() {
-		if t == nil {
-			continue
-		}
-		if names := t.Names(); len(below(names, full+".", '.')) > 0 {
+		if t != nil && t.Below(full) {
 			return vfs.Node{Dir: sysctlDir{d.k, full + "."}}, true
 		}
 	}

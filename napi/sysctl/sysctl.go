@@ -141,6 +141,19 @@ func (t *Table) Set(name, value string) error {
 	return nil
 }
 
+// Below reports whether there is a setting whose name begins with prefix and a dot.
+func (t *Table) Below(prefix string) bool {
+	t.read()
+	defer t.mu.RUnlock()
+	prefix += "."
+	for name := range t.m {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
 // Names returns all names, sorted.
 func (t *Table) Names() []string {
 	t.read()

@@ -63,6 +63,7 @@ func TestTable_registerFunc_waitsForTheFirstLook(t *testing.T) {
 		"Get":        func(tab *Table) { tab.Get("a") },
 		"Set":        func(tab *Table) { tab.Set("a", "1") },
 		"Names":      func(tab *Table) { tab.Names() },
+		"Below":      func(tab *Table) { tab.Below("b") },
 		"Unregister": func(tab *Table) { tab.Unregister("b") },
 	} {
 		var tab Table
@@ -85,6 +86,18 @@ func TestTable_registerFunc_waitsForTheFirstLook(t *testing.T) {
 		}
 		if _, ok := tab.Lookup("b.c"); ok == (name == "Unregister") {
 			t.Errorf("%s: b.c is there: %v", name, ok)
+		}
+	}
+}
+
+func TestTable_below_isAPartOfTheName(t *testing.T) {
+	var tab Table
+	tab.Register(Const("net.ipv4.conf.eth0.forwarding", func() string { return "1" }))
+	for prefix, want := range map[string]bool{
+		"net": true, "net.ipv4.conf": true, "net.ipv4.conf.eth0": true, "ne": false, "net.ipv4.conf.eth": false, "net.ipv4.conf.eth0.forwarding": false, "": false,
+	} {
+		if got := tab.Below(prefix); got != want {
+			t.Errorf("Below(%q) = %v", prefix, got)
 		}
 	}
 }
