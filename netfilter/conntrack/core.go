@@ -299,12 +299,16 @@ func (c *Conn) refresh(p *packet, info Info, timeout int64) {
 		if st&Confirmed != 0 {
 			timeout += p.now
 		}
-		if c.expires.Load() != timeout {
+		if d := timeout - c.expires.Load(); d >= expiresStep || d < 0 {
 			c.expires.Store(timeout)
 		}
 	}
 	c.count(p, info)
 }
+
+// expiresStep is by how much packets move the end at least: not every one of them
+// need write what other processors read (Linux: a jiffy).
+const expiresStep = int64(4e6)
 
 // count accounts for a packet (Linux: nf_ct_acct_update).
 func (c *Conn) count(p *packet, info Info) {
