@@ -169,7 +169,11 @@ func (n *NAT) translate(b *skb.Buff, s *netfilter.State) netfilter.Verdict {
 			return netfilter.Drop
 		}
 	}
-	return packet(b, c, info.Dir(), m)
+	d := info.Dir()
+	if needs(c, d, m) && !Rewrite(b, 0, m, target(c, d, m)) {
+		return netfilter.Drop
+	}
+	return netfilter.Accept
 }
 
 // decide asks the rules what a connection becomes.
@@ -236,11 +240,11 @@ func (n *NAT) Setup(c *conntrack.Conn, r *Range, m Manip) netfilter.Verdict {
 // leftElsewhere ends a masqueraded connection whose packets leave by another
 // device than its address is of (Linux: nf_nat_oif_changed).
 func (n *NAT) leftElsewhere(c *conntrack.Conn, info conntrack.Info, s *netfilter.State) bool {
-	if s.Point != netfilter.PostRouting || s.Out == nil {
-		return false
-	}
-	at := c.Masq()
-	if at == 0 || info.Dir() != conntrack.Original || at == s.Out.Ifindex() {
+	return s.Point == netfilter.PostRouting && c.Masq() != 0 && n.leftBy(c, info, s.Out)
+}
+
+func (n *NAT) leftBy(c *conntrack.Conn, info conntrack.Info, out skb.Device) bool {
+	if out == nil || info.Dir() != conntrack.Original || c.Masq() == out.Ifindex() {
 		return false
 	}
 	n.Table.Delete(c)
@@ -275,15 +279,6 @@ func target(c *conntrack.Conn, d conntrack.Dir, m Manip) End {
 // connection becomes, and whether it changes at all.
 func Target(c *conntrack.Conn, d conntrack.Dir, m Manip) (to End, changes bool) {
 	return target(c, d, m), needs(c, d, m)
-}
-
-// packet rewrites a packet of a connection (Linux: nf_nat_packet,
-// nf_nat_manip_pkt).
-func packet(b *skb.Buff, c *conntrack.Conn, d conntrack.Dir, m Manip) netfilter.Verdict {
-	if needs(c, d, m) && !Rewrite(b, 0, m, target(c, d, m)) {
-		return netfilter.Drop
-	}
-	return netfilter.Accept
 }
 
 // errorPacket rewrites an ICMP error about a connection. False means that it is

@@ -45,15 +45,32 @@ func (k *Key) Sum(words []uint64) uint64 {
 // withstands floods, but is not meant to keep a secret.
 func (k *Key) Quick2(a, b uint64) uint64 {
 	s := k.start()
-	s.v3 ^= a
-	s = s.round()
-	s.v0 ^= a
-	s.v3 ^= b
-	s = s.round()
-	s.v0 ^= b
-	s.v2 ^= 0xff
-	s = s.round().round().round()
-	return s.v0 ^ s.v1 ^ s.v2 ^ s.v3
+	v0, v1, v2, v3 := s.v0, s.v1, s.v2, s.v3
+	// The rounds stand in the loop, and are not calls, since there are a few to
+	// each packet.
+	m := a
+	for i := range 5 {
+		v3 ^= m
+		v0 += v1
+		v1 = bits.RotateLeft64(v1, 13) ^ v0
+		v0 = bits.RotateLeft64(v0, 32)
+		v2 += v3
+		v3 = bits.RotateLeft64(v3, 16) ^ v2
+		v0 += v3
+		v3 = bits.RotateLeft64(v3, 21) ^ v0
+		v2 += v1
+		v1 = bits.RotateLeft64(v1, 17) ^ v2
+		v2 = bits.RotateLeft64(v2, 32)
+		v0 ^= m
+		switch i {
+		case 0:
+			m = b
+		case 1:
+			m = 0
+			v2 ^= 0xff
+		}
+	}
+	return v0 ^ v1 ^ v2 ^ v3
 }
 
 func (k *Key) start() state {

@@ -14,6 +14,23 @@ func TestSum_vectorsOfThePaper(t *testing.T) {
 	}
 }
 
+// TestQuick2_rounds: it is SipHash with one round a word and three at the end.
+func TestQuick2_rounds(t *testing.T) {
+	for i := range uint64(100) {
+		k, a, b := Key{i * 0x9e3779b97f4a7c15, ^i << 17}, i<<40^i, ^i*0x123456789
+		s := k.start()
+		s.v3 ^= a
+		s = s.round()
+		s.v0, s.v3 = s.v0^a, s.v3^b
+		s = s.round()
+		s.v0, s.v2 = s.v0^b, s.v2^0xff
+		s = s.round().round().round()
+		if got, want := k.Quick2(a, b), s.v0^s.v1^s.v2^s.v3; got != want {
+			t.Fatalf("%#x, %#x: %#x, want %#x", a, b, got, want)
+		}
+	}
+}
+
 func TestQuick2_everyBitCounts(t *testing.T) {
 	k := NewKey(func(b []byte) {
 		for i := range b {
