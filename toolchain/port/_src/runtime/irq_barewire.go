@@ -123,10 +123,25 @@ func bwTick(pp *p) {
 	}
 	armed := c.timerArmed
 	if *c.pending() != 0 && c.irqWaiter != 0 { // the interrupt goroutine stood back, but not for a whole slice
-		if next := nanotime() + bwStand; next < armed {
-			c.arm(next)
+		now := nanotime()
+		if c.irqStood == 0 {
+			c.irqStood = now
 		}
-		return
+		// Others mostly make way soon by themselves, and a timer is dear: it is only set if the last ones did not.
+		if c.irqLate {
+			if next := now + bwStand; next < armed {
+				c.arm(next)
+			}
+			return
+		}
+	} else if c.irqStood != 0 {
+		switch stood := nanotime() - c.irqStood; {
+		case stood >= 2*bwStand:
+			c.irqLate = true
+		case stood < bwStand:
+			c.irqLate = false
+		}
+		c.irqStood = 0
 	}
 	when := pp.timers.wakeTime()
 	if armed != bwNoTimer && (when == 0 || when >= armed) {

@@ -49,6 +49,8 @@ type bwCPU struct {
 	irqWaiter guintptr // the interrupt goroutine while it is parked
 	irqLong   int      // ticks in a row that met it
 	irqAsked  bool     // the last request to make way was an interrupt's, not a tick's
+	irqStood  int64    // since when it stands back; 0: it does not
+	irqLate   bool     // the last time it did it came too late, or by the timer
 	irqTurn   uint8    // 2 when it has been chosen, 1 while it runs and after, 0 once another goroutine runs
 
 	tickSched uint32 // schedtick at the last tick
