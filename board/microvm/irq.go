@@ -135,7 +135,7 @@ func init() {
 	runtime.Gosched() // the scheduler sets the first tick: this goroutine too has a time slice
 	stdinSetup()
 	go refineClock()
-	if cpu.tcg {
-		go growFirstTLB()
+	if cpu.tcg && CPUs() == 1 {
+		go growTLBLater()
 	}
 }

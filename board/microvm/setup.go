@@ -39,6 +39,9 @@ func setup() {
 	}
 	timerSetup()
 	startCPUs()
+	if CPUs() > 1 {
+		growTLB() // now, for afterwards a goroutine does not know where it runs
+	}
 }
 
 // The rest of what goos asks a board for has its place elsewhere here; these are called by nobody.

@@ -27,25 +27,19 @@ func growTLB() {
 	}
 }
 
-// growFirstTLB does it for the CPU that the program starts on, when that has had its start, in which little is asked
-// for twice.
-func growFirstTLB() {
+// growTLBLater does it for the only CPU when the program has had its start, in which little is asked for twice.
+func growTLBLater() {
 	time.Sleep(time.Second)
-	for n, tries := uintptr(tlbFirst), 0; n < tlbEntries && tries < 100; tries++ {
-		time.Sleep(10 * time.Millisecond)
+	for n := uintptr(tlbFirst); n < tlbEntries; n *= 2 {
+		time.Sleep(10 * time.Millisecond) // interrupts wait for one step, not for all
 		flags := cli()
-		if CPU() == 0 {
-			if !doubleTLB(n) {
-				tries = 100
-			}
-			n *= 2
-		}
+		doubleTLB(n)
 		restore(flags)
 	}
 }
 
-// doubleTLB fills a table of n places and flushes it. It reports whether there was something to fill it with, and anybody to be
-// impressed.
+// doubleTLB fills a table of n places and flushes it. It reports whether there is memory to fill it with, and an
+// emulator.
 //
 //go:nosplit
 func doubleTLB(n uintptr) bool {
