@@ -94,6 +94,7 @@ func (m *memory) stub(values int, at uint64, packed []byte, spare, top uint64) [
 	set(0, m.entry, m.low, m.low+uint64(len(m.data)), top, at, at+uint64(len(packed)), uint64(len(m.data)))
 	set(64, m.low+uint64(m.code.start), m.low+uint64(max(m.code.end-4, m.code.start)),
 		m.low+uint64(m.tables.start), m.low+uint64(m.tables.end), uint64(values), spare)
+	set(100, m.low+uint64(m.funcs.start), uint64(m.count))
 	text := stubText
 	for i, s := range messages {
 		set(88+4*i, uint64(stubAddr+text))
@@ -117,7 +118,8 @@ type memory struct {
 	entry, low, high uint64
 	data             []byte // from low on; what follows up to high is zero
 	code             region
-	tables           region // pc-value tables
+	tables, funcs    region // pc-value tables, the table of functions
+	count            int    // of functions
 }
 
 // filter returns the data as it is packed, and how many bytes of the tables are values.
@@ -125,6 +127,7 @@ func (m *memory) filter() ([]byte, int) {
 	data := bytes.Clone(m.data)
 	values, end := split(data[m.tables.start:m.tables.end])
 	m.tables.end = m.tables.start + end
+	functions(data[m.funcs.start:m.funcs.end], m.count, true)
 	branches(data, m.code, true)
 	return data, values
 }
@@ -132,6 +135,7 @@ func (m *memory) filter() ([]byte, int) {
 // unfilter undoes filter.
 func (m *memory) unfilter(data []byte, values int) {
 	branches(data, m.code, false)
+	functions(data[m.funcs.start:m.funcs.end], m.count, false)
 	join(data[m.tables.start:m.tables.end], values)
 }
 
@@ -168,7 +172,7 @@ func flat(image []byte) (memory, error) {
 			}
 		}
 	}
-	m.tables = pcTables(e, m)
+	m.tables, m.funcs, m.count = pcTables(e, m)
 	return m, nil
 }
 

@@ -99,22 +99,117 @@ func join(tables []byte, values int) {
 	}
 }
 
-// pcTables finds the tables in the file, if it is of a Go that this package knows. The first byte belongs to none.
-func pcTables(e *elf.File, m memory) region {
+// A table of functions (runtime.pclntab's functab and what it leads to) has a pair for each function, of the function's first pc and of
+// where its record is, from the table on; a record has 11 words and one more for each pc-value table that is not one of the first three.
+// Words of a record that say where something is:
+const (
+	recordPC     = 0 // in the code
+	recordName   = 1 // in the names
+	recordTables = 4 // three in the pc-value tables
+	recordMore   = 7 // how many more of these follow the record
+	recordWords  = 11
+)
+
+// functions makes places in a table of n functions relative, or back: pairs, pcs and names to those of the function before, places of
+// pc-value tables to the furthest one before, as most functions have new ones.
+func functions(table []byte, n int, relative bool) {
+	le := binary.LittleEndian
+	var pc, record, start, name, furthest uint32
+	change := func(at int, before *uint32) (place int) {
+		v := le.Uint32(table[at:])
+		if relative {
+			v, *before = v-*before, v
+			le.PutUint32(table[at:], v)
+		} else {
+			*before += v
+			le.PutUint32(table[at:], *before)
+		}
+		return int(*before)
+	}
+	changeFurthest := func(at int) {
+		v := le.Uint32(table[at:])
+		if v == 0 { // there is none
+			return
+		}
+		// Positive: beyond the furthest. Negative: the furthest, or before it.
+		by := v - furthest
+		if !relative {
+			if by = v; int32(by) < 0 {
+				by++
+			}
+			v = furthest + by
+			le.PutUint32(table[at:], v)
+		} else if int32(by) <= 0 {
+			le.PutUint32(table[at:], by-1)
+		} else {
+			le.PutUint32(table[at:], by)
+		}
+		furthest = max(furthest, v)
+	}
+	for i := range n {
+		change(8*i, &pc)
+		at := change(8*i+4, &record)
+		change(at+4*recordPC, &start)
+		change(at+4*recordName, &name)
+		for k := range 3 {
+			changeFurthest(at + 4*(recordTables+k))
+		}
+		for k := range int(le.Uint32(table[at+4*recordMore:])) {
+			changeFurthest(at + 4*(recordWords+k))
+		}
+	}
+}
+
+// pcTables finds the pc-value tables and that of n functions in the file, if it is of a Go that this package knows. The first byte of the
+// former belongs to none.
+func pcTables(e *elf.File, m memory) (tables, funcs region, n int) {
 	s := e.Section(".gopclntab")
 	if s == nil || s.Addr < m.low || s.Addr-m.low > uint64(len(m.data)) || s.Size > uint64(len(m.data))-(s.Addr-m.low) {
-		return region{}
+		return
 	}
 	start := int(s.Addr - m.low)
 	t := m.data[start : start+int(s.Size)]
 	const magic, header = 0xfffffff1, 72 // runtime.pcHeader of Go 1.20 and later
 	le := binary.LittleEndian
 	if len(t) < header || le.Uint32(t) != magic || t[7] != 8 {
-		return region{}
+		return
 	}
 	from, to := le.Uint64(t[56:]), le.Uint64(t[64:])
 	if from < header || to < from+1 || to > uint64(len(t)) {
-		return region{}
+		return
 	}
-	return region{start + int(from) + 1, start + int(to)}
+	tables, funcs = region{start + int(from) + 1, start + int(to)}, region{start + int(to), start + len(t)}
+	if count := le.Uint64(t[8:]); count <= uint64(len(t)) && wholeFunctions(m.data[funcs.start:funcs.end], int(count)) {
+		n = int(count)
+	}
+	return
+}
+
+// wholeFunctions tells whether table is one of n functions whose records follow each other.
+func wholeFunctions(table []byte, n int) bool {
+	le := binary.LittleEndian
+	next := 8 * n
+	if next > len(table) {
+		return false
+	}
+	for i := range n {
+		at := int(le.Uint32(table[8*i+4:]))
+		if at < next || at+4*recordWords > len(table) {
+			return false
+		}
+		more := int(le.Uint32(table[at+4*recordMore:]))
+		next = at + 4*(recordWords+more)
+		if more > len(table) || next > len(table) {
+			return false
+		}
+		for k := range 3 + more {
+			if k >= 3 {
+				k += recordWords - recordTables - 3
+			}
+			if int32(le.Uint32(table[at+4*(recordTables+k):])) < 0 {
+				return false
+			}
+		}
+	}
+	return true
 }

@@ -211,6 +211,51 @@ func TestSplit_tables_valuesFirst(t *testing.T) {
 	}
 }
 
+// A function's places are relative to those before, none stays none, and all come back.
+func TestFunctions_places_relativeAndBack(t *testing.T) {
+	var table []byte
+	put := func(words ...uint32) {
+		for _, w := range words {
+			table = binary.LittleEndian.AppendUint32(table, w)
+		}
+	}
+	put(0x40, 24, 0x60, 76, 0x90, 120)
+	put(0x40, 7, 0, 0, 1, 20, 30, 2, 0, 0, 0, 35, 0)
+	put(0x60, 9, 0, 0, 1, 35, 40, 0, 0, 0, 0)
+	put(0x90, 8, 0, 0, 1, 40, 41, 0, 0, 0, 0)
+	if !wholeFunctions(table, 3) || wholeFunctions(table, 4) || wholeFunctions(table[:len(table)-1], 3) {
+		t.Fatal("the table's end is not seen")
+	}
+	got := bytes.Clone(table)
+	functions(got, 3, true)
+	for at, want := range map[int]int32{8: 0x20, 12: 52, 76: 0x20, 80: 2, 124: -1, // a pair, a record's
+		24 + 16: 1, 24 + 20: 19, 24 + 24: 10, 24 + 44: 5, 24 + 48: 0, // the first one's tables
+		76 + 16: -35, 76 + 20: -1, 76 + 24: 5} {
+		if v := int32(binary.LittleEndian.Uint32(got[at:])); v != want {
+			t.Errorf("at %d there is %d, want %d", at, v, want)
+		}
+	}
+	functions(got, 3, false)
+	if !bytes.Equal(got, table) {
+		t.Errorf("% x\nbecame % x", table, got)
+	}
+}
+
+func FuzzFunctions(f *testing.F) {
+	f.Add(make([]byte, 200), uint16(1))
+	f.Fuzz(func(t *testing.T, src []byte, n uint16) {
+		if !wholeFunctions(src, int(n)) {
+			return
+		}
+		got := bytes.Clone(src)
+		functions(got, int(n), true)
+		functions(got, int(n), false)
+		if !bytes.Equal(got, src) {
+			t.Fatalf("% x\nbecame % x", src, got)
+		}
+	})
+}
+
 func FuzzSplit(f *testing.F) {
 	f.Add([]byte{2, 10, 0x81, 1, 11, 0, 0, 12, 0, 0})
 	f.Fuzz(func(t *testing.T, src []byte) {

@@ -23,6 +23,8 @@
 #define SMALL	0x100858	// messages: too little memory, something in the way, damaged
 #define TAKEN	0x10085c
 #define DAMAGED	0x100860
+#define FUNCS	0x100864	// the table of functions, and how many there are
+#define FUNCCOUNT	0x100868
 #define FIRSTDIST	0x100a00	// slots of distances: the first distance, 31 - extra bits
 #define DISTBITS	0x100a04
 #define FIRSTLEN	0x100b90	// slots of long lengths
@@ -44,6 +46,10 @@
 #define OUT	0x118414
 #define LIMIT	0x118418
 #define COUNT	0x11841c
+#define PC	0x118420	// of the function before: its pc, where its record is, what that says
+#define RECORD	0x118424
+#define FIRSTPC	0x118428
+#define NAME	0x11842c
 #define WORKEND	0x119000
 
 // Jumps away when the address in AX is in the image's place.
@@ -61,6 +67,13 @@
 	MOVL	BX, CX; \
 	ANDL	$7, CX; \
 	SHLL	CX, DX
+
+// A difference at place, to what was before, is undone; AX is what it is.
+#define ADDTO(place, before)	\
+	MOVL	place, AX; \
+	ADDL	before, AX; \
+	MOVL	AX, before; \
+	MOVL	AX, place
 
 // The symbol that DX begins with, in AX; its bits, which are used up, in CX.
 #define SYMBOL(table)	\
@@ -398,6 +411,47 @@ relative:
 	MOVL	AX, -4(SI)
 	JMP	scan
 scanned:
+
+	// Places in the table of functions and in their records; BX is the furthest in the pc-value tables.
+	MOVL	FUNCS, SI
+	XORL	BX, BX
+function:
+	SUBL	$1, FUNCCOUNT
+	JCS	functions
+	ADDTO((SI), PC)
+	ADDTO(4(SI), RECORD)
+	ADDL	$8, SI
+	MOVL	AX, DI
+	ADDL	FUNCS, DI
+	CMPL	DI, DATA
+	JCC	damaged
+	ADDTO((DI), FIRSTPC)
+	ADDTO(4(DI), NAME)
+	MOVL	28(DI), DX		// how many more than three places
+	ADDL	$16, DI
+	MOVL	$3, CX
+place:
+	MOVL	(DI), AX
+	TESTL	AX, AX
+	JEQ	placed			// there is none
+	JMI	before
+	ADDL	AX, BX
+	MOVL	BX, (DI)
+	JMP	placed
+before:
+	LEAL	1(BX)(AX*1), AX
+	MOVL	AX, (DI)
+placed:
+	ADDL	$4, DI
+	SUBL	$1, CX
+	JNE	place
+	ADDL	$16, DI			// they follow the record
+	MOVL	DX, CX
+	XORL	DX, DX
+	TESTL	CX, CX
+	JNE	place
+	JMP	function
+functions:
 
 	// The tables' values and pcs, one after the other again.
 	MOVL	TABLES, SI
