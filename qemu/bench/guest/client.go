@@ -76,10 +76,19 @@ func (c *client) open() (err error) {
 	if err := unix.SetsockoptInt(c.fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
 		return err
 	}
-	if err := unix.Connect(c.fd, &c.addr); err != nil {
+	if err := c.connect(); err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}
 	return nil
+}
+
+// connect connects. What a signal interrupts, and Go's scheduler sends them, goes
+// on by itself: who asks again waits for it.
+func (c *client) connect() (err error) {
+	for err = unix.EINTR; err == unix.EINTR; {
+		err = unix.Connect(c.fd, &c.addr)
+	}
+	return err
 }
 
 func (c *client) close() {
