@@ -12,8 +12,8 @@
 //
 // # Format
 //
-// What is packed is the image with the addresses in its code made absolute (branches) and the values of its pc-value tables
-// put before their pcs (split). It is packed as in Microsoft's LZX: literals and matches in blocks of 128 KiB
+// What is packed is the image with the addresses in its code made absolute (branches), the places in its table of functions made
+// relative (functions) and the values of its pc-value tables put before their pcs (split). It is packed as in Microsoft's LZX: literals and matches in blocks of 128 KiB
 // with a Huffman code of their own, where one symbol says a match's distance, roughly, and its length. Bits are written the highest
 // first. A block is
 //
