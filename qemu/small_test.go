@@ -144,9 +144,16 @@ func TestImage_withoutFilterAndDHCP(t *testing.T) {
 	}
 }
 
-// The stock net/http serves 16 connections at once in 24 MiB.
+// The stock net/http serves 16 connections at once in 24 MiB, and on four processors, of which each has stores of free memory and
+// of packets of its own, in 32.
 func TestSmallestMemory_serves(t *testing.T) {
-	m := Start(t, Config{Kernel: image(t, "barewire/apps/web"), Memory: 24, Append: "ip=10.0.2.15::10.0.2.2:255.255.255.0::eth0:off",
+	for _, c := range []struct{ cpus, mebibytes int }{{1, 24}, {4, 32}} {
+		t.Run(fmt.Sprint(c.cpus), func(t *testing.T) { servesIn(t, c.cpus, c.mebibytes) })
+	}
+}
+
+func servesIn(t *testing.T, cpus, mebibytes int) {
+	m := Start(t, Config{Kernel: image(t, "barewire/apps/web"), CPUs: cpus, Memory: mebibytes, Append: "ip=10.0.2.15::10.0.2.2:255.255.255.0::eth0:off",
 		NICs: []NIC{{Backend: User{Forwards: []Forward{{Proto: "tcp", GuestPort: 80}}}}}})
 	if _, err := m.Console.WaitFor("^web: http", bootTime); err != nil {
 		t.Fatal(err)
