@@ -4,7 +4,7 @@
 //
 // A packed image is a PVH ELF file like any other, for the same loaders. It has two parts: a stub at 1 MiB (testdata/stub,
 // the entry) and, where the end of the unpacked image will be, the packed data, which the stub unpacks in place and over
-// itself. While it does, it needs 36 KiB below the image and 2 MiB at most behind it, which are the program's afterwards. The
+// itself. While it does, it needs 36 KiB below the image and, behind it, as much as the pc-value tables have, which are the program's afterwards. The
 // image is then entered in the state in which the loader entered the stub, start info and modules untouched.
 //
 // What cannot work ends with a line on the console and status 2: memory that is too small, a module in the
