@@ -33,7 +33,9 @@ func (tb *table) hookFunc() netfilter.Func {
 		}
 		t := tb.parent
 		p := t.pool.Get().(*Packet)
-		p.B, p.State, p.Env, p.Table, p.Hotdrop = b, *s, t.env, tb.kind.name, false
+		p.B, p.Env, p.Table, p.Hotdrop = b, t.env, tb.kind.name, false
+		// Word by word, as it was written just now: a copy at once would wait.
+		p.State.Point, p.State.In, p.State.Out, p.State.Sk = s.Point, s.In, s.Out, s.Sk
 		p.walk.counts = t.countsOf(b, s.Point)
 		v := Accept
 		switch {
