@@ -66,7 +66,6 @@ func build(pkg string) built {
 			return built{err: err}
 		}
 		// Without a profile what is compiled serves the standard library's tests too, and a clean machine compiles it once.
-		// Images with the profile are built and booted by toolchain/barewire's tests.
 		b.PGO = cmp.Or(os.Getenv("BAREWIRE_PGO"), "off")
 		images.builder = b
 	}

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"io"
+	"os"
 	"path"
 	"path/filepath"
 
@@ -21,7 +23,7 @@ type buildFlags struct {
 func (f *buildFlags) add(fl *flag.FlagSet) {
 	fl.StringVar(&f.tags, "tags", "", "further build `tags` of the program, comma-separated")
 	fl.StringVar(&f.ldflags, "ldflags", "", "further linker `flags` of the program, such as -X")
-	fl.StringVar(&f.pgo, "pgo", "auto", "optimize for a CPU profile: `auto`, off or a file; auto is the program's default.pgo if it has one, else the kernel's, and off for tests")
+	fl.StringVar(&f.pgo, "pgo", cmp.Or(os.Getenv("BAREWIRE_PGO"), "auto"), "optimize for a CPU profile: `auto`, off or a file; auto is the program's default.pgo if it has one, else the kernel's, and off for tests")
 	fl.BoolVar(&f.dwarf, "dwarf", false, "keep debug information in the image's file")
 	fl.BoolVar(&f.pack, "z", false, "pack the image: less than a third of the size, which its first instructions unpack (0.1 s more to start in QEMU without KVM)")
 	fl.BoolVar(&f.profile, "profile", false, "link in the profiles that \"barewire profile\" fetches, which the parameter barewire.pprof=PORT switches on")
